@@ -1,0 +1,1 @@
+"""Point-cloud data: sources, preparation into shards, the decoded cache, augmentation and batches."""

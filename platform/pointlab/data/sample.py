@@ -1,0 +1,56 @@
+"""The sample schema: one `Cloud` as a source yields it, one `PointBatch` as a network takes it.
+
+Coordinates are float32 in a right-handed, y-up frame. Clouds have any length on disk; in memory a batch
+is dense and zero-padded, and `counts` says how many rows of each cloud are real.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One point cloud with what is known of it; arrays share their first dimension, the points.
+
+    `label` indexes the set's class names, `point_labels` its part names; `normals` have unit length.
+    """
+
+    points: Float32[np.ndarray, "points 3"]
+    label: int | None = None
+    normals: Float32[np.ndarray, "points 3"] | None = None
+    colours: Float32[np.ndarray, "points 3"] | None = None
+    point_labels: Int64[np.ndarray, " points"] | None = None
+    caption: str | None = None
+
+    def take(self, rows: Int64[np.ndarray, " taken"]) -> "Cloud":
+        """The cloud made of these rows of every per-point array, in this order."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: v[rows] for k, v in arrays.items() if isinstance(v, np.ndarray)})
+
+
+@dataclass(frozen=True)
+class PointBatch:
+    """A dense batch: rows past `counts` are zero and belong to no cloud.
+
+    `ids` are the 63-bit sample ids; `labels` index classes; `point_labels` is -1 in padded rows.
+    """
+
+    points: Float32[Tensor, "batch points 3"]
+    counts: Int64[Tensor, " batch"]
+    ids: Int64[Tensor, " batch"]
+    labels: Int64[Tensor, " batch"] | None = None
+    normals: Float32[Tensor, "batch points 3"] | None = None
+    point_labels: Int64[Tensor, "batch points"] | None = None
+
+    def __len__(self) -> int:
+        return int(self.points.shape[0])
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch with every tensor on `device`."""
+        present = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in present.items()})

@@ -1,0 +1,59 @@
+"""Where clouds come from: a `Source` lists its rows cheaply and reads any of them on demand.
+
+A source is a configuration model (its `kind` names the format) with two methods. `index` looks at file
+names and headers only; `read` opens files. Both are plain functions of their arguments, so that rows can
+be read by any worker in any order.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pointlab.config import StrictModel
+from pointlab.data.sample import Cloud
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One cloud to be read: row `row` of `file` (relative to the root; a made-up name in a built-in set)."""
+
+    file: str
+    row: int
+    split: Split
+    label: int | None
+
+
+@dataclass(frozen=True)
+class SourceIndex:
+    """What a source holds, learnt without reading its clouds.
+
+    `files` are all the files its content depends on, relative to the root, for provenance and identity.
+    `points_per_cloud` is their common length, or None where clouds differ in length.
+    """
+
+    class_names: tuple[str, ...]
+    rows: tuple[SourceRow, ...]
+    files: tuple[str, ...] = ()
+    points_per_cloud: int | None = None
+    part_names: tuple[str, ...] = ()
+    origin: str = ""
+    licence: str = ""
+
+
+class Source(StrictModel, ABC):
+    """A family of datasets in one format."""
+
+    version: ClassVar[int] = 1
+    """Raised whenever the clouds that come out change, so that prepared sets are made anew."""
+
+    @abstractmethod
+    def index(self, root: Path | None) -> SourceIndex:
+        """Rows, classes and files found under `root`; DataError where the layout is not the format's."""
+
+    @abstractmethod
+    def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
+        """The clouds of `rows`, in their order, as stored: not cleaned, centred or resampled, but y-up."""
