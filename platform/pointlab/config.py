@@ -69,8 +69,10 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in override.items():
         old = merged.get(key)
-        same_kind = isinstance(old, dict) and isinstance(value, dict) and (
-            "kind" not in value or value["kind"] == old.get("kind")
+        same_kind = (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and ("kind" not in value or value["kind"] == old.get("kind"))
         )
         merged[key] = merge(old, value) if same_kind and isinstance(old, dict) else value
     return merged
@@ -81,7 +83,9 @@ def apply_overrides(mapping: dict[str, Any], assignments: Sequence[str]) -> dict
     for assignment in assignments:
         dotted, separator, text = assignment.partition("=")
         if not separator or not dotted:
-            raise ConfigError(f"--set got {assignment!r}.", expected="a dotted path and a value, such as seed=1")
+            raise ConfigError(
+                f"--set got {assignment!r}.", expected="a dotted path and a value, such as seed=1"
+            )
         mapping = merge(mapping, nested(dotted, _parse_value(text)))
     return mapping
 

@@ -5,7 +5,6 @@ is dense and zero-padded, and `counts` says how many rows of each cloud are real
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
 
 import numpy as np
 import torch
@@ -50,7 +49,9 @@ class PointBatch:
     def __len__(self) -> int:
         return int(self.points.shape[0])
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> "PointBatch":
         """The same batch with every tensor on `device`."""
         present = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in present.items()})
+        return replace(
+            self, **{name: tensor.to(device, non_blocking=True) for name, tensor in present.items()}
+        )

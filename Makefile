@@ -1,0 +1,40 @@
+# Everything that a person or a continuous integration runs: `make help` lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Where pip finds torch, if not on the ordinary index, such as https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c cluster/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help:  ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.installed  ## Install, and run the whole chain on built-in data
+	$(BIN)/pointlab demo
+
+test: $(VENV)/.installed  ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed  ## Check format, lint, types and the layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## Remove the environment, caches and builds
+	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find platform jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Torch goes first, for it alone may come from TORCH_INDEX.
+$(VENV)/.installed: pyproject.toml cluster/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "pointlab needs Python 3.11 or newer. What to do: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) -e ".[dev]"
+	@touch $@

@@ -1,0 +1,90 @@
+"""The one surface of all backbones: what goes in, what comes out, and how a network is taken apart.
+
+A training loop, a probe, a layer-wise learning rate and an analysis all speak to this class only, so that
+a new backbone needs three things: the attributes below, `compute` and `stage_of`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointlab.data.sample import PointBatch
+from pointlab.errors import ConfigError, DataError
+
+NamedParameters = list[tuple[str, nn.Parameter]]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a backbone says of a batch of clouds at one stage.
+
+    `tokens` describe patches or points, `positions` say where each of them sits in the frame of the input,
+    and `pooled` is the global feature, the one that a head reads.
+    """
+
+    tokens: Float[Tensor, "batch tokens width"]
+    positions: Float[Tensor, "batch tokens 3"]
+    pooled: Float[Tensor, "batch features"]
+
+
+class Backbone(nn.Module, ABC):
+    """A network from clouds to features, made of named stages. Subclasses set four attributes.
+
+    `width` and `num_features` are the channels of `tokens` and `pooled` after the last stage, `stages`
+    the stage names from shallow to deep, and `min_points` the fewest points that a cloud may have.
+    """
+
+    width: int
+    num_features: int
+    min_points: int
+    stages: tuple[str, ...]
+
+    def forward(self, batch: PointBatch) -> Features:
+        """Features after the last stage; DataError if a cloud has fewer than `min_points` points."""
+        last = self.stages[-1]
+        return self.intermediates(batch, [last])[last]
+
+    def intermediates(self, batch: PointBatch, stages: Sequence[str]) -> dict[str, Features]:
+        """Features after each of `stages`, from one pass.
+
+        Raises ConfigError for an unknown stage, and DataError as `forward` does.
+        """
+        self._check_stages(stages)
+        self._check_counts(batch)
+        return self.compute(batch, frozenset(stages))
+
+    @abstractmethod
+    def compute(self, batch: PointBatch, stages: AbstractSet[str]) -> dict[str, Features]:
+        """Features after each of `stages`, which exist, for a batch that is large enough."""
+
+    @abstractmethod
+    def stage_of(self, parameter: str) -> str:
+        """Name of the stage that owns the parameter of this name; what all stages share is the first's."""
+
+    def parameters_by_depth(self) -> list[tuple[str, NamedParameters]]:
+        """Every stage, from shallow to deep, with the named parameters it owns; each parameter once."""
+        by_stage: dict[str, NamedParameters] = {stage: [] for stage in self.stages}
+        for name, parameter in self.named_parameters():
+            by_stage[self.stage_of(name)].append((name, parameter))
+        return list(by_stage.items())
+
+    def _check_stages(self, stages: Sequence[str]) -> None:
+        unknown = [stage for stage in stages if stage not in self.stages]
+        if unknown:
+            raise ConfigError(
+                f"{type(self).__name__} has no stage {', '.join(map(repr, unknown))}.",
+                expected=f"some of {', '.join(self.stages)}",
+            )
+
+    def _check_counts(self, batch: PointBatch) -> None:
+        fewest = int(batch.counts.min())
+        if fewest < self.min_points:
+            raise DataError(
+                f"The smallest cloud of the batch has {fewest} points.",
+                expected=f"at least {self.min_points} points for this {type(self).__name__}",
+                remedy="sample more points per cloud, or configure a backbone that takes fewer",
+            )

@@ -1,0 +1,11 @@
+"""Built-in sets that make the platform whole on an empty machine: clouds that are made, not downloaded.
+
+From the bottom up: `primitives` are surfaces that are sampled exactly, `assembly` joins them into objects,
+`objects` holds the classes, `optics` and `sensors` see them as a depth camera would, with `clutter` around
+them. `shapes` and `scans` are the two sources that come of it.
+"""
+
+from pointlab.data.builtin.scans import Scans
+from pointlab.data.builtin.shapes import Shapes
+
+__all__ = ["Scans", "Shapes"]

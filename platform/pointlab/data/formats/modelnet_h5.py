@@ -1,0 +1,104 @@
+"""ModelNet as `modelnet40_ply_hdf5_2048`: 2048 points a cloud, in HDF5 files of up to 2048 clouds.
+
+The release of PointNet (Qi et al., CVPR 2017; github.com/charlesq34/pointnet). Its folder holds
+
+    shape_names.txt                    one class a line; a label is a line number, from 0
+    train_files.txt, test_files.txt    paths such as data/modelnet40_ply_hdf5_2048/ply_data_train0.h5
+    ply_data_train0.h5, ...            `data` (clouds, points, 3), `label` (clouds, 1), at times `normal`
+
+The files `ply_data_train_0_id2file.json` name the CAD models; no cloud depends on them. Any set in this
+layout can be read, of whatever classes and length.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+from pydantic import PositiveInt
+
+from pointlab.data.formats.axes import UpAxis, to_y_up
+from pointlab.data.formats.files import read_lists, require_root
+from pointlab.data.formats.hdf5 import open_hdf5, read_labels, read_vectors, require_vectors
+from pointlab.data.formats.modelnet import LICENCE, ORIGIN, require_points
+from pointlab.data.sample import Cloud
+from pointlab.data.source import Source, SourceIndex, SourceRow, Split
+from pointlab.errors import DataError
+
+NAMES, TRAIN, TEST = "shape_names.txt", "train_files.txt", "test_files.txt"
+
+
+class ModelNetH5(Source):
+    """Clouds of a folder in the layout of `modelnet40_ply_hdf5_2048`, in the unit sphere."""
+
+    kind: Literal["modelnet_h5"] = "modelnet_h5"
+    up_axis: UpAxis = "y"
+    """As in the official files; sets made from ModelNet's own meshes are z-up."""
+    num_points: PositiveInt | None = None
+    """The first so many points of each cloud (they are in random order); None, as released: all."""
+
+    def index(self, root: Path | None) -> SourceIndex:
+        """Rows of all listed files, with their labels; shapes and labels are checked, no cloud is read."""
+        folder = require_root(root, self.kind)
+        (class_names,) = read_lists(folder / NAMES)
+        train, test = read_lists(folder / TRAIN, folder / TEST)
+        rows: list[SourceRow] = []
+        lengths: set[int] = set()
+        for name in train + test:
+            split: Split = "train" if name in train else "test"
+            labels, num_points = self._read_header(folder / name, len(class_names))
+            rows += [SourceRow(name, row, split, label) for row, label in enumerate(labels)]
+            lengths.add(num_points)
+        return SourceIndex(
+            class_names=tuple(class_names),
+            rows=tuple(rows),
+            files=(NAMES, TRAIN, TEST, *train, *test),
+            points_per_cloud=lengths.pop() if len(lengths) == 1 else None,
+            origin=ORIGIN,
+            licence=LICENCE,
+        )
+
+    def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
+        """The clouds of `rows`, in their order; each file is opened once, whatever the order."""
+        folder = require_root(root, self.kind)
+        places: dict[str, list[int]] = defaultdict(list)
+        for place, row in enumerate(rows):
+            places[row.file].append(place)
+        clouds: dict[int, Cloud] = {}
+        for file, wanted in places.items():
+            found = self._read_clouds(folder / file, [rows[place] for place in wanted])
+            clouds.update(zip(wanted, found, strict=True))
+        return [clouds[place] for place in range(len(rows))]
+
+    def _read_header(self, path: Path, num_classes: int) -> tuple[list[int], int]:
+        """Labels of all clouds in the file, and how many points of each are kept."""
+        with open_hdf5(path) as file:
+            points, _ = _points_and_normals(file)
+            labels = read_labels(file, len(points), num_classes)
+            return labels.tolist(), require_points(path, points.shape[1], self.num_points)
+
+    def _read_clouds(self, path: Path, rows: Sequence[SourceRow]) -> list[Cloud]:
+        numbers = np.array([row.row for row in rows], dtype=np.int64)
+        with open_hdf5(path) as file:
+            stored_points, stored_normals = _points_and_normals(file)
+            num_points = require_points(path, stored_points.shape[1], self.num_points)
+            points = to_y_up(read_vectors(stored_points, numbers, num_points), self.up_axis)
+            if stored_normals is None:
+                return [Cloud(points[place], row.label) for place, row in enumerate(rows)]
+            normals = to_y_up(read_vectors(stored_normals, numbers, num_points), self.up_axis)
+        return [Cloud(points[place], row.label, normals[place]) for place, row in enumerate(rows)]
+
+
+def _points_and_normals(file: h5py.File) -> tuple[h5py.Dataset, h5py.Dataset | None]:
+    """The arrays of points and, where the file has them, of normals; equal in shape."""
+    points = require_vectors(file, "data")
+    normals = require_vectors(file, "normal") if "normal" in file else None
+    if normals is not None and normals.shape != points.shape:
+        raise DataError(
+            f"{file.filename} holds 'data' of shape {points.shape} and 'normal' of shape {normals.shape}.",
+            expected="one normal a point",
+            remedy="download the file again, or store it without normals",
+        )
+    return points, normals

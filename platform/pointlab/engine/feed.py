@@ -1,0 +1,41 @@
+"""The feed on Ray: a Ray Data stream of one worker's share, addressed by step.
+
+Each row of the stream is a step; a data task turns it into that step's samples by the same function that
+the in-process feed calls. Order is preserved, so what a worker sees is a function of (seed, step, rank)
+and never of scheduling. A worker that resumes opens the stream at its step: there is nothing to skip, and
+an epoch's end is no event.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import ray.data
+
+from pointlab.data.batches import Arrays, training_arrays
+from pointlab.data.cache import open_split
+from pointlab.engine.session import quiet_ray_data
+from pointlab.training.context import FeedPlan
+
+SAMPLES_PER_BLOCK = 512
+"""Samples a data task makes at a time: large enough to hide its overhead, small enough to start soon."""
+
+
+def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
+    """This worker's arrays of each step from `first_step` on."""
+    remaining = plan.num_steps - plan.first_step
+    if remaining <= 0:
+        return
+    steps_per_block = max(1, SAMPLES_PER_BLOCK // plan.share.size)
+    quiet_ray_data().execution_options.preserve_order = True
+    steps = ray.data.range(remaining, override_num_blocks=-(-remaining // steps_per_block))
+    samples = steps.map_batches(functools.partial(_fetch, plan=plan), batch_size=None)
+    batches = samples.iter_batches(batch_size=plan.share.size, batch_format="numpy", prefetch_batches=2)
+    for arrays in batches:
+        yield dict(arrays)
+
+
+def _fetch(rows: dict[str, np.ndarray], plan: FeedPlan) -> Arrays:
+    split = open_split(plan.storage, plan.dataset, "train")
+    positions = [plan.share.positions(plan.first_step + int(number)) for number in rows["id"]]
+    return training_arrays(split, np.concatenate(positions), plan.recipe)

@@ -1,0 +1,71 @@
+"""Progress from workers to the driver: a small actor that holds the latest figures of each stage."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ray
+
+from pointlab.training import Watcher
+
+POLL_SECONDS = 0.3
+
+Update = tuple[int, int, dict[str, float]]
+
+
+@ray.remote(num_cpus=0)
+class ProgressBoard:
+    """Stage -> (done, total, figures)."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.stages: dict[str, Update] = {}
+
+    def post(self, stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+        """Replace what is known of a stage."""
+        self.stages[stage] = (done, total, figures)
+
+    def read(self) -> dict[str, Update]:
+        """All stages."""
+        return self.stages
+
+
+class BoardWatcher:
+    """A watcher that posts to a board; it travels to the workers."""
+
+    def __init__(self, board: Any) -> None:
+        """Post to `board`."""
+        self.board = board
+
+    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Post without waiting."""
+        self.board.post.remote(stage, done, total, dict(figures))
+
+
+@contextlib.contextmanager
+def relayed(watcher: Watcher) -> Iterator[BoardWatcher]:
+    """A watcher for workers whose posts reach `watcher` in this process while the block runs."""
+    board = ProgressBoard.remote()
+    done = threading.Event()
+    shown: dict[str, Update] = {}
+
+    def poll() -> None:
+        while not done.wait(POLL_SECONDS):
+            forward()
+
+    def forward() -> None:
+        for stage, update in ray.get(board.read.remote()).items():
+            if shown.get(stage) != update:
+                watcher(stage, *update)
+                shown[stage] = update
+
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield BoardWatcher(board)
+        forward()
+    finally:
+        done.set()
+        thread.join()
+        ray.kill(board)

@@ -1,0 +1,207 @@
+"""Search with Ray Tune: Optuna proposes, ASHA stops early, every trial is an ordinary transfer run.
+
+A trial trains on one worker, so it needs no inner trainer: it runs the loop in its own process, and
+nothing can wait for resources that another trial holds.
+"""
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from pointlab.data.dataset import DatasetConfig
+from pointlab.engine.session import connect, require_cpus
+from pointlab.errors import TrainingError
+from pointlab.experiment.placement import LaunchConfig
+from pointlab.experiment.records import build_record
+from pointlab.experiment.resolve import Findings, Resolved, run_name
+from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_trial
+from pointlab.experiment.transfer import measure_test, transfer
+from pointlab.storage import Record, Storage, read_record, write_record
+from pointlab.training import LocalContext, Watcher
+from pointlab.training.context import default_device
+
+SCORE = "score"
+"""What trials are compared by: target validation accuracy after each epoch, and after the sweep the
+validation accuracy at the chosen coefficient by the stated rule."""
+
+
+def search(resolved: Resolved[SearchExperiment], storage: Storage, watcher: Watcher) -> Findings:
+    """Run all trials, measure the best one's classifier on the test splits, and tabulate the rest."""
+    experiment = resolved.experiment
+    connect()
+    results = _tuner(resolved, storage, _concurrency(experiment), watcher).fit()
+    trials = [_row(result) for result in results]
+    finished = [row for row in trials if row["run"]]
+    if not finished:
+        raise TrainingError(
+            f"None of the {len(trials)} trials came to its end: {_first_error(results)}",
+            remedy="run the transfer by itself first, with pointlab run",
+        )
+    best = max(finished, key=lambda row: (row[SCORE], row["run"]))
+    record = read_record(storage, str(best["run"]))
+    assert record is not None, "a finished trial has written its record"
+    return _findings(resolved, storage, record, trials)
+
+
+def _findings(
+    resolved: Resolved[SearchExperiment], storage: Storage, best: Record, trials: list[dict[str, Any]]
+) -> Findings:
+    trial = make_trial(resolved.experiment, {})
+    at = Resolved(trial, best.run, resolved.datasets, resolved.parents)
+    tested = (
+        measure_test(at, best.run, storage, default_device()) if resolved.experiment.transfer.test else {}
+    )
+    return Findings(
+        metrics={**best.metrics, **tested, "trials": len(trials)},
+        curves={**best.curves, "trials": trials},
+        notes={**best.notes, "chosen trial": best.run},
+        samples_seen=sum(int(row["samples"]) for row in trials),
+        device_seconds=sum(float(row["seconds"]) for row in trials),
+    )
+
+
+def _tuner(
+    resolved: Resolved[SearchExperiment], storage: Storage, concurrent: int, watcher: Watcher
+) -> tune.Tuner:
+    experiment = resolved.experiment
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    epochs = math.ceil(experiment.transfer.training.epochs)
+    run_trial = tune.with_parameters(_trial, resolved=resolved, storage=storage)
+    return tune.Tuner(
+        tune.with_resources(run_trial, _trial_resources(experiment.launch)),
+        param_space=_space(experiment),
+        tune_config=tune.TuneConfig(
+            metric=SCORE,
+            mode="max",
+            num_samples=experiment.num_trials,
+            max_concurrent_trials=concurrent,
+            search_alg=OptunaSearch(sampler=optuna.samplers.TPESampler(seed=experiment.seed)),
+            scheduler=ASHAScheduler(
+                time_attr="epoch",
+                max_t=epochs + 1,  # the sweep after the last epoch counts as one more
+                grace_period=min(experiment.grace_epochs, epochs),
+                reduction_factor=experiment.reduction_factor,
+            ),
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=_tune_folder(storage, resolved.run),
+            callbacks=[_Watch(resolved.run, experiment.num_trials, watcher)],
+            verbose=0,
+        ),
+    )
+
+
+def _tune_folder(storage: Storage, run: str) -> str:
+    address = storage.locate(f"runs/{run}")
+    return os.path.abspath(address) if storage.is_local else address
+
+
+def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage: Storage) -> None:
+    """One trial in its own process; a finished one of an earlier attempt is reported at once."""
+    experiment = make_trial(resolved.experiment, config)
+    at = _resolve_trial(resolved, experiment)
+    epochs = math.ceil(experiment.training.epochs)
+    record = read_record(storage, at.run)
+    if record is None:
+        started = time.monotonic()
+        findings = transfer(at, LocalContext(storage, reporter=_report))
+        record = build_record(at, findings, time.monotonic() - started)
+        write_record(storage, record)
+    tune.report(
+        {
+            "epoch": epochs + 1,
+            SCORE: record.metrics.get("selection/score", record.metrics["validation/accuracy"]),
+            "coefficient": record.metrics.get("selection/coefficient", ""),
+            "run": at.run,
+            "samples": record.samples_seen,
+        }
+    )
+
+
+def _report(epoch: int, figures: Mapping[str, float]) -> None:
+    tune.report({"epoch": epoch, SCORE: figures["validation/accuracy"], "samples": figures["samples"]})
+
+
+def _resolve_trial(resolved: Resolved[SearchExperiment], trial: Any) -> Resolved[Any]:
+    names = {trial.data.recipe(): resolved.datasets["data"]}
+    if trial.shifted is not None:
+        names[trial.shifted.recipe()] = resolved.datasets["shifted"]
+    if trial.pretrained is not None:
+        names[trial.pretrained.data.recipe()] = resolved.datasets["pretrained"]
+
+    def name_of(config: DatasetConfig) -> str:
+        return names[config.recipe()]
+
+    return Resolved(trial, run_name(trial, name_of), resolved.datasets, resolved.parents)
+
+
+class _Watch(tune.Callback):  # type: ignore[misc]
+    """Tells the watcher how many trials are over, and the best score so far."""
+
+    def __init__(self, run: str, total: int, watcher: Watcher) -> None:
+        self.run, self.total, self.watcher = run, total, watcher
+        self.best = 0.0
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
+    ) -> None:
+        self.best = max(self.best, result[SCORE])
+        over = sum(other.is_finished() for other in trials)
+        self.watcher(self.run, over, self.total, {SCORE: self.best})
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        over = sum(other.is_finished() for other in trials)
+        self.watcher(self.run, over, self.total, {SCORE: self.best})
+
+
+def _space(experiment: SearchExperiment) -> dict[str, Any]:
+    space = {}
+    for path, distribution in experiment.space.items():
+        if isinstance(distribution, Choice):
+            space[path] = tune.choice(list(distribution.values))
+        elif isinstance(distribution, Uniform):
+            space[path] = tune.uniform(distribution.low, distribution.high)
+        else:
+            space[path] = tune.loguniform(distribution.low, distribution.high)
+    return space
+
+
+def _trial_resources(launch: LaunchConfig) -> dict[str, float]:
+    return {"CPU": launch.cpus_per_worker} | (
+        {"GPU": launch.gpus_per_worker} if launch.gpus_per_worker else {}
+    )
+
+
+def _concurrency(experiment: SearchExperiment) -> int:
+    each = experiment.launch.cpus_per_worker
+    require_cpus(each, "One trial", "set launch.cpus_per_worker lower")
+    fitting = int(ray.cluster_resources()["CPU"] / each)
+    return min(fitting, experiment.max_concurrent or fitting, experiment.num_trials)
+
+
+def _row(result: Any) -> dict[str, Any]:
+    metrics = result.metrics or {}
+    return {
+        **{path: value for path, value in result.config.items()},
+        SCORE: metrics.get(SCORE, 0.0),
+        "coefficient": metrics.get("coefficient", ""),
+        "epochs": metrics.get("epoch", 0),
+        "samples": metrics.get("samples", 0),
+        "seconds": metrics.get("time_total_s", 0.0),
+        "outcome": "failed" if result.error else "finished" if "run" in metrics else "stopped early",
+        "run": metrics.get("run", ""),
+    }
+
+
+def _first_error(results: Any) -> str:
+    errors = [str(result.error).strip().splitlines()[-1] for result in results if result.error]
+    return errors[0] if errors else "all were stopped early."

@@ -1,0 +1,38 @@
+"""Experiments: the models that know all the parts, one per `kind`, and what each of them does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from pointlab.config import apply_overrides, read_yaml, validate
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.prepare import PrepareExperiment
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.search import SearchExperiment
+from pointlab.experiment.transfer import TransferExperiment
+
+Experiment = Annotated[
+    PrepareExperiment | PretrainExperiment | TransferExperiment | SearchExperiment,
+    Field(discriminator="kind"),
+]
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment in a YAML file, with `a.b=c` overrides; ConfigError lists every mistake at once."""
+    mapping = apply_overrides(read_yaml(path), overrides)
+    experiment: Experiment = validate(Experiment, mapping, str(path))
+    return experiment
+
+
+__all__ = [
+    "Experiment",
+    "LaunchConfig",
+    "PrepareExperiment",
+    "PretrainExperiment",
+    "SearchExperiment",
+    "StorageConfig",
+    "TransferExperiment",
+    "load",
+]

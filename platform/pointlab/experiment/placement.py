@@ -1,0 +1,25 @@
+"""Where an experiment runs and where its results go; neither changes what comes out."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pointlab.config import StrictModel
+
+
+class LaunchConfig(StrictModel):
+    """In this process, or on Ray with some workers."""
+
+    kind: Literal["local", "ray"] = "local"
+    """local suits debugging and small runs; ray runs on this machine's cores or on a cluster alike."""
+    num_workers: int = Field(default=1, ge=1)
+    cpus_per_worker: float = Field(default=0.5, gt=0)
+    """Logical CPUs a worker reserves; at half of one, data tasks find room beside two workers on two cores."""
+    gpus_per_worker: float = Field(default=0, ge=0)
+
+
+class StorageConfig(StrictModel):
+    """Where datasets, runs and records are kept."""
+
+    root: str = "results"
+    """A folder, or s3://bucket/prefix with endpoint and keys from the usual AWS variables."""

@@ -1,0 +1,60 @@
+"""`kind: pretrain`: a backbone is trained on shards by a paradigm."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pointlab.backbones import BackboneConfig
+from pointlab.config import StrictModel
+from pointlab.data.augmentation import AugmentationConfig
+from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.resolve import Findings, Resolved
+from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
+from pointlab.paradigms import ParadigmConfig, SupervisedConfig, build_paradigm
+from pointlab.training import Run, TrainContext, Trainer, TrainingConfig
+
+
+class PretrainExperiment(StrictModel):
+    """One backbone, one paradigm, one dataset, one seed."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    seed: int = Field(default=0, ge=0)
+    data: DatasetConfig
+    num_points: int = Field(default=1024, ge=1)
+    """Points of a cloud that the network sees; at most those prepared."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    backbone: BackboneConfig
+    paradigm: ParadigmConfig = SupervisedConfig()
+    training: TrainingConfig = TrainingConfig()
+    launch: LaunchConfig = LaunchConfig(kind="ray")
+    storage: StorageConfig = StorageConfig()
+
+    @property
+    def protocol(self) -> str:
+        """What a table may compare this run's figures with."""
+        return f"pretraining/{self.paradigm.kind}"
+
+
+def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> Findings:
+    """Train, store the exported modules, and hand over the validation figures of the selected step."""
+    experiment = resolved.experiment
+    data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
+    backbone = seeded_backbone(experiment.backbone, experiment.seed)
+    with seeded(experiment.seed, "paradigm"):
+        paradigm = build_paradigm(experiment.paradigm, backbone, data.num_classes)
+    training = data.for_training(
+        experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm.inputs
+    )
+    run = Run(context.storage, resolved.run)
+    result = Trainer(paradigm, experiment.training, context, training, run).train()
+    publish_model(
+        context.storage, resolved.run, paradigm.exported(), experiment.backbone, data.manifest.class_names
+    )
+    return Findings(
+        metrics=result.metrics,
+        samples_seen=result.samples_seen,
+        device_seconds=result.device_seconds,
+        notes={"selected step": f"{result.selected_step} of {result.steps}"},
+    )

@@ -1,0 +1,96 @@
+"""The identity of a run: a hash of what defines its result, and of nothing else.
+
+Datasets count by the hash of their content and recipe, parents by their own identity. Fields marked
+`identity: False` (threads, checkpoint intervals, source folders), the launcher and the storage do not
+count: the same run moves from a laptop to a cluster and finds its checkpoints there.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel
+
+from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.seeding import stable_hash
+
+
+@runtime_checkable
+class TrainedExperiment(Protocol):
+    """What every experiment that makes a run has."""
+
+    @property
+    def kind(self) -> str:
+        """Which experiment it is."""
+
+    @property
+    def name(self) -> str:
+        """The user's name for it."""
+
+    @property
+    def seed(self) -> int:
+        """Key of everything random in it."""
+
+    @property
+    def protocol(self) -> str:
+        """What a table may compare its figures with."""
+
+
+E = TypeVar("E", bound=TrainedExperiment)
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[E]):
+    """An experiment with everything it refers to made definite; it travels to the workers as it is.
+
+    `datasets` maps each role (`data`, `shifted`) to a prepared set, `parents` to a finished run.
+    """
+
+    experiment: E
+    run: str
+    datasets: dict[str, str]
+    parents: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a finished experiment hands over for its record."""
+
+    metrics: dict[str, float]
+    curves: dict[str, list[dict[str, float | str]]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    samples_seen: int = 0
+    device_seconds: float = 0.0
+
+
+def run_name(experiment: BaseModel, name_of: Callable[[DatasetConfig], str], attempt: int = 1) -> str:
+    """`<name>-<hash>-s<seed>`, with the attempt's number from the second on."""
+    own = experiment.model_dump(include={"name", "seed"})
+    digest = stable_hash(json.dumps(definition(experiment, name_of), sort_keys=True), digits=10)
+    return f"{own['name']}-{digest}-s{own['seed']}" + (f"-attempt{attempt}" if attempt > 1 else "")
+
+
+def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outermost: bool = True) -> Any:
+    """`value` as plain data, without what does not define a result."""
+    if isinstance(value, DatasetConfig):
+        return name_of(value).rpartition("-")[2]
+    if isinstance(value, BaseModel):
+        skipped = {"name"} | ({"seed"} if is_outermost else set())
+        return {
+            name: definition(getattr(value, name), name_of, is_outermost=False)
+            for name, info in type(value).model_fields.items()
+            if name not in skipped and _counts(getattr(value, name), info.json_schema_extra)
+        }
+    if isinstance(value, dict):
+        return {str(key): definition(item, name_of, is_outermost=False) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [definition(item, name_of, is_outermost=False) for item in value]
+    return value
+
+
+def _counts(value: Any, extra: Any) -> bool:
+    if isinstance(value, LaunchConfig | StorageConfig):
+        return False
+    return not (isinstance(extra, dict) and extra.get("identity") is False)

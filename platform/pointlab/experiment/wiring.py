@@ -1,0 +1,125 @@
+"""How experiments put the parts together: data, seeded weights, stored models."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from pointlab import distributed
+from pointlab.backbones import Backbone, BackboneConfig, build_backbone
+from pointlab.data.augmentation import AugmentationConfig
+from pointlab.data.batches import Recipe, evaluation_batches
+from pointlab.data.cache import CachedSplit, open_split
+from pointlab.data.manifest import DatasetManifest, read_dataset
+from pointlab.data.sample import PointBatch
+from pointlab.errors import ConfigError, StorageError
+from pointlab.seeding import stable_integer
+from pointlab.storage import Storage, publish, read_manifest
+from pointlab.storage.artifact import read_verified
+from pointlab.training import TrainingData
+
+
+@dataclass(frozen=True)
+class Data:
+    """A prepared set as an experiment sees it: clouds of `num_points` points."""
+
+    storage: Storage
+    name: str
+    manifest: DatasetManifest
+    num_points: int
+
+    @property
+    def num_classes(self) -> int:
+        """Number of class names."""
+        return len(self.manifest.class_names)
+
+    def split(self, split: str) -> CachedSplit:
+        """The decoded split on this machine."""
+        return open_split(self.storage, self.name, split)
+
+    def batches(
+        self, split: str, batch_size: int, inputs: tuple[str, ...] = ()
+    ) -> Callable[[], Iterable[PointBatch]]:
+        """A function that goes through the split once, without augmentation."""
+        return lambda: evaluation_batches(self.split(split), batch_size, self.num_points, inputs)
+
+    def for_training(
+        self, seed: int, augmentation: AugmentationConfig, batch_size: int, inputs: tuple[str, ...]
+    ) -> TrainingData:
+        """The training split as a stream, and validation without augmentation."""
+        return TrainingData(
+            dataset=self.name,
+            num_rows=len(self.split("train")),
+            recipe=Recipe(seed, self.num_points, augmentation, inputs),
+            validation=self.batches("validation", batch_size, inputs),
+        )
+
+
+def open_data(storage: Storage, name: str, num_points: int) -> Data:
+    """The prepared set; ConfigError if its clouds hold fewer points than the experiment wants."""
+    manifest = read_dataset(storage, name)
+    if manifest.num_points < num_points:
+        raise ConfigError(
+            f"num_points is {num_points}, but {name} was prepared with {manifest.num_points} points a cloud.",
+            remedy="lower num_points, or raise data.num_points to prepare the set anew",
+        )
+    return Data(storage, name, manifest, num_points)
+
+
+@contextlib.contextmanager
+def seeded(*key: int | str) -> Iterator[None]:
+    """Draw new weights from a generator of this key, leaving torch's own as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_integer(*key))
+        yield
+
+
+def publish_model(
+    storage: Storage,
+    run: str,
+    modules: Mapping[str, nn.Module],
+    backbone: BackboneConfig,
+    class_names: tuple[str, ...],
+) -> None:
+    """Store modules at `runs/<run>/model`, one safetensors file each; the first worker does it.
+
+    An earlier attempt that died after this may have left the same model, which then stays.
+    """
+    if distributed.rank() > 0:
+        return
+    path = f"runs/{run}/model"
+    contents = {f"{name}.safetensors": save_safetensors(_cpu_state(m)) for name, m in modules.items()}
+    details = {"backbone": backbone.model_dump(mode="json"), "class_names": list(class_names)}
+    existing = read_manifest(storage, path)
+    if existing is not None:
+        if all(storage.read(f"{path}/{name}") == content for name, content in contents.items()):
+            return
+        raise StorageError(
+            f"{storage.locate(path)} holds other weights than this run just computed.",
+            expected="equal weights from equal settings",
+            remedy="run again with --rerun to keep both",
+        )
+    publish(storage, path, "model", contents, details)
+
+
+def read_module(storage: Storage, run: str, name: str) -> dict[str, Tensor]:
+    """Weights of one stored module of a finished run, verified."""
+    path = f"runs/{run}/model"
+    manifest = read_manifest(storage, path)
+    if manifest is None:
+        raise StorageError(f"The run {run} has no stored model.", remedy="run its config to the end first")
+    return load_safetensors(read_verified(storage, path, f"{name}.safetensors", manifest))
+
+
+def seeded_backbone(config: BackboneConfig, seed: int) -> Backbone:
+    """A new backbone whose weights depend on `seed` alone."""
+    with seeded(seed, "backbone"):
+        return build_backbone(config)
+
+
+def _cpu_state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}

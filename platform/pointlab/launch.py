@@ -1,0 +1,142 @@
+"""Where an experiment runs: its datasets and parents first, then itself, here or on Ray.
+
+What is finished already is recognised by its identity and returned; what was interrupted goes on from its
+newest checkpoint.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pointlab.data.dataset import DatasetConfig, find_prepared
+from pointlab.data.preparation import Plan, ShardResult, finish, make_plan, write_shard
+from pointlab.experiment import (
+    Experiment,
+    LaunchConfig,
+    PrepareExperiment,
+    PretrainExperiment,
+    SearchExperiment,
+    TransferExperiment,
+)
+from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.records import build_record, code_version
+from pointlab.experiment.resolve import Findings, Resolved, run_name
+from pointlab.experiment.transfer import transfer
+from pointlab.storage import Record, Storage, open_storage, read_record, write_record
+from pointlab.training import LocalContext, Watcher, ignore_progress
+
+logger = logging.getLogger(__name__)
+RunExperiment = PretrainExperiment | TransferExperiment | SearchExperiment
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an experiment: the path of its artifact in the store, and its record if it made a run."""
+
+    storage: Storage
+    path: str
+    record: Record | None
+    was_finished: bool
+    """Whether it was there already."""
+
+
+def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignore_progress) -> Outcome:
+    """Carry out `experiment` after everything it depends on; `rerun` makes a new attempt of it alone."""
+    storage = open_storage(experiment.storage.root)
+    if isinstance(experiment, PrepareExperiment):
+        found = find_prepared(experiment.data, storage)
+        name = found or prepare(experiment.data, storage, experiment.launch, watcher)
+        return Outcome(storage, f"datasets/{name}", None, was_finished=found is not None)
+    return _run(experiment, storage, rerun, watcher)
+
+
+def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watcher) -> Outcome:
+    resolved = resolve(experiment, storage, watcher)
+    attempt = 1
+    while (record := read_record(storage, resolved.run)) is not None and rerun:
+        attempt += 1
+        resolved = replace(resolved, run=_with_attempt(resolved.run, attempt))
+    path = f"runs/{resolved.run}"
+    if record is not None:
+        if record.code_version != code_version():
+            logger.warning(
+                "%s was finished by another version of the code (%s, this is %s); --rerun makes a new attempt",
+                resolved.run,
+                record.code_version,
+                code_version(),
+            )
+        return Outcome(storage, path, record, was_finished=True)
+    started = time.monotonic()
+    findings = _execute(resolved, storage, watcher)
+    record = build_record(resolved, findings, time.monotonic() - started)
+    write_record(storage, record)
+    return Outcome(storage, path, record, was_finished=False)
+
+
+def _with_attempt(name: str, attempt: int) -> str:
+    return f"{name.partition('-attempt')[0]}-attempt{attempt}"
+
+
+def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher) -> Findings:
+    experiment = resolved.experiment
+    if isinstance(experiment, SearchExperiment):
+        from pointlab.engine.search import search
+
+        return search(resolved, storage, watcher)
+    stage = pretrain if isinstance(experiment, PretrainExperiment) else transfer
+    if experiment.launch.kind == "local":
+        return stage(resolved, LocalContext(storage, watcher))
+    from pointlab.engine.trainer import fit
+
+    return fit(stage, resolved, storage, experiment.launch, watcher)
+
+
+def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = ignore_progress) -> Resolved[Any]:
+    """Make definite what `experiment` refers to; datasets and parents that are missing are made now."""
+    base = experiment.transfer if isinstance(experiment, SearchExperiment) else experiment
+    configs = {"data": base.data}
+    parents = {}
+    if isinstance(base, TransferExperiment):
+        if base.shifted is not None:
+            configs["shifted"] = base.shifted
+        if base.pretrained is not None:
+            configs["pretrained"] = base.pretrained.data
+    datasets = {
+        role: find_prepared(config, storage) or prepare(config, storage, experiment.launch, watcher)
+        for role, config in configs.items()
+    }
+    if isinstance(base, TransferExperiment) and base.pretrained is not None:
+        outcome = _run(base.pretrained, storage, False, watcher)
+        assert outcome.record is not None, "a run leaves a record"
+        parents["pretrained"] = outcome.record.run
+    names = {config.recipe(): datasets[role] for role, config in configs.items()}
+
+    def name_of(config: DatasetConfig) -> str:
+        return names[config.recipe()]
+
+    return Resolved(experiment, run_name(experiment, name_of), datasets, parents)
+
+
+def prepare(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watcher: Watcher) -> str:
+    """Name of the set, prepared now: in parallel on Ray, or in this process."""
+    plan = make_plan(config)
+    logger.info("Preparing %s: %d clouds in %d shards", plan.name, len(plan.index.rows), len(plan.shards))
+    if plan.index.licence:
+        logger.info("%s: %s", config.name, plan.index.licence)
+    if launch.kind == "ray":
+        from pointlab.engine.prepare import prepare_on_ray
+
+        prepare_on_ray(config, plan, storage, watcher)
+    else:
+        _prepare_here(config, plan, storage, watcher)
+    return plan.name
+
+
+def _prepare_here(config: DatasetConfig, plan: Plan, storage: Storage, watcher: Watcher) -> None:
+    index = replace(plan.index, rows=())
+    results: list[ShardResult] = []
+    for shard in plan.shards:
+        results.append(write_shard(storage, plan.name, config, index, shard))
+        watcher(plan.name, len(results), len(plan.shards), {})
+    finish(storage, config, plan, results)

@@ -1,0 +1,65 @@
+"""Classification heads: from the pooled feature of a backbone to class scores.
+
+The two heads of the transfer protocols of Point-MAE (Pang et al., ECCV 2022) and ACT (Dong et al., ICLR
+2023): a single linear layer (MLP-LINEAR), and three layers (MLP-3 and full fine-tuning).
+"""
+
+from typing import Literal
+
+from jaxtyping import Float
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from pointlab.config import StrictModel
+
+
+class HeadConfig(StrictModel):
+    """Which head; a linear one has neither hidden layers nor dropout, and ignores their settings."""
+
+    kind: Literal["linear", "mlp3"] = "mlp3"  # the papers' head for fine-tuning
+    hidden_width: PositiveInt = 256  # as in the papers
+    dropout: float = Field(default=0.5, ge=0, lt=1)  # as in the papers
+
+
+class Head(nn.Sequential):
+    """Layers from pooled features to class scores, initialised as PyTorch does by default."""
+
+    def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
+        """Scores of the classes before any softmax."""
+        for layer in self:
+            pooled = layer(pooled)
+        return pooled
+
+
+class LinearHead(Head):
+    """One linear layer: what is linearly separable in the features, and nothing more."""
+
+    def __init__(self, _config: HeadConfig, num_features: int, num_classes: int) -> None:
+        super().__init__(nn.Linear(num_features, num_classes))
+
+
+class MLP3Head(Head):
+    """Three linear layers; batch normalisation, ReLU and dropout follow the first two."""
+
+    def __init__(self, config: HeadConfig, num_features: int, num_classes: int) -> None:
+        hidden = config.hidden_width
+        super().__init__(
+            *_hidden_layer(num_features, hidden, config.dropout),
+            *_hidden_layer(hidden, hidden, config.dropout),
+            nn.Linear(hidden, num_classes),
+        )
+
+
+def _hidden_layer(num_inputs: int, num_outputs: int, dropout: float) -> list[nn.Module]:
+    return [nn.Linear(num_inputs, num_outputs), nn.BatchNorm1d(num_outputs), nn.ReLU(), nn.Dropout(dropout)]
+
+
+HEADS: dict[str, type[LinearHead] | type[MLP3Head]] = {
+    "linear": LinearHead,
+    "mlp3": MLP3Head,
+}
+
+
+def build_head(config: HeadConfig, num_features: int, num_classes: int) -> Head:
+    """The freshly initialised head that `config` describes."""
+    return HEADS[config.kind](config, num_features, num_classes)

@@ -1,0 +1,20 @@
+"""The pretraining paradigms, independent of each other.
+
+To add one: its module here, its configuration beside it, its test, and one entry in the table.
+"""
+
+from pointlab.backbones import Backbone
+from pointlab.paradigms.base import Paradigm, StepOutput
+from pointlab.paradigms.supervised import Supervised, SupervisedConfig
+
+PARADIGMS: dict[str, type[Supervised]] = {"supervised": Supervised}
+
+ParadigmConfig = SupervisedConfig
+
+
+def build_paradigm(config: ParadigmConfig, backbone: Backbone, num_classes: int) -> Paradigm:
+    """The paradigm that `config` names, around `backbone`."""
+    return PARADIGMS[config.kind](config, backbone, num_classes)
+
+
+__all__ = ["PARADIGMS", "Paradigm", "ParadigmConfig", "StepOutput", "SupervisedConfig", "build_paradigm"]

@@ -1,0 +1,71 @@
+"""What a pretraining paradigm is: a module whose `forward` is the training step.
+
+The loop wraps the whole module (in DDP, say), calls it with a batch, and takes the gradient of the loss
+that comes back. Everything that makes one paradigm differ from another lives in the module: targets,
+teachers, masks, schedules, extra state.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointlab.backbones import Backbone
+from pointlab.data.sample import PointBatch
+
+
+@dataclass
+class StepOutput:
+    """The loss to minimise and named figures to log; each is a mean over the batch, a scalar tensor."""
+
+    loss: Float[Tensor, ""]
+    metrics: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+
+class Paradigm(nn.Module, ABC):
+    """One way to train a backbone; the methods below `forward` have defaults that suit most."""
+
+    inputs: ClassVar[tuple[str, ...]] = ()
+    """Optional per-point arrays that a batch must carry, such as `normals`."""
+
+    backbone: Backbone
+
+    @abstractmethod
+    def forward(self, batch: PointBatch) -> StepOutput:
+        """Loss and metrics of one (micro-)batch; in eval mode, the same figures for validation."""
+
+    def exported(self) -> Mapping[str, nn.Module]:
+        """The modules a checkpoint's users want, by name; the rest (heads, decoders) is dropped."""
+        return {"backbone": self.backbone}
+
+    def frozen(self) -> Iterable[nn.Module]:
+        """Modules kept out of training: no gradients, eval mode, not saved with every checkpoint."""
+        return ()
+
+    def before_step(self, step: int, num_steps: int) -> None:
+        """Move schedules (temperature, loss weights) to their values at `step`."""
+
+    def after_step(self, step: int, num_steps: int) -> None:
+        """Follow the weights that were just updated (momentum encoders, queues)."""
+
+    def per_rank_state(self) -> dict[str, Tensor]:
+        """State that differs between workers and that the future depends on, such as a queue."""
+        return {}
+
+    def load_per_rank_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `per_rank_state` gave."""
+
+    def train(self, mode: bool = True) -> "Paradigm":
+        """Training mode for all but the frozen modules, which stay in eval mode."""
+        super().train(mode)
+        for module in self.frozen():
+            module.eval()
+        return self
+
+    def freeze(self) -> None:
+        """Switch gradients off in the frozen modules."""
+        for module in self.frozen():
+            module.requires_grad_(False)

@@ -1,0 +1,86 @@
+"""The answer on top of the page: a sentence for each experiment that was asked for, and its key figures."""
+
+from dataclasses import dataclass
+
+from pointlab.report.collect import Material
+from pointlab.report.results import Group, group_by_seed, interval, summary
+from pointlab.report.wording import METHODS, percent
+
+HEADLINES = {"test/accuracy": "on the target test", "shifted-test/accuracy": "on the shifted test"}
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One large number with what it is and how sure it is."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an experiment found, and how what it reports was chosen."""
+
+    name: str
+    finding: str
+    choice: str
+    figures: tuple[KeyFigure, ...]
+
+
+def answers(material: Material) -> list[Answer]:
+    """One answer for each group of seeds among the runs that were asked for."""
+    return [
+        Answer(group.name, _finding(group), _choice(group), tuple(_key_figures(material, group)))
+        for group in group_by_seed(material.asked)
+    ]
+
+
+def _finding(group: Group) -> str:
+    reached = [f"{summary(group, metric)} {where}" for metric, where in _headlines(group).items()]
+    if not reached:
+        return f"{_subject(group)} has ended; its record holds no accuracy."
+    seeds = f" (mean and deviation over {len(group.records)} seeds)" if len(group.records) > 1 else ""
+    return f"{_subject(group)} reaches {' and '.join(reached)}{seeds}."
+
+
+def _headlines(group: Group) -> dict[str, str]:
+    tested = {metric: where for metric, where in HEADLINES.items() if group.values(metric)}
+    if tested or not group.values("validation/accuracy"):
+        return tested
+    return {"validation/accuracy": "on its validation split"}
+
+
+def _subject(group: Group) -> str:
+    protocol = group.protocol.partition("/")
+    method = METHODS.get(protocol[0], f"{protocol[0]} ({protocol[2]})" if protocol[2] else protocol[0])
+    coefficients = sorted(set(group.values("selection/coefficient")))
+    if not coefficients:
+        return method
+    if len(coefficients) == 1:
+        return f"{method} at coefficient {coefficients[0]:g}"
+    return f"{method} at coefficients {coefficients[0]:g} to {coefficients[-1]:g}"
+
+
+def _choice(group: Group) -> str:
+    rule = group.records[0].notes.get("selection rule")
+    sentences = []
+    if rule is not None:
+        sentences.append(f"The coefficient was chosen on validation data by this rule: {rule}.")
+    if any(group.values(metric) for metric in HEADLINES):
+        sentences.append("The test splits were read once, after every choice.")
+    return " ".join(sentences)
+
+
+def _key_figures(material: Material, group: Group) -> list[KeyFigure]:
+    figures = []
+    for metric, where in _headlines(group).items():
+        bounds = interval(material, group, metric)
+        note = f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
+        figures.append(KeyFigure(where.partition(" ")[2], summary(group, metric), note))
+    if group.values("selection/coefficient"):
+        value = summary(group, "selection/coefficient")
+        figures.append(KeyFigure("mixing coefficient", value, "0 is pretrained, 1 is fine-tuned"))
+    if group.values("trials"):
+        figures.append(KeyFigure("trials", summary(group, "trials"), "compared on validation data"))
+    return figures

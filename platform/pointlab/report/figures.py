@@ -1,0 +1,74 @@
+"""The look of every plot: colours for the colour-blind, no background, the page's own font.
+
+Text and grid lines take the page's colours from its style sheet, so that one plot suits a light page, a
+dark one and paper; what is coloured here must show on all three.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+TARGET, SHIFTED = "#2f7fc4", "#e07a1f"
+TRAINING, VALIDATION = "#0f9d85", "#9a63c4"
+CHOSEN, NEUTRAL = "#d6336c", "#88919d"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+MAX_POINTS = 500
+"""Points of a curve: about one for every pixel that a plot is wide."""
+SETTINGS = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One plot, as markup, and the sentence below it."""
+
+    markup: Markup
+    caption: str
+
+
+def picture(
+    name: str, traces: Sequence[Any], x: dict[str, Any], y: dict[str, Any], caption: str, **layout: Any
+) -> Picture:
+    """A plot of `traces` over two axes; `name` must be its own on the page."""
+    figure = go.Figure(list(traces), layout={"template": "none"})
+    axis = {"gridcolor": NEUTRAL, "zeroline": False, "showline": False, "ticklen": 4, "automargin": True}
+    figure.update_layout(
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 13, "color": NEUTRAL},
+        margin={"l": 58, "r": 18, "t": 14, "b": 48},
+        height=360,
+        hovermode="closest",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        xaxis={**axis, "showgrid": False, **x},
+        yaxis={**axis, **y},
+    )
+    figure.update_layout(**layout)
+    return Picture(embed(figure, name), caption)
+
+
+def embed(figure: Any, name: str) -> Markup:
+    """The plot as markup that needs plotly.js on the page; its data cannot end the script around it."""
+    return Markup(
+        figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=SETTINGS, validate=True)
+    )
+
+
+def label(text: object) -> str:
+    """A name as plotly shows it: plotly reads a little HTML in all text, which names must not use."""
+    return escape(str(text))
+
+
+def in_percent(values: Sequence[float]) -> list[float]:
+    """Shares in [0, 1] as percentages, to a hundredth."""
+    return [round(100 * value, 2) for value in values]
+
+
+def thin(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
+    """At most `MAX_POINTS` points of a curve, evenly spaced among all, with its first and last."""
+    kept = np.unique(np.linspace(0, len(xs) - 1, min(len(xs), MAX_POINTS)).round().astype(int))
+    return [round(xs[row], 4) for row in kept], [float(f"{ys[row]:.5g}") for row in kept]

@@ -1,0 +1,128 @@
+"""Results: every metric of every record, seeds together, with the error that a finite split leaves.
+
+Runs are put together only if nothing but their seed differs, which their names say: `<name>-<hash>-s<seed>`.
+Figures of two protocols never share a row.
+"""
+
+import math
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pointlab.report.collect import Material
+from pointlab.report.wording import GAP, dataset_of, figure, is_share, percent, split_name
+from pointlab.storage import Record
+
+NORMAL_QUANTILE = 1.959963984540054
+"""Of 0.975: two-sided 95 %."""
+ORDER = ("test", "shifted-test", "target-validation", "shifted-validation", "selection", "validation", "train")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one experiment that differ in their seed alone."""
+
+    name: str
+    protocol: str
+    records: tuple[Record, ...]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that some record of the group has, the test splits first."""
+        names = {metric for record in self.records for metric in record.metrics}
+        return sorted(names, key=_rank)
+
+    def values(self, metric: str) -> list[float]:
+        """The metric of each record that has it, in the order of the records."""
+        return [record.metrics[metric] for record in self.records if metric in record.metrics]
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One metric of a group, in words."""
+
+    split: str
+    measure: str
+    value: str
+    interval: str
+    clouds: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """All metrics of one group."""
+
+    group: Group
+    rows: tuple[ResultRow, ...]
+
+
+def group_by_seed(records: Sequence[Record]) -> list[Group]:
+    """Records that differ only in their seed, together, in the order of their first."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.name, record.protocol, _without_seed(record)), []).append(record)
+    return [Group(name, protocol, tuple(found)) for (name, protocol, _), found in groups.items()]
+
+
+def result_tables(material: Material) -> list[ResultTable]:
+    """A table for every group of the page's records."""
+    return [
+        ResultTable(group, tuple(_row(material, group, metric) for metric in group.metrics))
+        for group in group_by_seed(material.records)
+    ]
+
+
+def summary(group: Group, metric: str) -> str:
+    """The metric's value, or its mean ± sample standard deviation over several seeds."""
+    values = group.values(metric)
+    if len(values) == 1:
+        return figure(metric, values[0])
+    mean, deviation = statistics.fmean(values), statistics.stdev(values)
+    if is_share(metric):
+        return f"{100 * mean:.1f} ± {100 * deviation:.1f}{GAP}%"
+    return f"{mean:.3g} ± {deviation:.2g}"
+
+
+def interval(material: Material, group: Group, metric: str) -> tuple[float, float, int] | None:
+    """Bounds of the accuracy and the clouds they rest on; None for other metrics and unknown splits."""
+    dataset, split = dataset_of(group.records[0], metric)
+    clouds = material.clouds_in(dataset, split) if split in ("validation", "test") else None
+    if not clouds or not metric.endswith("/accuracy"):
+        return None
+    return *wilson_interval(statistics.fmean(group.values(metric)), clouds), clouds
+
+
+def wilson_interval(share: float, trials: int) -> tuple[float, float]:
+    """95 % score interval of a share of successes (Wilson 1927): sound near 0 and 1 and for few trials."""
+    z2 = NORMAL_QUANTILE**2
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    spread = math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    half = NORMAL_QUANTILE * spread / (1 + z2 / trials)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _row(material: Material, group: Group, metric: str) -> ResultRow:
+    found = interval(material, group, metric)
+    return ResultRow(
+        split=split_name(group.records[0], metric),
+        measure=metric.rpartition("/")[2].replace("_", " "),
+        value=summary(group, metric),
+        interval=f"{percent(found[0])} to {percent(found[1])}" if found else "",
+        clouds=f"{found[2]:,}" if found else "",
+        metric=metric,
+    )
+
+
+def _without_seed(record: Record) -> str:
+    return re.sub(rf"-s{record.seed}(?=(-attempt\d+)?$)", "", record.run)
+
+
+def _rank(metric: str) -> tuple[int, bool, str]:
+    split = metric.rpartition("/")[0]
+    return (
+        ORDER.index(split) if split in ORDER else len(ORDER),
+        not metric.endswith("accuracy"),
+        metric,
+    )

@@ -1,0 +1,50 @@
+"""What was run: one row for every record on the page, with all that is needed to repeat it."""
+
+from dataclasses import dataclass
+
+import yaml
+
+from pointlab.report.collect import Material
+from pointlab.report.wording import duration, role_name
+from pointlab.storage import Record
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A record in words; `anchor` is where the page tells of it."""
+
+    record: Record
+    anchor: str
+    parents: tuple[tuple[str, str, str], ...]
+    """Role, run and anchor of each parent."""
+    datasets: tuple[tuple[str, str], ...]
+    """Role and name of each dataset."""
+    samples: str
+    device_time: str
+    wall_time: str
+    config: str
+    """The resolved configuration, as YAML."""
+
+
+def run_rows(material: Material) -> list[RunRow]:
+    """A row for every record, parents before their children."""
+    anchors = anchors_of(material)
+    return [_row(record, anchors) for record in material.records]
+
+
+def anchors_of(material: Material) -> dict[str, str]:
+    """Where on the page each run is told of; numbered, as a run's name may hold anything."""
+    return {record.run: f"run-{number}" for number, record in enumerate(material.records, start=1)}
+
+
+def _row(record: Record, anchors: dict[str, str]) -> RunRow:
+    return RunRow(
+        record=record,
+        anchor=anchors[record.run],
+        parents=tuple((role, run, anchors[run]) for role, run in record.parents.items()),
+        datasets=tuple((role_name(record.kind, role), name) for role, name in record.datasets.items()),
+        samples=f"{record.samples_seen:,}",
+        device_time=duration(record.device_seconds),
+        wall_time=duration(record.wall_seconds),
+        config=yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
+    )

@@ -1,0 +1,61 @@
+"""The gallery's moving half: one 3D scene for every set, in which the reader picks the class.
+
+A scene holds a trace per class and shows one of them; the page's script switches all scenes together and
+turns them together. One scene per set keeps the page within the WebGL contexts that browsers allow.
+"""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from pointlab.report.figures import FONT, embed, label
+from pointlab.report.gallery import SetViews, View
+
+EYE = (1.05, 0.7, 1.35)
+"""Where the camera stands, in half-widths of the scene: to the front right, a little above."""
+
+
+def scene(views: SetViews, number: int) -> Markup:
+    """The scene of one set, with the first class visible."""
+    figure = go.Figure([_trace(view, is_visible=i == 0) for i, view in enumerate(views.views)])
+    hidden = {"visible": False, "range": [-1, 1]}
+    x, y, z = EYE
+    figure.update_layout(
+        template="none",
+        paper_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 13},
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        height=330,
+        showlegend=False,
+        scene={
+            "xaxis": hidden,
+            "yaxis": hidden,
+            "zaxis": hidden,
+            "aspectmode": "cube",
+            "dragmode": "turntable",
+            "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": x, "y": y, "z": z}},
+        },
+    )
+    return embed(figure, f"scene-{number}")
+
+
+def _trace(view: View | None, *, is_visible: bool) -> Any:
+    if view is None:
+        return go.Scatter3d(x=[], y=[], z=[], visible=is_visible)
+    steps = np.linspace(0, 1, len(view.colours) + 1)
+    scale = [[edge, c] for c, *edges in zip(view.colours, steps, steps[1:], strict=False) for edge in edges]
+    marker = {"color": view.shades.astype(np.int8), "colorscale": scale, "size": 3.2}
+    names = [label(view.parts[shade].rpartition("/")[2]) for shade in view.shades] if view.parts else None
+    x, y, z = view.points.T
+    return go.Scatter3d(
+        x=x.copy(),
+        y=y.copy(),
+        z=z.copy(),
+        mode="markers",
+        marker=marker | {"cmin": -0.5, "cmax": len(view.colours) - 0.5},
+        text=names,
+        hoverinfo="text" if names else "none",
+        visible=is_visible,
+    )

@@ -1,0 +1,71 @@
+"""Training curves: loss and accuracy over epochs, of every run that has a log.
+
+A search trains nothing itself: its finished trials lie faintly behind the one that was chosen.
+"""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from pointlab.report.collect import Material, best_trials
+from pointlab.report.figures import NEUTRAL, TRAINING, VALIDATION, Picture, in_percent, label, picture, thin
+from pointlab.storage import Record
+from pointlab.training.run import Line
+
+SPLITS = {"train": ("training", TRAINING), "validation": ("validation", VALIDATION)}
+MAX_CURVES = 40
+"""In one plot; more could not be told apart."""
+
+
+def training_pictures(material: Material) -> list[tuple[Record, list[Picture]]]:
+    """Loss, and where there is one accuracy, of every record that has a log or trials with logs."""
+    found = []
+    for number, record in enumerate(material.records):
+        main = record.notes.get("chosen trial", record.run)
+        others = [run for run in best_trials(record) if run != main and run in material.logs]
+        pictures = [
+            _picture(f"{measure}-{number}", measure, material, main, others)
+            for measure in ("loss", "accuracy")
+            if any(f"{split}/{measure}" in line for line in material.logs.get(main, []) for split in SPLITS)
+        ]
+        if pictures:
+            found.append((record, pictures))
+    return found
+
+
+def _picture(name: str, measure: str, material: Material, main: str, others: list[str]) -> Picture:
+    faint = [
+        trace
+        for run in others[: MAX_CURVES - len(SPLITS)]
+        if (trace := _curve(material.logs[run], "validation", measure, run, is_faint=True)) is not None
+    ]
+    for trace in faint[:1]:
+        trace.showlegend = True
+    own = [_curve(material.logs[main], split, measure, main, is_faint=False) for split in SPLITS]
+    traces = [*faint, *(trace for trace in own if trace is not None)]
+    caption = f"{measure.capitalize()} of {main} over its epochs"
+    caption += f"; faintly, validation {measure} of {len(faint)} other finished trials." if faint else "."
+    y: dict[str, Any] = {"title": {"text": measure}}
+    if measure == "accuracy":
+        y["ticksuffix"] = " %"
+    return picture(name, traces, {"title": {"text": "epoch"}}, y, caption, height=300)
+
+
+def _curve(log: list[Line], split: str, measure: str, run: str, *, is_faint: bool) -> Any:
+    metric = f"{split}/{measure}"
+    points = [(line["epoch"], line[metric]) for line in log if metric in line]
+    if not points:
+        return None
+    xs, ys = thin(*zip(*points, strict=True))
+    title, colour = SPLITS[split]
+    return go.Scatter(
+        x=xs,
+        y=in_percent(ys) if measure == "accuracy" else ys,
+        name="validation, other trials" if is_faint else title,
+        mode="lines" if is_faint or len(xs) > 60 else "lines+markers",
+        line={"color": NEUTRAL if is_faint else colour, "width": 1 if is_faint else 2.5},
+        marker={"size": 5},
+        opacity=0.45 if is_faint else 1,
+        showlegend=not is_faint,
+        hovertemplate=f"{label(run)}<br>epoch %{{x:.1f}}: %{{y:.4g}}<extra>{title}</extra>",
+    )

@@ -1,0 +1,133 @@
+"""The search: its trials by score, and each searched setting against the score."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from pointlab.report.collect import Material
+from pointlab.report.figures import CHOSEN, NEUTRAL, TARGET, Picture, label, picture
+from pointlab.report.wording import duration, percent
+from pointlab.storage import Record
+
+Row = dict[str, float | str]
+OWN_COLUMNS = ("score", "coefficient", "epochs", "samples", "seconds", "outcome", "run")
+"""What a search notes of a trial beside the settings that it searched."""
+OUTCOMES = {"finished": (TARGET, "circle"), "stopped early": (NEUTRAL, "x-thin")}
+LOG_DECADES = 1.5
+"""Values that span more than this are drawn on a logarithmic axis."""
+
+
+@dataclass(frozen=True)
+class TrialTable:
+    """The trials of one search: a table, best first, and a plot for every searched setting."""
+
+    record: Record
+    settings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """Cells as text, in the order of `columns`."""
+    pictures: tuple[Picture, ...]
+    note: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return ("score", *self.settings, "coefficient", "epochs", "samples", "time", "outcome", "run")
+
+
+def trial_tables(material: Material) -> list[TrialTable]:
+    """One for every search on the page."""
+    return [
+        _table(number, record)
+        for number, record in enumerate(material.records)
+        if record.curves.get("trials")
+    ]
+
+
+def _table(number: int, record: Record) -> TrialTable:
+    trials = sorted(record.curves["trials"], key=lambda row: (-float(row["score"]), str(row["run"])))
+    settings = tuple(name for name in trials[0] if name not in OWN_COLUMNS)
+    shown = [row for row in trials if row["outcome"] in OUTCOMES]
+    best = record.notes.get("chosen trial", "")
+    pictures = [_against(f"trials-{number}-{i}", setting, shown, best) for i, setting in enumerate(settings)]
+    return TrialTable(
+        record, settings, tuple(_cells(row, settings) for row in trials), tuple(pictures), _note(trials)
+    )
+
+
+def _cells(row: Row, settings: tuple[str, ...]) -> tuple[str, ...]:
+    numbers = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in settings)
+    coefficient = row["coefficient"]
+    return (
+        percent(float(row["score"])),
+        *numbers,
+        f"{coefficient:g}" if isinstance(coefficient, float) else "",
+        f"{float(row['epochs']):g}",
+        f"{float(row['samples']):,.0f}",
+        duration(float(row["seconds"])),
+        str(row["outcome"]),
+        str(row["run"]),
+    )
+
+
+def _against(name: str, setting: str, trials: list[Row], best: str) -> Picture:
+    values = [row[setting] for row in trials]
+    traces = [_points(setting, trials, outcome) for outcome in OUTCOMES]
+    chosen = [row for row in trials if row["run"] and row["run"] == best]
+    ring = {"symbol": "circle-open", "size": 17, "line": {"color": CHOSEN, "width": 2.5}, "color": CHOSEN}
+    traces.append(
+        go.Scatter(
+            x=[_value(row[setting]) for row in chosen],
+            y=[100 * float(row["score"]) for row in chosen],
+            name="chosen",
+            mode="markers",
+            marker=ring,
+            hoverinfo="skip",
+        )
+    )
+    x: dict[str, Any] = {"title": {"text": label(setting.rpartition(".")[2].replace("_", " "))}}
+    x |= {"type": axis_type(values), "showgrid": True}
+    if x["type"] == "log":
+        x |= {"dtick": "D2", "exponentformat": "power", "showexponent": "all"}
+    y = {"title": {"text": "score"}, "ticksuffix": " %"}
+    return picture(name, traces, x, y, setting, height=280)
+
+
+def _points(setting: str, trials: list[Row], outcome: str) -> Any:
+    rows = [row for row in trials if row["outcome"] == outcome]
+    colour, symbol = OUTCOMES[outcome]
+    return go.Scatter(
+        x=[_value(row[setting]) for row in rows],
+        y=[round(100 * float(row["score"]), 2) for row in rows],
+        name=outcome,
+        mode="markers",
+        marker={"color": colour, "symbol": symbol, "size": 9, "line": {"color": colour, "width": 2}},
+        customdata=[float(row["epochs"]) for row in rows],
+        hovertemplate="%{x}: %{y:.1f} % after %{customdata:g} epochs<extra>" + outcome + "</extra>",
+    )
+
+
+def _value(value: float | str) -> float | str:
+    return label(value) if isinstance(value, str) else value
+
+
+def axis_type(values: list[float | str]) -> str:
+    """`category` for names, `log` for positive numbers over more than `LOG_DECADES`, else `linear`."""
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values) or not numbers:
+        return "category"
+    spans = min(numbers) > 0 and math.log10(max(numbers) / min(numbers)) > LOG_DECADES
+    return "log" if spans else "linear"
+
+
+def _note(trials: list[Row]) -> str:
+    counts = {name: sum(row["outcome"] == name for row in trials) for name in (*OUTCOMES, "failed")}
+    told = [f"{count} {name}" for name, count in counts.items() if count]
+    sentences = [f"{len(trials)} trials: {', '.join(told)}."]
+    if counts["stopped early"]:
+        sentences.append(
+            "A finished trial's score is the validation accuracy of its chosen mixture by the selection rule; "
+            "that of a trial stopped early is its target validation accuracy when it was stopped."
+        )
+    return " ".join(sentences)

@@ -1,0 +1,65 @@
+"""How figures, names and metrics are put into words, the same in every section of the page."""
+
+from pointlab.storage import Record
+
+GAP = "\N{NO-BREAK SPACE}"
+METHODS = {
+    "full": "full fine-tuning",
+    "linear_probe": "the linear probe",
+    "wise_ft": "the WiSE-FT mixture",
+    "wise_ft_lp": "the WiSE-FT-LP mixture",
+}
+"""What a transfer's protocol is called in a sentence."""
+
+
+def percent(value: float) -> str:
+    """A share in [0, 1] as a percentage with one decimal."""
+    return f"{100 * value:.1f}{GAP}%"
+
+
+def is_share(metric: str) -> bool:
+    """Whether `metric` is an accuracy, or the mean of some, and so is told in percent."""
+    return metric.endswith("accuracy") or metric == "selection/score"
+
+
+def figure(metric: str, value: float) -> str:
+    """`value` as a reader wants it: accuracies in percent, whole numbers whole, the rest to three digits."""
+    if is_share(metric):
+        return percent(value)
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest units that fit: 45 s, 3 min 5 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f}{GAP}s" if seconds < 10 else f"{whole}{GAP}s"
+    if whole < 3600:
+        return f"{whole // 60}{GAP}min {whole % 60}{GAP}s"
+    return f"{whole // 3600}{GAP}h {whole % 3600 // 60}{GAP}min"
+
+
+def role_name(kind: str, role: str) -> str:
+    """What a dataset was to a run of this kind: its pretraining data, its target, its shifted set."""
+    if role == "pretrained" or (role == "data" and kind == "pretrain"):
+        return "pretraining data"
+    return "target" if role == "data" else role
+
+
+def split_name(record: Record, metric: str) -> str:
+    """The split that `metric` was measured on, such as "shifted test"."""
+    prefix = metric.rpartition("/")[0]
+    role, _, split = prefix.rpartition("-")
+    if split in ("train", "validation") and not role:
+        split = {"train": "training"}.get(split, split)
+        return f"{split}, at the selected step" if "selected step" in record.notes else split
+    if split == "test" and not role and record.kind != "pretrain":
+        role = "target"
+    return f"{role} {split}".strip() or "search"
+
+
+def dataset_of(record: Record, metric: str) -> tuple[str | None, str]:
+    """The dataset and the split on whose clouds `metric` was measured; no dataset where it is unknown."""
+    role, _, split = metric.rpartition("/")[0].rpartition("-")
+    key = "data" if role in ("", "target") else role
+    return record.datasets.get(key), split

@@ -1,0 +1,28 @@
+"""Where results live: addresses, verified artifacts whose manifest comes last, immutable records."""
+
+from pointlab.storage.address import Storage, open_storage
+from pointlab.storage.artifact import (
+    FileEntry,
+    Manifest,
+    fetch,
+    publish,
+    read_manifest,
+    seal,
+    whole_artifacts,
+)
+from pointlab.storage.record import Record, read_record, write_record
+
+__all__ = [
+    "FileEntry",
+    "Manifest",
+    "Record",
+    "Storage",
+    "fetch",
+    "open_storage",
+    "publish",
+    "read_manifest",
+    "read_record",
+    "seal",
+    "whole_artifacts",
+    "write_record",
+]

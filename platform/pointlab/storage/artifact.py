@@ -1,0 +1,117 @@
+"""Artifacts: folders that exist exactly when their `manifest.json` does.
+
+Every file is written, read back and compared by sha256; the manifest, which lists them all, is written
+last. A reader therefore meets a whole artifact or none: what a crash leaves behind is ignored, named in
+the log, and replaced by the next attempt.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pointlab.errors import StorageError
+from pointlab.storage.address import Storage
+
+logger = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+
+
+class FileEntry(BaseModel):
+    """Size in bytes and sha256 of one file of an artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What an artifact holds: its files, and `details` that its owner keeps beside them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: str
+    files: dict[str, FileEntry]
+    details: dict[str, Any] = {}
+
+
+def put(storage: Storage, path: str, content: bytes) -> FileEntry:
+    """Write `content` to `path`, read it back and compare; StorageError if the store kept something else."""
+    entry = FileEntry(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    storage.write(path, content)
+    if hashlib.sha256(storage.read(path)).hexdigest() != entry.sha256:
+        raise StorageError(
+            f"{storage.locate(path)} does not hold what was just written to it.",
+            remedy="check the disk or the object store; nothing refers to this file yet, so run again",
+        )
+    return entry
+
+
+def seal(
+    storage: Storage, path: str, kind: str, files: Mapping[str, FileEntry], details: Mapping[str, Any]
+) -> Manifest:
+    """Make the folder at `path` an artifact by writing its manifest; its `files` must be there already."""
+    manifest = Manifest(kind=kind, files=dict(sorted(files.items())), details=dict(details))
+    put(storage, f"{path}/{MANIFEST}", json.dumps(manifest.model_dump(), indent=1).encode())
+    return manifest
+
+
+def publish(
+    storage: Storage, path: str, kind: str, contents: Mapping[str, bytes], details: Mapping[str, Any]
+) -> Manifest:
+    """Store `contents` (file name to bytes) as one artifact at `path`; an existing one is never changed.
+
+    Raises StorageError if an artifact is there already.
+    """
+    if storage.exists(f"{path}/{MANIFEST}"):
+        raise StorageError(f"{storage.locate(path)} exists and is immutable.", remedy="write to a new name")
+    storage.delete_folder(path)
+    files = {name: put(storage, f"{path}/{name}", content) for name, content in contents.items()}
+    return seal(storage, path, kind, files, details)
+
+
+def read_manifest(storage: Storage, path: str) -> Manifest | None:
+    """The manifest of the artifact at `path`, or None if there is no whole artifact."""
+    if not storage.exists(f"{path}/{MANIFEST}"):
+        return None
+    return Manifest.model_validate_json(storage.read(f"{path}/{MANIFEST}"))
+
+
+def read_verified(storage: Storage, path: str, name: str, manifest: Manifest) -> bytes:
+    """Content of one file of an artifact; StorageError if it is not what the manifest promises."""
+    content = storage.read(f"{path}/{name}")
+    if hashlib.sha256(content).hexdigest() != manifest.files[name].sha256:
+        raise StorageError(
+            f"{storage.locate(path)}/{name} is damaged: its sha256 is not the one in the manifest.",
+            remedy=f"delete {storage.locate(path)} and run again to make it anew",
+        )
+    return content
+
+
+def fetch(storage: Storage, path: str, target: Path) -> Manifest:
+    """Copy the artifact at `path` into the folder `target`, verifying every file.
+
+    Raises StorageError if there is no whole artifact, or if a file is damaged.
+    """
+    manifest = read_manifest(storage, path)
+    if manifest is None:
+        raise StorageError(f"There is no whole artifact at {storage.locate(path)}.")
+    for name in manifest.files:
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        destination.write_bytes(read_verified(storage, path, name, manifest))
+    return manifest
+
+
+def whole_artifacts(storage: Storage, parent: str) -> list[str]:
+    """Sorted names of the artifacts below `parent`; incomplete ones are left out and named in the log."""
+    names = []
+    for name in storage.folders(parent):
+        if storage.exists(f"{parent}/{name}/{MANIFEST}"):
+            names.append(name)
+        else:
+            logger.warning("%s is incomplete and ignored", storage.locate(f"{parent}/{name}"))
+    return names

@@ -1,0 +1,60 @@
+"""Records: what one finished experiment found, with everything needed to trust and repeat it.
+
+A record is an artifact at `runs/<run>/record`, written once and never changed.
+"""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pointlab.storage.address import Storage
+from pointlab.storage.artifact import publish, read_manifest, read_verified
+
+RECORD = "record.json"
+
+
+class Record(BaseModel):
+    """One finished experiment.
+
+    `metrics` are named `split/metric`; `curves` are tables (a list of rows with equal keys), such as the
+    accuracy at every mixing coefficient. `device_seconds` adds up the training workers' wall time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    run: str
+    kind: str
+    name: str
+    seed: int
+    protocol: str
+    config: dict[str, Any]
+    code_version: str
+    datasets: dict[str, str] = {}
+    parents: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+    curves: dict[str, list[dict[str, float | str]]] = {}
+    notes: dict[str, str] = {}
+    samples_seen: int = 0
+    device_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    finished: str = ""
+    environment: dict[str, str] = {}
+
+
+def write_record(storage: Storage, record: Record) -> str:
+    """Publish `record` with its run and return its path."""
+    path = f"runs/{record.run}/record"
+    content = json.dumps(record.model_dump(), indent=1).encode()
+    publish(storage, path, "record", {RECORD: content}, {"run": record.run})
+    return path
+
+
+def read_record(storage: Storage, run: str) -> Record | None:
+    """The record of `run`, verified, or None while the run is unfinished."""
+    path = f"runs/{run}/record"
+    manifest = read_manifest(storage, path)
+    return (
+        None
+        if manifest is None
+        else Record.model_validate_json(read_verified(storage, path, RECORD, manifest))
+    )

@@ -1,0 +1,112 @@
+"""What the loop needs from where it runs, and the plain version of it: in this process.
+
+The other version lives in the engine and trains on Ray's workers. Rank and reductions are not part of
+it: they come from `distributed`, whoever made the process group.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pointlab.data.batches import Arrays, Recipe, training_arrays
+from pointlab.data.cache import open_split
+from pointlab.data.order import Share
+from pointlab.paradigms import Paradigm
+from pointlab.storage import Storage
+
+Watcher = Callable[[str, int, int, Mapping[str, float]], None]
+"""Told (stage, done, total, figures) as work goes on: a progress bar, or Ray Tune."""
+
+
+def ignore_progress(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+    """Watch nothing."""
+
+
+@dataclass(frozen=True)
+class FeedPlan:
+    """Which samples a worker is fed: its share of steps `first_step` to `num_steps` of a dataset's stream."""
+
+    storage: Storage
+    dataset: str
+    recipe: Recipe
+    share: Share
+    first_step: int
+    num_steps: int
+
+
+class TrainContext(ABC):
+    """Where a training loop runs."""
+
+    device: torch.device
+    storage: Storage
+
+    @abstractmethod
+    def feed(self, plan: FeedPlan) -> Iterator[Arrays]:
+        """This worker's samples of each step, one step after the other."""
+
+    @abstractmethod
+    def wrap(self, paradigm: Paradigm) -> nn.Module:
+        """The module to call for a step, its gradients averaged over the workers."""
+
+    @abstractmethod
+    def watch(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Show how far the work is; cheap enough for every step."""
+
+    @abstractmethod
+    def report(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """Hand over a validation's figures; a searcher may end the run here."""
+
+
+class LocalContext(TrainContext):
+    """Training in this process, with the cache read by one thread ahead of the loop."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        watcher: Watcher = ignore_progress,
+        reporter: Callable[[int, Mapping[str, float]], None] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        """`reporter` gets each validation's epoch and figures; the device defaults to a GPU if there is one."""
+        self.storage = storage
+        self.device = device or default_device()
+        self._watcher, self._reporter = watcher, reporter
+
+    def feed(self, plan: FeedPlan) -> Iterator[Arrays]:
+        """Batches gathered from the memory-mapped cache, one step ahead."""
+        split = open_split(plan.storage, plan.dataset, "train")
+        with ThreadPoolExecutor(1) as reader:
+            pending = None
+            for step in range(plan.first_step, plan.num_steps):
+                ahead = reader.submit(training_arrays, split, plan.share.positions(step), plan.recipe)
+                if pending is not None:
+                    yield pending.result()
+                pending = ahead
+            if pending is not None:
+                yield pending.result()
+
+    def wrap(self, paradigm: Paradigm) -> nn.Module:
+        """The paradigm itself, as there is one worker."""
+        return paradigm
+
+    def watch(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Pass it on to the watcher."""
+        self._watcher(stage, done, total, figures)
+
+    def report(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """Pass it on to the reporter."""
+        if self._reporter is not None:
+            self._reporter(epoch, figures)
+
+
+def default_device() -> torch.device:
+    """The current GPU where there is one, else the CPU."""
+    return (
+        torch.device("cuda", torch.cuda.current_device())
+        if torch.cuda.is_available()
+        else torch.device("cpu")
+    )

@@ -1,0 +1,53 @@
+"""Settings of a training run, whatever the paradigm; defaults follow the patch models' papers."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pointlab.config import StrictModel
+
+
+class OptimiserConfig(StrictModel):
+    """AdamW, with the papers' rule that one-dimensional parameters, biases and tokens do not decay."""
+
+    learning_rate: float = Field(default=5e-4, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor on the learning rate per stage of depth, from the head down; 1 treats all stages alike."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float | None = Field(default=10.0, gt=0)
+    """Largest gradient norm, as in the papers' classification fine-tuning; null switches it off."""
+
+
+class TrainingConfig(StrictModel):
+    """How long, how large a batch, how fast, and what is kept."""
+
+    epochs: float = Field(default=300, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    """Samples per optimiser step over all workers and micro-batches together."""
+    accumulation: int = Field(default=1, ge=1)
+    """Micro-batches per step on each worker; BatchNorm sees one at a time."""
+    warmup_epochs: float = Field(default=10, ge=0)
+    minimum_learning_rate: float = Field(default=1e-6, ge=0)
+    optimiser: OptimiserConfig = OptimiserConfig()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 runs matrix products in bfloat16; it pays on GPUs, not on most processors."""
+    selection: Literal["best", "last"] = "last"
+    """best keeps the weights with the highest `validation/accuracy` (or lowest loss without one)."""
+    validate_every: float = Field(default=1, gt=0)
+    """Epochs between two validations; a checkpoint is written with each."""
+    log_every: int = Field(default=10, ge=1)
+    """Steps between two lines of the log."""
+    checkpoint_every: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
+    """Steps between further checkpoints, where validations are far apart."""
+    keep_checkpoints: int = Field(default=2, ge=1, json_schema_extra={"identity": False})
+    num_threads: int = Field(default=1, ge=1, json_schema_extra={"identity": False})
+    """Processor threads of each worker; results are equal bit for bit at equal numbers."""
+
+    @model_validator(mode="after")
+    def _batch_holds_micro_batches(self) -> "TrainingConfig":
+        if self.accumulation > self.batch_size:
+            raise ValueError(
+                f"accumulation {self.accumulation} exceeds batch_size {self.batch_size}: a micro-batch would be empty"
+            )
+        return self

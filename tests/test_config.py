@@ -1,0 +1,91 @@
+"""One YAML file, one strict model: overrides reach everything, and mistakes are named all at once."""
+
+from pathlib import Path
+
+import pytest
+
+from pointlab.config import StrictModel, apply_overrides, dump, merge, read_yaml, validate
+from pointlab.errors import ConfigError
+
+
+class Inner(StrictModel):
+    """A nested model."""
+
+    rate: float = 1.0
+    name: str = "a"
+
+
+class Outer(StrictModel):
+    """The model of a file."""
+
+    inner: Inner = Inner()
+    steps: int = 3
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_file_extends_another_and_overrides_it(tmp_path: Path) -> None:
+    write(tmp_path / "base.yaml", "steps: 5\ninner: {rate: 2.0, name: b}\n")
+    path = write(tmp_path / "own.yaml", "extends: base.yaml\ninner: {rate: 3.0}\n")
+    assert read_yaml(path) == {"steps": 5, "inner": {"rate": 3.0, "name": "b"}}
+
+
+def test_a_nested_mapping_extends_a_file_too(tmp_path: Path) -> None:
+    write(tmp_path / "part.yaml", "rate: 2.0\n")
+    path = write(tmp_path / "own.yaml", "inner: {extends: part.yaml, name: c}\n")
+    assert read_yaml(path) == {"inner": {"rate": 2.0, "name": "c"}}
+
+
+def test_a_second_level_of_extends_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", "steps: 1\n")
+    write(tmp_path / "b.yaml", "extends: a.yaml\n")
+    with pytest.raises(ConfigError, match="one level"):
+        read_yaml(write(tmp_path / "c.yaml", "extends: b.yaml\n"))
+
+
+def test_another_kind_replaces_a_mapping_instead_of_merging() -> None:
+    merged = merge({"source": {"kind": "a", "size": 1}}, {"source": {"kind": "b"}})
+    assert merged == {"source": {"kind": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("1e-3", 1e-3), ("null", None), ("[1, 2]", [1, 2]), ("true", True), ("x", "x"), ("", None)],
+)
+def test_overrides_read_values_as_yaml(text: str, value: object) -> None:
+    assert apply_overrides({"a": {"c": 1}}, [f"a.b={text}"]) == {"a": {"c": 1, "b": value}}
+
+
+def test_an_override_without_a_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a\.b.*dotted path and a value"):
+        apply_overrides({}, ["a.b"])
+
+
+def test_all_mistakes_are_shown_at_once_with_the_nearest_key() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Outer, {"stesp": 1, "steps": "many", "inner": {"rte": 1}}, "x.yaml")
+    text = str(caught.value)
+    assert "3 mistake(s)" in text
+    assert "stesp: unknown key; did you mean 'steps'?" in text
+    assert "inner.rte: unknown key; did you mean 'rate'?" in text
+    assert "'many'" in text
+
+
+def test_a_model_round_trips(tmp_path: Path) -> None:
+    model = Outer(inner=Inner(rate=1e-7, name="yes"), steps=9)
+    path = write(tmp_path / "dumped.yaml", dump(model))
+    assert validate(Outer, read_yaml(path), str(path)) == model
+
+
+@pytest.mark.parametrize("text", ["- 1\n", "a: [1\n", "just text\n", ""])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"own\.yaml"):
+        read_yaml(write(tmp_path / "own.yaml", text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no configuration file .*gone\.yaml"):
+        read_yaml(tmp_path / "gone.yaml")
