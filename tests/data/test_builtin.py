@@ -16,7 +16,7 @@ from pointlab.data.builtin.objects.outlines import polygon, rectangle
 from pointlab.data.builtin.optics import incidence, look_at, scan_lines, visible
 from pointlab.data.builtin.primitives import Ring, Surface, Tube, box, frame_along, frustum, prism, spheroid
 from pointlab.data.builtin.scans import CLUTTER
-from pointlab.data.builtin.sensors import SENSORS, capture, depth_noise
+from pointlab.data.builtin.sensors import SENSORS, depth_noise, measure
 from pointlab.data.builtin.surfels import Surfels
 from pointlab.data.source import SourceRow
 from pointlab.errors import DataError
@@ -277,7 +277,7 @@ def test_a_frame_moves_points_along_their_rays_only(generator):
     points, normals = box(1.0, 1.0, 1.0).sample(3000, generator)
     view = look_at(np.zeros(3), 0.5, 0.5, 3.0, 1 / 3.0 / 64)
     surfels = Surfels(points, normals, np.arange(len(points)))
-    frame = capture(surfels, view, SENSORS["sparse"], generator)
+    frame = measure(surfels, view, SENSORS["sparse"], generator)
     rays, measured = points[frame.labels] - view.eye, frame.points - view.eye
     np.testing.assert_allclose(np.cross(rays, measured), 0, atol=1e-9)
     assert not np.allclose(rays, measured)

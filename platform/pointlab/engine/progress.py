@@ -14,7 +14,6 @@ POLL_SECONDS = 0.3
 Update = tuple[int, int, dict[str, float]]
 
 
-@ray.remote(num_cpus=0)
 class ProgressBoard:
     """Stage -> (done, total, figures)."""
 
@@ -46,7 +45,7 @@ class BoardWatcher:
 @contextlib.contextmanager
 def relayed(watcher: Watcher) -> Iterator[BoardWatcher]:
     """A watcher for workers whose posts reach `watcher` in this process while the block runs."""
-    board = ProgressBoard.remote()
+    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     done = threading.Event()
     shown: dict[str, Update] = {}
 

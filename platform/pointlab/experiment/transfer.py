@@ -26,6 +26,7 @@ from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingConfig, TrainingResult
 from pointlab.training.checkpoint import load_weights
+from pointlab.training.loop import make_deterministic
 from pointlab.transfer import MixtureConfig, ProbeConfig, choose, curve, fit_probe, predict, sweep
 
 Protocol = Literal["full", "linear_probe", "wise_ft", "wise_ft_lp"]
@@ -79,6 +80,7 @@ class TransferExperiment(StrictModel):
 def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> Findings:
     """Carry out the protocol, store the chosen classifier, and measure it."""
     experiment = resolved.experiment
+    make_deterministic(experiment.training.num_threads)
     data = open_roles(resolved, context.storage)
     start = _starting_backbone(resolved, context.storage)
     if experiment.protocol == "linear_probe":
@@ -185,15 +187,14 @@ def _mix(
         raise ConfigError(f"The protocol {experiment.protocol} mixes no weights.")
     size = experiment.training.batch_size
     mixtures = sweep(
-        start,
-        paradigm.backbone,
+        (start, paradigm.backbone),
         paradigm.head,
         target.batches("train", size),
         {role: entry.batches("validation", size) for role, entry in data.items()},
-        target.num_classes,
-        experiment.mixture,
-        experiment.probe,
-        context.device,
+        num_classes=target.num_classes,
+        mixture=experiment.mixture,
+        probe=experiment.probe,
+        device=context.device,
     )
     chosen = choose(mixtures, experiment.protocol, experiment.mixture.selection)
     modules = {"backbone": chosen.backbone, "head": chosen.head}

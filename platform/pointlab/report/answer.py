@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pointlab.report.collect import Material
 from pointlab.report.results import Group, group_by_seed, interval, summary
+from pointlab.report.sweeps import ENDS
 from pointlab.report.wording import METHODS, percent
 
 HEADLINES = {"test/accuracy": "on the target test", "shifted-test/accuracy": "on the shifted test"}
@@ -58,7 +59,8 @@ def _subject(group: Group) -> str:
     if not coefficients:
         return method
     if len(coefficients) == 1:
-        return f"{method} at coefficient {coefficients[0]:g}"
+        end = f" (the {ENDS[coefficients[0]]} end)" if coefficients[0] in ENDS else ""
+        return f"{method} at coefficient {coefficients[0]:g}{end}"
     return f"{method} at coefficients {coefficients[0]:g} to {coefficients[-1]:g}"
 
 
@@ -77,7 +79,7 @@ def _key_figures(material: Material, group: Group) -> list[KeyFigure]:
     for metric, where in _headlines(group).items():
         bounds = interval(material, group, metric)
         note = f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
-        figures.append(KeyFigure(where.partition(" ")[2], summary(group, metric), note))
+        figures.append(KeyFigure(f"accuracy {where}", summary(group, metric), note))
     if group.values("selection/coefficient"):
         value = summary(group, "selection/coefficient")
         figures.append(KeyFigure("mixing coefficient", value, "0 is pretrained, 1 is fine-tuned"))

@@ -35,19 +35,21 @@ def picture(
 ) -> Picture:
     """A plot of `traces` over two axes; `name` must be its own on the page."""
     figure = go.Figure(list(traces), layout={"template": "none"})
-    axis = {"gridcolor": NEUTRAL, "zeroline": False, "showline": False, "ticklen": 4, "automargin": True}
+    axis = {"gridcolor": NEUTRAL, "zeroline": False, "showline": False, "ticklen": 4, "exponentformat": "e"}
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": FONT, "size": 13, "color": NEUTRAL},
-        margin={"l": 58, "r": 18, "t": 14, "b": 48},
+        margin={"l": 74, "r": 14, "t": 34, "b": 48},
         height=360,
         hovermode="closest",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0, "xanchor": "left"},
         xaxis={**axis, "showgrid": False, **x},
         yaxis={**axis, **y},
     )
     figure.update_layout(**layout)
+    figure.update_xaxes(title_font_size=13)
+    figure.update_yaxes(title_font_size=13)
     return Picture(embed(figure, name), caption)
 
 

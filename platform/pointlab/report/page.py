@@ -37,19 +37,23 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
     """
     material = collect(storage, runs)
     gallery = build_gallery(storage, material)
-    return _environment().get_template("page.html.jinja").render(
-        plotly=Markup(get_plotlyjs()),
-        asked=material.asked,
-        anchors=anchors_of(material),
-        answers=answers(material),
-        runs=run_rows(material),
-        coefficients=coefficient_pictures(material),
-        training=training_pictures(material),
-        searches=trial_tables(material),
-        gallery=gallery,
-        sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
-        legends=_legends(gallery),
-        results=result_tables(material),
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            plotly=Markup(get_plotlyjs()),
+            asked=material.asked,
+            anchors=anchors_of(material),
+            answers=answers(material),
+            runs=run_rows(material),
+            coefficients=coefficient_pictures(material),
+            training=training_pictures(material),
+            searches=trial_tables(material),
+            gallery=gallery,
+            sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
+            legends=_legends(gallery),
+            results=result_tables(material),
+        )
     )
 
 

@@ -16,7 +16,15 @@ from pointlab.storage import Record
 
 NORMAL_QUANTILE = 1.959963984540054
 """Of 0.975: two-sided 95 %."""
-ORDER = ("test", "shifted-test", "target-validation", "shifted-validation", "selection", "validation", "train")
+ORDER = (
+    "test",
+    "shifted-test",
+    "target-validation",
+    "shifted-validation",
+    "selection",
+    "validation",
+    "train",
+)
 
 
 @dataclass(frozen=True)

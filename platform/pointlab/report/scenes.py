@@ -4,6 +4,7 @@ A scene holds a trace per class and shows one of them; the page's script switche
 turns them together. One scene per set keeps the page within the WebGL contexts that browsers allow.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ from markupsafe import Markup
 from pointlab.report.figures import FONT, embed, label
 from pointlab.report.gallery import SetViews, View
 
-EYE = (1.05, 0.7, 1.35)
-"""Where the camera stands, in half-widths of the scene: to the front right, a little above."""
+EYE = (0.78, 0.52, 1.0)
+"""Where the camera stands, in widths of the scene: to the front right of the cloud, a little above."""
 
 
 def scene(views: SetViews, number: int) -> Markup:
     """The scene of one set, with the first class visible."""
     figure = go.Figure([_trace(view, is_visible=i == 0) for i, view in enumerate(views.views)])
     hidden = {"visible": False, "range": [-1, 1]}
-    x, y, z = EYE
+    x, y, z = _upright(EYE)
     figure.update_layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",
@@ -35,10 +36,16 @@ def scene(views: SetViews, number: int) -> Markup:
             "zaxis": hidden,
             "aspectmode": "cube",
             "dragmode": "turntable",
-            "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": x, "y": y, "z": z}},
+            "camera": {"eye": {"x": x, "y": y, "z": z}},
         },
     )
     return embed(figure, f"scene-{number}")
+
+
+def _upright(xyz: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """y-up coordinates as plotly's, whose turntable knows one vertical only: z. Handedness stays."""
+    x, y, z = xyz
+    return z, x, y
 
 
 def _trace(view: View | None, *, is_visible: bool) -> Any:
@@ -48,7 +55,7 @@ def _trace(view: View | None, *, is_visible: bool) -> Any:
     scale = [[edge, c] for c, *edges in zip(view.colours, steps, steps[1:], strict=False) for edge in edges]
     marker = {"color": view.shades.astype(np.int8), "colorscale": scale, "size": 3.2}
     names = [label(view.parts[shade].rpartition("/")[2]) for shade in view.shades] if view.parts else None
-    x, y, z = view.points.T
+    x, y, z = _upright(view.points.T)
     return go.Scatter3d(
         x=x.copy(),
         y=y.copy(),

@@ -44,11 +44,13 @@ def _picture(name: str, measure: str, material: Material, main: str, others: lis
     own = [_curve(material.logs[main], split, measure, main, is_faint=False) for split in SPLITS]
     traces = [*faint, *(trace for trace in own if trace is not None)]
     caption = f"{measure.capitalize()} of {main} over its epochs"
-    caption += f"; faintly, validation {measure} of {len(faint)} other finished trials." if faint else "."
+    caption += (
+        f"; faintly, validation {measure} of the other finished trials ({len(faint)})." if faint else "."
+    )
     y: dict[str, Any] = {"title": {"text": measure}}
     if measure == "accuracy":
         y["ticksuffix"] = " %"
-    return picture(name, traces, {"title": {"text": "epoch"}}, y, caption, height=300)
+    return picture(name, traces, {"title": {"text": "epoch"}, "rangemode": "tozero"}, y, caption, height=300)
 
 
 def _curve(log: list[Line], split: str, measure: str, run: str, *, is_faint: bool) -> Any:
@@ -63,9 +65,9 @@ def _curve(log: list[Line], split: str, measure: str, run: str, *, is_faint: boo
         y=in_percent(ys) if measure == "accuracy" else ys,
         name="validation, other trials" if is_faint else title,
         mode="lines" if is_faint or len(xs) > 60 else "lines+markers",
-        line={"color": NEUTRAL if is_faint else colour, "width": 1 if is_faint else 2.5},
+        line={"color": NEUTRAL if is_faint else colour, "width": 1.5 if is_faint else 2.5},
         marker={"size": 5},
-        opacity=0.45 if is_faint else 1,
+        opacity=0.6 if is_faint else 1,
         showlegend=not is_faint,
         hovertemplate=f"{label(run)}<br>epoch %{{x:.1f}}: %{{y:.4g}}<extra>{title}</extra>",
     )

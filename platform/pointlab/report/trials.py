@@ -15,6 +15,7 @@ Row = dict[str, float | str]
 OWN_COLUMNS = ("score", "coefficient", "epochs", "samples", "seconds", "outcome", "run")
 """What a search notes of a trial beside the settings that it searched."""
 OUTCOMES = {"finished": (TARGET, "circle"), "stopped early": (NEUTRAL, "x-thin")}
+MARGIN = {"l": 68, "r": 12, "t": 12, "b": 46}
 LOG_DECADES = 1.5
 """Values that span more than this are drawn on a logarithmic axis."""
 
@@ -32,8 +33,8 @@ class TrialTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return ("score", *self.settings, "coefficient", "epochs", "samples", "time", "outcome", "run")
+        """Headings of the table; a setting goes by the last word of its dotted path if that names just one."""
+        return ("score", *_short(self.settings), "coefficient", "epochs", "samples", "time", "outcome", "run")
 
 
 def trial_tables(material: Material) -> list[TrialTable]:
@@ -54,6 +55,11 @@ def _table(number: int, record: Record) -> TrialTable:
     return TrialTable(
         record, settings, tuple(_cells(row, settings) for row in trials), tuple(pictures), _note(trials)
     )
+
+
+def _short(settings: tuple[str, ...]) -> list[str]:
+    last = [path.rpartition(".")[2] for path in settings]
+    return [word if last.count(word) == 1 else path for word, path in zip(last, settings, strict=True)]
 
 
 def _cells(row: Row, settings: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,7 +86,6 @@ def _against(name: str, setting: str, trials: list[Row], best: str) -> Picture:
         go.Scatter(
             x=[_value(row[setting]) for row in chosen],
             y=[100 * float(row["score"]) for row in chosen],
-            name="chosen",
             mode="markers",
             marker=ring,
             hoverinfo="skip",
@@ -89,9 +94,9 @@ def _against(name: str, setting: str, trials: list[Row], best: str) -> Picture:
     x: dict[str, Any] = {"title": {"text": label(setting.rpartition(".")[2].replace("_", " "))}}
     x |= {"type": axis_type(values), "showgrid": True}
     if x["type"] == "log":
-        x |= {"dtick": "D2", "exponentformat": "power", "showexponent": "all"}
+        x["dtick"] = "D2"
     y = {"title": {"text": "score"}, "ticksuffix": " %"}
-    return picture(name, traces, x, y, setting, height=280)
+    return picture(name, traces, x, y, setting, height=235, showlegend=False, margin=MARGIN)
 
 
 def _points(setting: str, trials: list[Row], outcome: str) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import field_validator
 from torch import Tensor, nn
 
 from pointlab.backbones import Backbone
@@ -64,23 +64,26 @@ class Mixture:
 
 
 def sweep(
-    pretrained: Backbone,
-    fine_tuned: Backbone,
-    fine_tuned_head: nn.Module,
+    ends: tuple[Backbone, Backbone],
+    head: nn.Module,
     train: Batches,
     validation: Mapping[str, Batches],
+    *,
     num_classes: int,
     mixture: MixtureConfig,
     probe: ProbeConfig,
     device: torch.device,
 ) -> list[Mixture]:
-    """Both methods at every coefficient; `validation` maps "target" (and "shifted") to batches."""
-    backbones = mix_backbones(pretrained, fine_tuned, mixture, device)
+    """Both methods at every coefficient between the `ends`, the pretrained and the fine-tuned backbone.
+
+    `head` is the fine-tuned one; `validation` maps "target" (and "shifted") to batches.
+    """
+    backbones = mix_backbones(*ends, mixture, device)
     if mixture.batch_norm == "reestimate":
         reestimate(backbones, train(), device)
     train_tables = pooled_features(backbones, train(), device)
     tables = {split: pooled_features(backbones, batches(), device) for split, batches in validation.items()}
-    head = copy.deepcopy(fine_tuned_head).cpu()
+    head = copy.deepcopy(head).cpu()
     found = []
     for row, (coefficient, backbone) in enumerate(zip(mixture.coefficients, backbones, strict=True)):
         at_point = {split: by_backbone[row] for split, by_backbone in tables.items()}

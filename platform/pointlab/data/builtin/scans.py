@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Float64
 from pydantic import Field
 
-from pointlab.data.builtin.assembly import Assembly, turn
+from pointlab.data.builtin.assembly import turn
 from pointlab.data.builtin.clutter import neighbour, support
 from pointlab.data.builtin.generated import GeneratedSource
 from pointlab.data.builtin.objects import CLASSES, PART_NAMES
 from pointlab.data.builtin.objects.variety import between, chance
-from pointlab.data.builtin.optics import View
-from pointlab.data.builtin.sensors import SENSORS, Sensor, capture, choose_view
+from pointlab.data.builtin.optics import View, visible
+from pointlab.data.builtin.sensors import SENSORS, Sensor, choose_view, measure
 from pointlab.data.builtin.surfels import Surfels, join, sample_object
 from pointlab.data.sample import Cloud
 
@@ -72,8 +72,10 @@ class Scans(GeneratedSource):
             clutter.append(support(outline, CLUTTER, 0.3 * radius, source))
         if chance(source, self.clutter_probability):
             clutter.append(neighbour(outline, CLUTTER, view.eye, source))
-        seen = self._look(class_name, assembly, clutter, view, source).rotated(self._misalignment(source))
-        return seen.to_cloud(list(CLASSES).index(class_name), assembly.caption)
+        surfels = join([sample_object(class_name, assembly, OBJECT_SURFELS, source), *clutter])
+        seen = surfels.take(visible(surfels.points, surfels.normals, view))
+        scan = self._take_frames(seen, view, source).rotated(self._misalignment(source))
+        return scan.to_cloud(list(CLASSES).index(class_name), assembly.caption)
 
     @property
     def _sensor(self) -> Sensor:
@@ -82,20 +84,12 @@ class Scans(GeneratedSource):
         noise, dropout = sensor.noise * self.noise_scale, sensor.dropout * self.dropout_scale
         return replace(sensor, noise=noise, dropout=dropout)
 
-    def _look(
-        self,
-        class_name: str,
-        assembly: Assembly,
-        clutter: list[Surfels],
-        view: View,
-        source: np.random.Generator,
-    ) -> Surfels:
-        """Frames from one place, until enough of the object has returned."""
+    def _take_frames(self, seen: Surfels, view: View, source: np.random.Generator) -> Surfels:
+        """Frames of what is seen from one place, until enough of the object has returned."""
         frames: list[Surfels] = []
         num_returns = 0
         while num_returns < self._sensor.min_returns:
-            surfels = join([sample_object(class_name, assembly, OBJECT_SURFELS, source), *clutter])
-            frames.append(capture(surfels, view, self._sensor, source))
+            frames.append(measure(seen, view, self._sensor, source))
             num_returns += int((frames[-1].labels != CLUTTER).sum())
         return join(frames)
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from pointlab.data.builtin.objects.variety import between
-from pointlab.data.builtin.optics import View, incidence, look_at, scan_lines, visible
+from pointlab.data.builtin.optics import View, incidence, look_at, scan_lines
 from pointlab.data.builtin.primitives import Points
 from pointlab.data.builtin.surfels import Surfels
 
@@ -29,13 +29,13 @@ class Sensor:
 
 
 SENSORS: dict[str, Sensor] = {
-    # a hand-held depth camera, looking down at the object from standing height
+    # a depth camera in the hand: it looks down at things from standing height
     "dense": Sensor(
-        num_columns=64, line_gap=1, elevation=(15.0, 45.0), noise=1.0, dropout=0.05, min_returns=256
+        num_columns=64, line_gap=1, elevation=(20.0, 55.0), noise=1.0, dropout=0.05, min_returns=256
     ),
-    # a small scanner on a low robot: few lines, nearly level, more noise and more losses
+    # a small scanner on a low robot: nearly level, a dozen lines, more noise and more losses
     "sparse": Sensor(
-        num_columns=64, line_gap=4, elevation=(3.0, 15.0), noise=2.5, dropout=0.2, min_returns=128
+        num_columns=64, line_gap=5, elevation=(1.0, 10.0), noise=4.0, dropout=0.25, min_returns=128
     ),
 }
 
@@ -54,12 +54,11 @@ def choose_view(
     return look_at(centre, between(generator, 0, 2 * np.pi), elevation, distance, pitch)
 
 
-def capture(surfels: Surfels, view: View, sensor: Sensor, generator: np.random.Generator) -> Surfels:
-    """One frame of `surfels`: what is seen, lies on a scan line and is not lost, measured with noise.
+def measure(seen: Surfels, view: View, sensor: Sensor, generator: np.random.Generator) -> Surfels:
+    """One frame of visible surfels: those on a scan line that are not lost, measured with noise.
 
     The lines begin at another pixel in every frame, so that whatever is seen returns sooner or later.
     """
-    seen = surfels.take(visible(surfels.points, surfels.normals, view))
     phase = int(generator.integers(sensor.line_gap))
     seen = seen.take(scan_lines(seen.points, view, sensor.line_gap, phase))
     cosine = incidence(seen.points, seen.normals, view)

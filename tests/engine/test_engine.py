@@ -1,0 +1,135 @@
+"""On Ray everything comes out as in one process, and nothing waits for what can never come."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import TRANSFER, tiny_pretrain
+
+from pointlab.config import merge, validate
+from pointlab.data.order import Share
+from pointlab.errors import PointlabError, ResourceError, TrainingError
+from pointlab.experiment import SearchExperiment
+from pointlab.experiment.wiring import read_module
+from pointlab.launch import resolve, run
+from pointlab.storage import Storage, read_record
+from pointlab.training import LocalContext, Run
+from pointlab.training.context import FeedPlan
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+
+
+def run_on(storage: Storage, name: str, num_workers: int, accumulation: int = 1) -> str:
+    """Run the tiny pretraining; no workers means in this process."""
+    launch = {"kind": "ray" if num_workers else "local", "num_workers": num_workers or 1}
+    experiment = tiny_pretrain(
+        storage, name=name, launch=launch, training={"accumulation": accumulation, "epochs": 1}
+    )
+    record = run(experiment).record
+    assert record is not None
+    return record.run
+
+
+def losses(storage: Storage, name: str) -> list[float]:
+    return [line["train/loss"] for line in Run(storage, name).read_log() if "train/loss" in line]
+
+
+def is_statistic(name: str) -> bool:
+    return name.rpartition(".")[2].startswith(("running_", "num_batches"))
+
+
+def test_one_ray_worker_equals_this_process_bit_for_bit(storage: Storage) -> None:
+    here, there = run_on(storage, "here", 0), run_on(storage, "there", 1)
+    assert losses(storage, here) == losses(storage, there)
+    for module in ("backbone", "head"):
+        one, other = read_module(storage, here, module), read_module(storage, there, module)
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_two_ray_workers_equal_one_worker_with_two_micro_batches(storage: Storage) -> None:
+    alone, together = run_on(storage, "alone", 0, accumulation=2), run_on(storage, "together", 2)
+    assert losses(storage, alone) == losses(storage, together)
+    one, other = read_module(storage, alone, "backbone"), read_module(storage, together, "backbone")
+    assert all(torch.equal(one[name], other[name]) for name in one if not is_statistic(name))
+
+
+@pytest.mark.parametrize(("rank", "world_size", "first_step"), [(0, 1, 0), (1, 3, 2)])
+def test_the_ray_feed_gives_the_bytes_of_the_feed_in_process(
+    storage: Storage, rank: int, world_size: int, first_step: int
+) -> None:
+    from pointlab.engine.feed import ray_feed
+    from pointlab.experiment.wiring import open_data
+
+    experiment = tiny_pretrain(storage)
+    dataset = resolve(experiment, storage).datasets["data"]
+    data = open_data(storage, dataset, 48).for_training(3, experiment.augmentation, 16, ("normals",))
+    share = Share(16, rank, world_size)
+    plan = FeedPlan(storage, dataset, data.recipe, share, first_step, num_steps=8)
+    here, there = list(LocalContext(storage).feed(plan)), list(ray_feed(plan))
+    assert len(here) == len(there) == 8 - first_step
+    for one, other in zip(here, there, strict=True):
+        assert one.keys() == other.keys()
+        for name in one:
+            assert one[name].dtype == other[name].dtype
+            assert np.array_equal(one[name], other[name]), name
+
+
+def test_an_error_of_the_users_comes_back_as_it_was_raised(storage: Storage) -> None:
+    experiment = tiny_pretrain(
+        storage,
+        launch={"kind": "ray"},
+        training={"optimiser": {"learning_rate": 1e30, "clip_norm": None}},
+    )
+    with pytest.raises(TrainingError, match="learning_rate"):
+        run(experiment)
+
+
+def test_a_run_that_could_never_start_is_refused_with_the_numbers_that_fit(storage: Storage) -> None:
+    with pytest.raises(ResourceError, match=r"needs 65 CPUs.*launch\.num_workers"):
+        run(tiny_pretrain(storage, launch={"kind": "ray", "num_workers": 64, "cpus_per_worker": 1}))
+
+
+def make_search(storage: Storage, **changes: object) -> SearchExperiment:
+    settings = {
+        "kind": "search",
+        "name": "tiny-search",
+        "transfer": TRANSFER,
+        "space": {"training.optimiser.learning_rate": {"kind": "log_uniform", "low": 1e-4, "high": 1e-2}},
+        "num_trials": 3,
+        "grace_epochs": 1,
+        "launch": {"kind": "ray", "cpus_per_worker": 1},
+        "storage": {"root": storage.address},
+    }
+    experiment: SearchExperiment = validate(SearchExperiment, merge(settings, changes), "test")
+    return experiment
+
+
+def test_a_search_tests_the_chosen_trial_alone(storage: Storage) -> None:
+    record = run(make_search(storage)).record
+    assert record is not None
+    finished = [row for row in record.curves["trials"] if row["outcome"] == "finished"]
+    assert len(record.curves["trials"]) == 3
+    assert max(row["score"] for row in finished) == record.metrics["selection/score"]
+    assert {"test/accuracy", "shifted-test/accuracy"} <= record.metrics.keys()
+    for row in finished:
+        trial = read_record(storage, str(row["run"]))
+        assert trial is not None
+        assert not any("test/" in name for name in trial.metrics)
+    assert record.notes["chosen trial"] in [row["run"] for row in finished]
+
+
+def test_a_search_whose_trials_all_fail_says_why(storage: Storage) -> None:
+    space = {"training.optimiser.learning_rate": {"kind": "choice", "values": [1e30]}}
+    with pytest.raises(PointlabError, match="loss is"):
+        run(
+            make_search(
+                storage,
+                num_trials=2,
+                space=space,
+                transfer={"training": {"optimiser": {"clip_norm": None}}},
+            )
+        )
+
+
+def test_a_space_with_an_unknown_path_is_refused_when_it_is_read(storage: Storage) -> None:
+    with pytest.raises(PointlabError, match="did you mean 'optimiser'"):
+        make_search(storage, space={"training.optimizer.learning_rate": {"kind": "choice", "values": [1.0]}})
