@@ -1,4 +1,4 @@
-"""`ray job submit --working-dir . -- python jobs/prepare.py CONFIG`: one prepare experiment on a cluster."""
+"""One prepare experiment as a job: `ray job submit --working-dir . -- python jobs/prepare.py CONFIG`."""
 
 import importlib.util
 import sys

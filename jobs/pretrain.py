@@ -1,4 +1,4 @@
-"""`ray job submit --working-dir . -- python jobs/pretrain.py CONFIG`: one pretrain experiment on a cluster."""
+"""One pretrain experiment as a job: `ray job submit --working-dir . -- python jobs/pretrain.py CONFIG`."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""`ray job submit --working-dir . -- python jobs/search.py CONFIG`: one search experiment on a cluster."""
+"""One search experiment as a job: `ray job submit --working-dir . -- python jobs/search.py CONFIG`."""
 
 import importlib.util
 import sys

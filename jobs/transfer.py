@@ -1,4 +1,4 @@
-"""`ray job submit --working-dir . -- python jobs/transfer.py CONFIG`: one transfer experiment on a cluster."""
+"""One transfer experiment as a job: `ray job submit --working-dir . -- python jobs/transfer.py CONFIG`."""
 
 import importlib.util
 import sys

@@ -21,7 +21,7 @@ from rich.table import Table
 import pointlab
 from pointlab.config import dump
 from pointlab.errors import ConfigError, PointlabError
-from pointlab.experiment import Experiment, PrepareExperiment, load
+from pointlab.experiment import Experiment, load
 from pointlab.launch import Outcome
 from pointlab.launch import run as launch
 from pointlab.report import build_report
@@ -38,7 +38,8 @@ screen = Console()
 complaints = Console(stderr=True)
 
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="Override one setting; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=VALUE", help="Override one setting; may be repeated."),
 ]
 Root = Annotated[
     str | None, typer.Option(help="Storage root: a folder or s3://bucket/prefix (default: the config's).")
@@ -63,7 +64,7 @@ def run(
 
 @app.command(epilog="Example: `pointlab demo --root /tmp/demo`")
 def demo(overrides: Overrides = None, root: Root = None) -> None:
-    """Pretrain on shapes, transfer to scans, find the mixing coefficient, write the report; minutes on a laptop."""
+    """Pretrain on shapes, transfer to scans, find the mixing coefficient, write the report: minutes."""
     path = config_folder() / "demo" / "search.yaml"
     _finish(_launch(load(path, _with_root(overrides, root))))
 

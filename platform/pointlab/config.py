@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from pointlab.errors import ConfigError
 
@@ -109,8 +109,6 @@ def _parse_value(text: str) -> Any:
 
 def validate(model: Any, mapping: Mapping[str, Any], origin: str) -> Any:
     """Instance of `model` (a class or a union of them) from `mapping`; ConfigError lists every mistake."""
-    from pydantic import TypeAdapter
-
     try:
         return TypeAdapter(model).validate_python(mapping)
     except ValidationError as error:

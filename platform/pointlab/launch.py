@@ -22,7 +22,7 @@ from pointlab.experiment import (
 from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.records import build_record, code_version
 from pointlab.experiment.resolve import Findings, Resolved, run_name
-from pointlab.experiment.transfer import transfer
+from pointlab.experiment.transferring import transfer
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
 from pointlab.training import LocalContext, Watcher, ignore_progress
 
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignore_progress) -> Outcome:
-    """Carry out `experiment` after everything it depends on; `rerun` makes a new attempt of it alone."""
+    """Carry out `experiment` after all it depends on; `rerun` makes a new attempt of it alone."""
     storage = open_storage(experiment.storage.root)
     if isinstance(experiment, PrepareExperiment):
         found = find_prepared(experiment.data, storage)
@@ -61,7 +61,7 @@ def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watc
     if record is not None:
         if record.code_version != code_version():
             logger.warning(
-                "%s was finished by another version of the code (%s, this is %s); --rerun makes a new attempt",
+                "%s was finished by another version of the code (%s, now %s); --rerun makes a new attempt",
                 resolved.run,
                 record.code_version,
                 code_version(),

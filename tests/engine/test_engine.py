@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TRANSFER, tiny_pretrain
 
+from conftest import TRANSFER, tiny_pretrain
 from pointlab.config import merge, validate
 from pointlab.data.order import Share
 from pointlab.errors import PointlabError, ResourceError, TrainingError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_pretrain
 
+from conftest import tiny_pretrain
 from pointlab.data.batches import Arrays
 from pointlab.errors import TrainingError, TransferError
 from pointlab.experiment.pretrain import pretrain

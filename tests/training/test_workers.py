@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import tiny_pretrain
 from torch import Tensor, nn
 
+from conftest import tiny_pretrain
 from pointlab import distributed
 from pointlab.experiment.pretrain import PretrainExperiment, pretrain
 from pointlab.experiment.resolve import Resolved

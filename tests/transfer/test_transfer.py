@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_transfer
 from scipy.optimize import minimize
 from torch import nn
 
+from conftest import tiny_transfer
 from pointlab.backbones import Backbone, Features
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError, TransferError
@@ -124,7 +124,9 @@ def test_reestimation_changes_statistics_and_nothing_else() -> None:
     backbone, _ = two_ends()
     before = copy.deepcopy(backbone.state_dict())
     reestimate([backbone], batches(2), CPU)
-    changed = {name for name, tensor in backbone.state_dict().items() if not torch.equal(tensor, before[name])}
+    changed = {
+        name for name, tensor in backbone.state_dict().items() if not torch.equal(tensor, before[name])
+    }
     assert changed == {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}
 
 
@@ -251,7 +253,7 @@ def test_a_linear_probe_leaves_the_backbone_as_it_was(storage: Storage) -> None:
 def test_no_choice_depends_on_the_test_splits(
     storage: Storage, prepared_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pointlab.data.cache as cache
+    from pointlab.data import cache
 
     first = run(tiny_transfer(storage)).record
     read_split = cache.CachedSplit.__init__
@@ -276,7 +278,7 @@ def test_no_choice_depends_on_the_test_splits(
 
 
 def test_without_test_the_test_splits_stay_closed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pointlab.experiment.wiring as wiring
+    from pointlab.experiment import wiring
 
     opened: list[str] = []
     open_split = wiring.open_split
@@ -296,7 +298,7 @@ def test_without_test_the_test_splits_stay_closed(storage: Storage, monkeypatch:
 def test_classes_that_differ_between_target_and_shifted_are_refused(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pointlab.experiment.wiring as wiring
+    from pointlab.experiment import wiring
 
     read = wiring.read_dataset
 

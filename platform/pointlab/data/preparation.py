@@ -52,7 +52,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What became of a planned shard: its entry for the manifest, the ids kept, the rows dropped by reason."""
+    """What became of a planned shard: its manifest entry, the ids kept, the rows dropped by reason."""
 
     file: str
     split: Split

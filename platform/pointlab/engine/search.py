@@ -5,9 +5,9 @@ nothing can wait for resources that another trial holds.
 """
 
 import math
-import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -23,7 +23,7 @@ from pointlab.experiment.placement import LaunchConfig
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, run_name
 from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_trial
-from pointlab.experiment.transfer import measure_test, transfer
+from pointlab.experiment.transferring import measure_test, transfer
 from pointlab.storage import Record, Storage, read_record, write_record
 from pointlab.training import LocalContext, Watcher
 from pointlab.training.context import default_device
@@ -102,7 +102,7 @@ def _tuner(
 
 def _tune_folder(storage: Storage, run: str) -> str:
     address = storage.locate(f"runs/{run}")
-    return os.path.abspath(address) if storage.is_local else address
+    return str(Path(address).resolve()) if storage.is_local else address
 
 
 def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage: Storage) -> None:
@@ -151,15 +151,12 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         self.run, self.total, self.watcher = run, total, watcher
         self.best = 0.0
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
-    ) -> None:
+    def on_trial_result(self, trials: list[Any], result: dict[str, Any], **_: Any) -> None:
         self.best = max(self.best, result[SCORE])
-        over = sum(other.is_finished() for other in trials)
-        self.watcher(self.run, over, self.total, {SCORE: self.best})
+        self.on_trial_complete(trials)
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        over = sum(other.is_finished() for other in trials)
+    def on_trial_complete(self, trials: list[Any], **_: Any) -> None:
+        over = sum(trial.is_finished() for trial in trials)
         self.watcher(self.run, over, self.total, {SCORE: self.best})
 
 
@@ -191,7 +188,7 @@ def _concurrency(experiment: SearchExperiment) -> int:
 def _row(result: Any) -> dict[str, Any]:
     metrics = result.metrics or {}
     return {
-        **{path: value for path, value in result.config.items()},
+        **result.config,
         SCORE: metrics.get(SCORE, 0.0),
         "coefficient": metrics.get("coefficient", ""),
         "epochs": metrics.get("epoch", 0),

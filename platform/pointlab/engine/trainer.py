@@ -110,12 +110,14 @@ def _require_room(launch: LaunchConfig) -> None:
     )
 
 
-def _cause(error: TrainingFailedError) -> BaseException:
+def _cause(error: Exception) -> BaseException:
     """The user's error behind a failed fit, if there is one."""
-    for failure in getattr(error, "worker_failures", {}).values():
-        cause: BaseException | None = failure
-        while cause is not None:
-            if isinstance(cause, PointlabError):
-                return cause
-            cause = cause.__cause__
-    return error
+    failures = getattr(error, "worker_failures", {}).values()
+    causes = (cause for failure in failures for cause in _chain(failure))
+    return next((cause for cause in causes if isinstance(cause, PointlabError)), error)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

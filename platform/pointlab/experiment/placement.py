@@ -14,7 +14,7 @@ class LaunchConfig(StrictModel):
     """local suits debugging and small runs; ray runs on this machine's cores or on a cluster alike."""
     num_workers: int = Field(default=1, ge=1)
     cpus_per_worker: float = Field(default=0.5, gt=0)
-    """Logical CPUs a worker reserves; at half of one, data tasks find room beside two workers on two cores."""
+    """Logical CPUs a worker reserves; with half of one, two workers leave a core of two to data tasks."""
     gpus_per_worker: float = Field(default=0, ge=0)
 
 

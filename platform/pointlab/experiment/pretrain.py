@@ -9,7 +9,7 @@ from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
-from pointlab.experiment.resolve import Findings, Resolved
+from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
 from pointlab.paradigms import ParadigmConfig, SupervisedConfig, build_paradigm
 from pointlab.training import Run, TrainContext, Trainer, TrainingConfig
@@ -52,9 +52,4 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     publish_model(
         context.storage, resolved.run, paradigm.exported(), experiment.backbone, data.manifest.class_names
     )
-    return Findings(
-        metrics=result.metrics,
-        samples_seen=result.samples_seen,
-        device_seconds=result.device_seconds,
-        notes={"selected step": f"{result.selected_step} of {result.steps}"},
-    )
+    return findings_of(result)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.seeding import stable_hash
+from pointlab.training import TrainingResult
 
 
 @runtime_checkable
@@ -63,6 +64,16 @@ class Findings:
     notes: dict[str, str] = field(default_factory=dict)
     samples_seen: int = 0
     device_seconds: float = 0.0
+
+
+def findings_of(result: TrainingResult) -> Findings:
+    """What a training run found; a transfer adds to it."""
+    return Findings(
+        metrics=dict(result.metrics),
+        notes={"selected step": f"{result.selected_step} of {result.steps}"},
+        samples_seen=result.samples_seen,
+        device_seconds=result.device_seconds,
+    )
 
 
 def run_name(experiment: BaseModel, name_of: Callable[[DatasetConfig], str], attempt: int = 1) -> str:

@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from pointlab.report.figures import FONT, embed, label
-from pointlab.report.gallery import SetViews, View
+from pointlab.report.gallery import SetViews
+from pointlab.report.views import View
 
 EYE = (0.78, 0.52, 1.0)
 """Where the camera stands, in widths of the scene: to the front right of the cloud, a little above."""
@@ -55,7 +56,7 @@ def _trace(view: View | None, *, is_visible: bool) -> Any:
     scale = [[edge, c] for c, *edges in zip(view.colours, steps, steps[1:], strict=False) for edge in edges]
     marker = {"color": view.shades.astype(np.int8), "colorscale": scale, "size": 3.2}
     names = [label(view.parts[shade].rpartition("/")[2]) for shade in view.shades] if view.parts else None
-    x, y, z = _upright(view.points.T)
+    x, y, z = _upright(list(view.points.T))
     return go.Scatter3d(
         x=x.copy(),
         y=y.copy(),

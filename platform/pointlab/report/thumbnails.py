@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 from markupsafe import Markup, escape
 
-from pointlab.report.gallery import View
 from pointlab.report.scenes import EYE
+from pointlab.report.views import View
 
 SIZE = 120
 BANDS = ((2.0, 0.35), (2.6, 0.6), (3.2, 0.95))
@@ -38,7 +38,8 @@ def _project(points: Float64[np.ndarray, "points 3"]) -> Float64[np.ndarray, "po
     towards = np.array(EYE) / np.linalg.norm(EYE)
     across = np.cross([0.0, 1.0, 0.0], towards)
     across /= np.linalg.norm(across)
-    return points @ np.stack([across, np.cross(towards, across), towards]).T
+    seen: np.ndarray = points @ np.stack([across, np.cross(towards, across), towards]).T
+    return seen
 
 
 def _path(columns: np.ndarray, rows: np.ndarray, colour: str, width: float, opacity: float) -> Markup:

@@ -33,7 +33,7 @@ class TrialTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Headings of the table; a setting goes by the last word of its dotted path if that names just one."""
+        """Headings of the table; a setting goes by the last word of its dotted path if that is unique."""
         return ("score", *_short(self.settings), "coefficient", "epochs", "samples", "time", "outcome", "run")
 
 
@@ -53,7 +53,11 @@ def _table(number: int, record: Record) -> TrialTable:
     best = record.notes.get("chosen trial", "")
     pictures = [_against(f"trials-{number}-{i}", setting, shown, best) for i, setting in enumerate(settings)]
     return TrialTable(
-        record, settings, tuple(_cells(row, settings) for row in trials), tuple(pictures), _note(trials)
+        record,
+        settings,
+        tuple(_cells(row, settings) for row in trials),
+        tuple(pictures),
+        _note(record, trials),
     )
 
 
@@ -126,13 +130,13 @@ def axis_type(values: list[float | str]) -> str:
     return "log" if spans else "linear"
 
 
-def _note(trials: list[Row]) -> str:
+def _note(record: Record, trials: list[Row]) -> str:
     counts = {name: sum(row["outcome"] == name for row in trials) for name in (*OUTCOMES, "failed")}
     told = [f"{count} {name}" for name, count in counts.items() if count]
     sentences = [f"{len(trials)} trials: {', '.join(told)}."]
-    if counts["stopped early"]:
+    if counts["stopped early"] and "selection rule" in record.notes:
         sentences.append(
-            "A finished trial's score is the validation accuracy of its chosen mixture by the selection rule; "
-            "that of a trial stopped early is its target validation accuracy when it was stopped."
+            "A finished trial's score is what the selection rule maximises, at its best coefficient; that of "
+            "a trial stopped early is its target validation accuracy when it was stopped."
         )
     return " ".join(sentences)

@@ -10,10 +10,10 @@ __all__ = [
     "OptimiserConfig",
     "Run",
     "TrainContext",
+    "Trainer",
     "TrainingConfig",
     "TrainingData",
     "TrainingResult",
-    "Trainer",
     "Watcher",
     "ignore_progress",
 ]

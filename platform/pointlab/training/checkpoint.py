@@ -90,7 +90,7 @@ def _put_own_state(run: Run, paradigm: Paradigm, step: int) -> dict[str, FileEnt
 
 
 def restore(run: Run, paradigm: Paradigm, optimiser: torch.optim.Optimizer) -> Progress:
-    """Continue from the newest whole checkpoint, dropping later lines of the log; a fresh start without one."""
+    """Continue from the newest whole checkpoint, dropping later lines of the log; without one, start."""
     steps = run.checkpoints()
     if not steps:
         return Progress()

@@ -71,7 +71,7 @@ class LocalContext(TrainContext):
         reporter: Callable[[int, Mapping[str, float]], None] | None = None,
         device: torch.device | None = None,
     ) -> None:
-        """`reporter` gets each validation's epoch and figures; the device defaults to a GPU if there is one."""
+        """`reporter` gets each validation's epoch and figures; the device defaults to a GPU where present."""
         self.storage = storage
         self.device = device or default_device()
         self._watcher, self._reporter = watcher, reporter

@@ -60,7 +60,8 @@ class Trainer:
     ) -> None:
         """Fix threads and algorithms, put the paradigm on its device and restore what there is."""
         make_deterministic(config.num_threads)
-        paradigm.to(context.device).freeze()
+        paradigm.to(context.device)
+        paradigm.freeze()
         self.paradigm, self.config, self.context, self.data, self.run = paradigm, config, context, data, run
         self.optimiser = build_optimiser(paradigm, config.optimiser)
         self.progress = restore(run, paradigm, self.optimiser)
@@ -111,8 +112,7 @@ class Trainer:
 
     def _accumulate(self, batch: PointBatch, *, is_last: bool) -> None:
         """Add one micro-batch's gradient; workers exchange gradients with the last one only."""
-        silent = not is_last and isinstance(self.model, nn.parallel.DistributedDataParallel)
-        with self.model.no_sync() if silent else contextlib.nullcontext():
+        with contextlib.nullcontext() if is_last else without_exchange(self.model):
             with autocast(self.context.device, self.config.precision):
                 output = self.model(batch.to(self.context.device))
             # the wrapped model averages over the workers, hence the world size
@@ -209,6 +209,13 @@ def make_deterministic(num_threads: int) -> None:
     """Fix the number of threads and the algorithms, on which the last bits of sums depend."""
     torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+
+
+def without_exchange(model: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """A block in which gradients add up on each worker alone."""
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        return model.no_sync()
+    return contextlib.nullcontext()
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:

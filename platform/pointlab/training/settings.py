@@ -48,6 +48,7 @@ class TrainingConfig(StrictModel):
     def _batch_holds_micro_batches(self) -> "TrainingConfig":
         if self.accumulation > self.batch_size:
             raise ValueError(
-                f"accumulation {self.accumulation} exceeds batch_size {self.batch_size}: a micro-batch would be empty"
+                f"accumulation {self.accumulation} exceeds batch_size {self.batch_size}:"
+                " a micro-batch would be empty"
             )
         return self

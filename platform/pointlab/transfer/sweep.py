@@ -97,12 +97,12 @@ def mix_backbones(
     pretrained: Backbone, fine_tuned: Backbone, mixture: MixtureConfig, device: torch.device
 ) -> list[Backbone]:
     """A frozen backbone per coefficient, on `device`."""
-    ends = [{k: v.detach().cpu() for k, v in b.state_dict().items()} for b in (pretrained, fine_tuned)]
+    start, end = ({k: v.detach().cpu() for k, v in b.state_dict().items()} for b in (pretrained, fine_tuned))
     backbones = []
     for coefficient in mixture.coefficients:
-        mixed: dict[str, Tensor] = interpolate(*ends, coefficient)
+        mixed: dict[str, Tensor] = interpolate(start, end, coefficient)
         if mixture.batch_norm == "fine_tuned":
-            mixed |= {k: v for k, v in ends[1].items() if k.rpartition(".")[2].startswith("running_")}
+            mixed |= {k: v for k, v in end.items() if k.rpartition(".")[2].startswith("running_")}
         backbone = copy.deepcopy(fine_tuned)
         backbone.load_state_dict(mixed)
         backbones.append(backbone.to(device).eval().requires_grad_(False))
@@ -117,11 +117,11 @@ def choose(mixtures: list[Mixture], method: Method, selection: str) -> Mixture:
 
 def curve(mixtures: list[Mixture]) -> list[dict[str, float | str]]:
     """The sweep as rows of a table."""
-    return [
-        {"coefficient": m.coefficient, "method": m.method}
-        | {f"{split}-validation/accuracy": value for split, value in m.accuracy.items()}
-        for m in mixtures
-    ]
+    rows: list[dict[str, float | str]] = []
+    for mixture in mixtures:
+        accuracy = {f"{split}-validation/accuracy": value for split, value in mixture.accuracy.items()}
+        rows.append({"coefficient": mixture.coefficient, "method": mixture.method, **accuracy})
+    return rows
 
 
 def _accuracy(head: nn.Module, tables: Mapping[str, FeatureTable]) -> dict[str, float]:

@@ -1,0 +1,175 @@
+"""How a transfer is carried out, protocol by protocol.
+
+Every choice (step, penalty, coefficient) reads validation splits only. The test splits are read once, by
+`measure_test`, with the classifier that was chosen; a search's trials do not read them at all.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pointlab import distributed
+from pointlab.backbones import Backbone, build_backbone
+from pointlab.errors import DataError
+from pointlab.evaluation import classification_metrics, pooled_features
+from pointlab.experiment.resolve import Findings, Resolved, findings_of
+from pointlab.experiment.transfer import TransferExperiment
+from pointlab.experiment.wiring import Data, open_data, publish_model, read_module, seeded, seeded_backbone
+from pointlab.objectives import build_head
+from pointlab.paradigms.supervised import Supervised
+from pointlab.storage import Storage
+from pointlab.training import Run, TrainContext, Trainer, TrainingResult
+from pointlab.training.checkpoint import load_weights
+from pointlab.training.loop import make_deterministic
+from pointlab.transfer import Method, choose, curve, fit_probe, predict, sweep
+
+
+def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> Findings:
+    """Carry out the protocol, store the chosen classifier, and measure it where the experiment says so."""
+    experiment = resolved.experiment
+    make_deterministic(experiment.training.num_threads)
+    task = TransferTask(resolved, context, open_roles(resolved, context.storage))
+    findings = task.linear_probe() if experiment.protocol == "linear_probe" else task.fine_tune()
+    if experiment.test and distributed.rank() == 0:
+        findings.metrics.update(measure_test(resolved, resolved.run, context.storage, context.device))
+    return findings
+
+
+@dataclass(frozen=True)
+class TransferTask:
+    """One transfer with its data by role, `target` and perhaps `shifted`."""
+
+    resolved: Resolved[TransferExperiment]
+    context: TrainContext
+    data: dict[str, Data]
+
+    def linear_probe(self) -> Findings:
+        """Features of the frozen backbone, extracted once, and a convex fit on them."""
+        target, backbone = self.data["target"], self._start()
+        backbone.to(self.context.device).requires_grad_(False)
+        size = self.resolved.experiment.training.batch_size
+        train, validation = (
+            pooled_features([backbone], target.batches(split, size)(), self.context.device)[0]
+            for split in ("train", "validation")
+        )
+        head = fit_probe(train, validation, target.num_classes, self.resolved.experiment.probe)
+        figures = classification_metrics(predict(head, validation.features), validation.labels)
+        self._publish(backbone, head)
+        metrics = {f"validation/{name}": value for name, value in figures.items()}
+        return Findings(metrics, samples_seen=len(train.labels))
+
+    def fine_tune(self) -> Findings:
+        """Train all weights from the pretrained ones with a new head, then mix where the protocol says so."""
+        experiment, target, start = self.resolved.experiment, self.data["target"], self._start()
+        with seeded(experiment.seed, "head"):
+            paradigm = Supervised(experiment.supervised, copy.deepcopy(start), target.num_classes)
+        training = target.for_training(
+            experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm.inputs
+        )
+        run = Run(self.context.storage, self.resolved.run)
+        result = Trainer(paradigm, experiment.training, self.context, training, run).train()
+        if distributed.rank() > 0:
+            return Findings({})
+        match experiment.protocol:
+            case "wise_ft" | "wise_ft_lp" as method:
+                return self._mix(start, paradigm, result, method)
+        self._publish(paradigm.backbone, paradigm.head)
+        return findings_of(result)
+
+    def _mix(self, start: Backbone, paradigm: Supervised, result: TrainingResult, method: Method) -> Findings:
+        """Sweep the coefficients on validation data and keep the classifier that the stated rule prefers."""
+        experiment, target = self.resolved.experiment, self.data["target"]
+        size, rule = experiment.training.batch_size, experiment.mixture.selection
+        mixtures = sweep(
+            (start, paradigm.backbone),
+            paradigm.head,
+            target.batches("train", size),
+            {role: entry.batches("validation", size) for role, entry in self.data.items()},
+            num_classes=target.num_classes,
+            mixture=experiment.mixture,
+            probe=experiment.probe,
+            device=self.context.device,
+        )
+        chosen = choose(mixtures, method, rule)
+        self._publish(chosen.backbone, chosen.head)
+        findings = findings_of(result)
+        findings.metrics.update(
+            {f"{role}-validation/accuracy": value for role, value in chosen.accuracy.items()}
+            | {"selection/coefficient": chosen.coefficient, "selection/score": chosen.score(rule)}
+        )
+        findings.curves["coefficients"] = curve(mixtures)
+        findings.notes.update(
+            {
+                "selection rule": f"highest {rule} validation accuracy; the largest of equal coefficients",
+                "BatchNorm": experiment.mixture.batch_norm,
+            }
+        )
+        return findings
+
+    def _start(self) -> Backbone:
+        """The pretrained backbone, or a random one where nothing was pretrained."""
+        resolved = self.resolved
+        backbone = seeded_backbone(resolved.experiment.architecture, resolved.experiment.seed)
+        if "pretrained" in resolved.parents:
+            weights = read_module(self.context.storage, resolved.parents["pretrained"], "backbone")
+            load_weights(backbone, weights)
+        return backbone
+
+    def _publish(self, backbone: Backbone, head: nn.Module) -> None:
+        publish_model(
+            self.context.storage,
+            self.resolved.run,
+            {"backbone": backbone, "head": head},
+            self.resolved.experiment.architecture,
+            self.data["target"].manifest.class_names,
+        )
+
+
+def open_roles(resolved: Resolved[TransferExperiment], storage: Storage) -> dict[str, Data]:
+    """The data by role, `target` and perhaps `shifted`; DataError if their classes differ."""
+    num_points = resolved.experiment.num_points
+    data = {"target": open_data(storage, resolved.datasets["data"], num_points)}
+    if "shifted" in resolved.datasets:
+        data["shifted"] = open_data(storage, resolved.datasets["shifted"], num_points)
+        target, shifted = (", ".join(entry.manifest.class_names) for entry in data.values())
+        if target != shifted:
+            raise DataError(
+                f"The target has the classes {target}; the shifted set has {shifted}.",
+                expected="equal classes in equal order",
+            )
+    return data
+
+
+def measure_test(
+    resolved: Resolved[TransferExperiment], run: str, storage: Storage, device: torch.device
+) -> dict[str, float]:
+    """Accuracy of the classifier stored by `run` on the test split of every role: the one reading of it."""
+    experiment, data = resolved.experiment, open_roles(resolved, storage)
+    backbone = build_backbone(experiment.architecture)
+    load_weights(backbone, read_module(storage, run, "backbone"))
+    head = _read_head(experiment, run, storage, backbone.num_features, data["target"].num_classes)
+    figures: dict[str, float] = {}
+    for role, entry in data.items():
+        batches = entry.batches("test", experiment.training.batch_size)()
+        (table,) = pooled_features([backbone.to(device)], batches, device)
+        measured = classification_metrics(predict(head, table.features), table.labels)
+        prefix = "test" if role == "target" else f"{role}-test"
+        figures |= {f"{prefix}/{name}": value for name, value in measured.items()}
+    return figures
+
+
+def _read_head(
+    experiment: TransferExperiment, run: str, storage: Storage, num_features: int, num_classes: int
+) -> nn.Module:
+    """The stored head: a probe is a single layer, whatever head was fine-tuned before it."""
+    weights = read_module(storage, run, "head")
+    is_probe = weights.keys() == {"weight", "bias"}
+    head: nn.Module = (
+        nn.Linear(num_features, num_classes)
+        if is_probe
+        else build_head(experiment.supervised.head, num_features, num_classes)
+    )
+    load_weights(head, weights)
+    return head
