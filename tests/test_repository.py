@@ -18,8 +18,8 @@ SOURCE = ROOT / "platform"
 SCRIPTS = sorted((ROOT / "jobs").glob("*.py"))
 MODULES = sorted(SOURCE.rglob("*.py"))
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
-DATASETS = [path for path in CONFIGS if path.is_relative_to(ROOT / "configs/data")]
-EXPERIMENTS = [path for path in CONFIGS if path not in DATASETS]
+FRAGMENTS = [path for path in CONFIGS if path.parent.name in {"data", "backbones"}]
+EXPERIMENTS = [path for path in CONFIGS if path not in FRAGMENTS]
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "Makefile"}
 TOP_LEVEL |= {"platform", "jobs", "cluster", "tests", "configs", "docs", "benchmarks"}
 MAY_KNOW_RAY = ("pointlab.engine", "pointlab.launch", "pointlab.cli")
@@ -77,7 +77,7 @@ def test_the_top_level_holds_what_the_readme_names_and_nothing_else() -> None:
 
 def test_there_are_experiments_and_datasets_to_start_from() -> None:
     assert EXPERIMENTS
-    assert DATASETS
+    assert FRAGMENTS
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=in_repository)
@@ -90,14 +90,16 @@ def test_every_experiment_file_loads_and_reads_back_equal(path: Path, tmp_path: 
     assert load(written) == experiment
 
 
-@pytest.mark.parametrize("path", DATASETS, ids=in_repository)
-def test_every_dataset_file_loads_and_reads_back_equal(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", FRAGMENTS, ids=in_repository)
+def test_every_fragment_loads_and_reads_back_equal(path: Path, tmp_path: Path) -> None:
+    from pointlab.backbones import BackboneConfig
     from pointlab.data.dataset import DatasetConfig
 
-    dataset = validate(DatasetConfig, read_yaml(path), str(path))
+    model = {"data": DatasetConfig, "backbones": BackboneConfig}[path.parent.name]
+    fragment = validate(model, read_yaml(path), str(path))
     written = tmp_path / path.name
-    written.write_text(dump(dataset))
-    assert validate(DatasetConfig, read_yaml(written), str(written)) == dataset
+    written.write_text(dump(fragment))
+    assert validate(model, read_yaml(written), str(written)) == fragment
 
 
 def test_everything_below_the_engine_imports_without_ray() -> None:

@@ -5,9 +5,9 @@ nothing can wait for resources that another trial holds.
 """
 
 import math
+import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -25,7 +25,7 @@ from pointlab.experiment.resolve import Findings, Resolved, run_name
 from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_trial
 from pointlab.experiment.transferring import measure_test, transfer
 from pointlab.storage import Record, Storage, read_record, write_record
-from pointlab.training import LocalContext, Watcher
+from pointlab.training import LocalContext, Watcher, ignore_progress
 from pointlab.training.context import default_device
 
 SCORE = "score"
@@ -35,9 +35,9 @@ validation accuracy at the chosen coefficient by the stated rule."""
 
 def search(resolved: Resolved[SearchExperiment], storage: Storage, watcher: Watcher) -> Findings:
     """Run all trials, measure the best one's classifier on the test splits, and tabulate the rest."""
-    experiment = resolved.experiment
     connect()
-    results = _tuner(resolved, storage, _concurrency(experiment), watcher).fit()
+    with tempfile.TemporaryDirectory() as scratch:
+        results = _tuner(resolved, storage, scratch, watcher).fit()
     trials = [_row(result) for result in results]
     finished = [row for row in trials if row["run"]]
     if not finished:
@@ -69,8 +69,9 @@ def _findings(
 
 
 def _tuner(
-    resolved: Resolved[SearchExperiment], storage: Storage, concurrent: int, watcher: Watcher
+    resolved: Resolved[SearchExperiment], storage: Storage, scratch: str, watcher: Watcher
 ) -> tune.Tuner:
+    """Tune keeps its own books in `scratch`; what a trial finds is kept by its record."""
     experiment = resolved.experiment
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     epochs = math.ceil(experiment.transfer.training.epochs)
@@ -82,7 +83,7 @@ def _tuner(
             metric=SCORE,
             mode="max",
             num_samples=experiment.num_trials,
-            max_concurrent_trials=concurrent,
+            max_concurrent_trials=_concurrency(experiment),
             search_alg=OptunaSearch(sampler=optuna.samplers.TPESampler(seed=experiment.seed)),
             scheduler=ASHAScheduler(
                 time_attr="epoch",
@@ -92,17 +93,12 @@ def _tuner(
             ),
         ),
         run_config=tune.RunConfig(
-            name="tune",
-            storage_path=_tune_folder(storage, resolved.run),
+            name=resolved.run,
+            storage_path=scratch,
             callbacks=[_Watch(resolved.run, experiment.num_trials, watcher)],
             verbose=0,
         ),
     )
-
-
-def _tune_folder(storage: Storage, run: str) -> str:
-    address = storage.locate(f"runs/{run}")
-    return str(Path(address).resolve()) if storage.is_local else address
 
 
 def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage: Storage) -> None:
@@ -150,6 +146,10 @@ class _Watch(tune.Callback):  # type: ignore[misc]
     def __init__(self, run: str, total: int, watcher: Watcher) -> None:
         self.run, self.total, self.watcher = run, total, watcher
         self.best = 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tune pickles its callbacks; a progress bar stays in its process."""
+        return _Watch, (self.run, self.total, ignore_progress)
 
     def on_trial_result(self, trials: list[Any], result: dict[str, Any], **_: Any) -> None:
         self.best = max(self.best, result[SCORE])

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pointlab.report.collect import Material
-from pointlab.report.figures import CHOSEN, NEUTRAL, SHIFTED, TARGET, Picture, in_percent, picture
+from pointlab.report.figures import CHOSEN, NEUTRAL, SHIFTED, TARGET, Picture, in_percent, picture, ring
 from pointlab.report.sweeps import ENDS, METHODS, SPLITS, Sweep, accuracy, describe, read_sweep
 from pointlab.storage import Record
 
@@ -43,7 +43,7 @@ def _curve(name: str, sweep: Sweep) -> Picture:
     if sweep.chosen is not None:
         at = float(sweep.chosen["coefficient"])
         heights = in_percent([accuracy(sweep.chosen, split) for split in sweep.splits])
-        traces.append(_ring([at] * len(heights), heights))
+        traces.append(ring([at] * len(heights), heights))
         layout |= _mark(at)
     ticks = [round(0.2 * step, 1) for step in range(6)]
     text = [f"{tick:g}<br>{ENDS[tick]}" if tick in ENDS else f"{tick:g}" for tick in ticks]
@@ -64,12 +64,6 @@ def _line(sweep: Sweep, method: str, split: str) -> Any:
     )
 
 
-def _ring(xs: list[float], ys: list[float]) -> Any:
-    line = {"color": CHOSEN, "width": 2.5}
-    marker = {"symbol": "circle-open", "size": 15, "line": line, "color": CHOSEN}
-    return go.Scatter(x=xs, y=ys, mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
-
-
 def _mark(coefficient: float) -> dict[str, Any]:
     """A line at the chosen coefficient, and a word above it that stays within the plot."""
     at = {"x0": coefficient, "x1": coefficient, "y0": 0, "y1": 1, "yref": "paper"}
@@ -86,7 +80,7 @@ def _plane(name: str, sweep: Sweep) -> Picture:
     traces = [_path(sweep, method) for method in (*others, sweep.own) if method in sweep.by_method]
     if sweep.chosen is not None:
         target, shifted = (in_percent([accuracy(sweep.chosen, split)]) for split in SPLITS)
-        traces.append(_ring(target, shifted))
+        traces.append(ring(target, shifted))
     ends = [_end(sweep, coefficient) for coefficient in ENDS if sweep.at(coefficient) is not None]
     x = {**_axis("target validation accuracy"), "showgrid": True}
     return picture(

@@ -53,6 +53,13 @@ def picture(
     return Picture(embed(figure, name), caption)
 
 
+def ring(xs: Sequence[float | str], ys: Sequence[float]) -> Any:
+    """Rings around the points that were chosen."""
+    line = {"color": CHOSEN, "width": 2.5}
+    marker = {"symbol": "circle-open", "size": 16, "line": line, "color": CHOSEN}
+    return go.Scatter(x=xs, y=ys, mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
+
+
 def embed(figure: Any, name: str) -> Markup:
     """The plot as markup that needs plotly.js on the page; its data cannot end the script around it."""
     return Markup(

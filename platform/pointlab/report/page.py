@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 from pointlab.report.answer import answers
 from pointlab.report.coefficients import coefficient_pictures
 from pointlab.report.collect import collect
+from pointlab.report.figures import CHOSEN, TARGET
 from pointlab.report.gallery import Gallery, SetViews, build_gallery
 from pointlab.report.results import result_tables
 from pointlab.report.runs import anchors_of, run_rows
@@ -17,6 +18,7 @@ from pointlab.report.scenes import scene
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.training_curves import training_pictures
 from pointlab.report.trials import trial_tables
+from pointlab.report.views import MAX_POINTS
 from pointlab.storage import Storage
 
 
@@ -37,23 +39,21 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
     """
     material = collect(storage, runs)
     gallery = build_gallery(storage, material)
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            plotly=Markup(get_plotlyjs()),
-            asked=material.asked,
-            anchors=anchors_of(material),
-            answers=answers(material),
-            runs=run_rows(material),
-            coefficients=coefficient_pictures(material),
-            training=training_pictures(material),
-            searches=trial_tables(material),
-            gallery=gallery,
-            sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
-            legends=_legends(gallery),
-            results=result_tables(material),
-        )
+    template = _environment().get_template("page.html.jinja")
+    return template.render(
+        plotly=Markup(get_plotlyjs()),
+        anchors=anchors_of(material),
+        answers=answers(material),
+        runs=run_rows(material),
+        coefficients=coefficient_pictures(material),
+        training=training_pictures(material),
+        searches=trial_tables(material),
+        gallery=gallery,
+        sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
+        legends=_legends(gallery),
+        results=result_tables(material),
+        colours={"finished": TARGET, "chosen": CHOSEN},
+        max_points=MAX_POINTS,
     )
 
 

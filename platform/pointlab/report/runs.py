@@ -11,14 +11,14 @@ from pointlab.storage import Record
 
 @dataclass(frozen=True)
 class RunRow:
-    """A record in words; `anchor` is where the page tells of it."""
+    """A record with its sizes and times in words; `anchor` is where the page tells of it."""
 
     record: Record
     anchor: str
-    parents: tuple[tuple[str, str, str], ...]
-    """Role, run and anchor of each parent."""
     datasets: tuple[tuple[str, str], ...]
     """Role and name of each dataset."""
+    facts: tuple[tuple[str, str], ...]
+    """What the run noted, and the machine and software that it ran on."""
     samples: str
     device_time: str
     wall_time: str
@@ -41,8 +41,8 @@ def _row(record: Record, anchors: dict[str, str]) -> RunRow:
     return RunRow(
         record=record,
         anchor=anchors[record.run],
-        parents=tuple((role, run, anchors[run]) for role, run in record.parents.items()),
         datasets=tuple((role_name(record.kind, role), name) for role, name in record.datasets.items()),
+        facts=(*record.notes.items(), *record.environment.items()),
         samples=f"{record.samples_seen:,}",
         device_time=duration(record.device_seconds),
         wall_time=duration(record.wall_seconds),

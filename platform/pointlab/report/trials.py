@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pointlab.report.collect import Material
-from pointlab.report.figures import CHOSEN, NEUTRAL, TARGET, Picture, label, picture
+from pointlab.report.figures import NEUTRAL, TARGET, Picture, label, picture, ring
 from pointlab.report.wording import duration, percent
 from pointlab.storage import Record
 
@@ -27,7 +27,9 @@ class TrialTable:
     record: Record
     settings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    """Cells as text, in the order of `columns`."""
+    """Cells as text, in the order of `columns`; the last is the trial's run."""
+    chosen: str
+    """The run of the trial that was chosen."""
     pictures: tuple[Picture, ...]
     note: str
 
@@ -50,14 +52,17 @@ def _table(number: int, record: Record) -> TrialTable:
     trials = sorted(record.curves["trials"], key=lambda row: (-float(row["score"]), str(row["run"])))
     settings = tuple(name for name in trials[0] if name not in OWN_COLUMNS)
     shown = [row for row in trials if row["outcome"] in OUTCOMES]
-    best = record.notes.get("chosen trial", "")
-    pictures = [_against(f"trials-{number}-{i}", setting, shown, best) for i, setting in enumerate(settings)]
+    chosen = record.notes.get("chosen trial", "")
+    pictures = [
+        _against(f"trials-{number}-{i}", setting, shown, chosen) for i, setting in enumerate(settings)
+    ]
     return TrialTable(
-        record,
-        settings,
-        tuple(_cells(row, settings) for row in trials),
-        tuple(pictures),
-        _note(record, trials),
+        record=record,
+        settings=settings,
+        rows=tuple(_cells(row, settings) for row in trials),
+        chosen=chosen,
+        pictures=tuple(pictures),
+        note=_note(record, trials),
     )
 
 
@@ -81,20 +86,11 @@ def _cells(row: Row, settings: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _against(name: str, setting: str, trials: list[Row], best: str) -> Picture:
+def _against(name: str, setting: str, trials: list[Row], chosen: str) -> Picture:
     values = [row[setting] for row in trials]
     traces = [_points(setting, trials, outcome) for outcome in OUTCOMES]
-    chosen = [row for row in trials if row["run"] and row["run"] == best]
-    ring = {"symbol": "circle-open", "size": 17, "line": {"color": CHOSEN, "width": 2.5}, "color": CHOSEN}
-    traces.append(
-        go.Scatter(
-            x=[_value(row[setting]) for row in chosen],
-            y=[100 * float(row["score"]) for row in chosen],
-            mode="markers",
-            marker=ring,
-            hoverinfo="skip",
-        )
-    )
+    best = [row for row in trials if row["run"] and row["run"] == chosen]
+    traces.append(ring([_value(row[setting]) for row in best], [100 * float(row["score"]) for row in best]))
     x: dict[str, Any] = {"title": {"text": label(setting.rpartition(".")[2].replace("_", " "))}}
     x |= {"type": axis_type(values), "showgrid": True}
     if x["type"] == "log":

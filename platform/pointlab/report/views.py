@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 MAX_POINTS = 512
-PARTS = ("#2f7fc4", "#e69f00", "#109f7c", "#d9582b", "#c46fa6", "#4fb3e6", "#7d68c2", "#a8a117")
+PARTS = ("#2f7fc4", "#e69f00", "#109f7c", "#d9582b", "#c46fa6", "#7d68c2", "#a8a117", "#4fb3e6")
 """Colours of parts: those of Okabe and Ito, shifted so that all show on white and on black."""
 HEIGHTS = ("#3b4cc0", "#4f7bd9", "#5aa6d0", "#57c4a5", "#9bcb5c", "#dfb23a", "#e8803a", "#d9483b")
 CLUTTER, RECEDING = "clutter", "#88919d"
@@ -38,9 +38,7 @@ class View:
 
 def view_together(clouds: Sequence[LabelledCloud | None]) -> tuple[View | None, ...]:
     """A view of each cloud, in which equal parts have equal colours; None stays None."""
-    named = dict.fromkeys(
-        part for cloud in clouds if cloud and cloud.parts for part in sorted({*cloud.parts})
-    )
+    named = dict.fromkeys(part for cloud in clouds if cloud and cloud.parts for part in cloud.parts)
     objects = [part for part in named if part != CLUTTER]
     colours = {part: PARTS[number % len(PARTS)] for number, part in enumerate(objects)}
     colours |= {CLUTTER: RECEDING} if CLUTTER in named else {}

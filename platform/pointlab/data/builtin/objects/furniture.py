@@ -48,17 +48,17 @@ def bed(generator: np.random.Generator) -> Assembly:
     is_bunk = width <= 1.0 and chance(generator, 0.25)
     levels = [base, base + between(generator, 0.8, 1.0)] if is_bunk else [base]
     parts = [part for level in levels for part in _berth(generator, (width, mattress, length), level)]
-    head = levels[-1] + (0.35 if is_bunk else between(generator, 0.3, 0.8))
-    foot = levels[-1] + (0.35 if is_bunk else between(generator, 0.1, 0.4))
-    words = [counted(len(parts) // len(levels) - 2, "pillow") if not is_bunk else ""]
-    for name, z, height, likelihood in (("headboard", -1, head, 0.8), ("footboard", 1, foot, 0.4)):
+    words = ["two berths" if is_bunk else counted(1 + (width > 1.2), "pillow")]
+    boards = (("headboard", -1, between(generator, 0.3, 0.8), 0.8), ("footboard", 1, 0.25, 0.4))
+    for name, end, rise, likelihood in boards:
         if is_bunk or chance(generator, likelihood):
-            board = (width, height - 0.6 * base, 0.05)
-            parts.append(block(name, board, (0, height - board[1] / 2, z * length / 2)))
+            bottom, top = 0.6 * base, levels[-1] + rise
+            board = (width, top - bottom, 0.05)
+            parts.append(block(name, board, (0, (top + bottom) / 2, end * length / 2)))
             words.append(f"a {name}")
-    size, ends = 0.06, [(side * 0.47 * width, end * 0.48 * length) for side in (-1, 1) for end in (-1, 1)]
-    top = head if is_bunk else base - 0.1
-    parts += [block("leg", (size, top, size), (x, top / 2, z)) for x, z in ends]
+    high = levels[-1] if is_bunk else base - 0.1
+    ends = [(side * 0.47 * width, end * 0.48 * length) for side in (-1, 1) for end in (-1, 1)]
+    parts += [block("leg", (0.06, high, 0.06), (x, high / 2, z)) for x, z in ends]
     noun = "bunk bed" if is_bunk else ("double bed" if width > 1.2 else "single bed")
     return Assembly(tuple(parts), describe(noun, words))
 

@@ -1,6 +1,7 @@
 """Things that stand on furniture or beside it: lamps, monitors and laptops."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,23 +26,26 @@ from pointlab.data.builtin.primitives import spheroid
 
 
 def lamp(generator: np.random.Generator) -> Assembly:
-    """A shade on a pole: floor lamps, table lamps and desk lamps whose arm reaches forward."""
+    """A shade on a pole: floor lamps, table lamps, and desk lamps whose arm reaches forward."""
     word = pick(generator, ("floor", "table", "desk"))
-    height = {"floor": between(generator, 1.2, 1.8)}.get(word, between(generator, 0.3, 0.6))
-    scale = 0.35 * height if word == "floor" else 0.6 * height
-    frame = stands.Frame(scale, scale, height, 0.05 * scale)
-    styles = (stands.pedestal, stands.star) if word == "desk" else (stands.pedestal, stands.ring_legs)
+    height = between(generator, 1.2, 1.8) if word == "floor" else between(generator, 0.3, 0.6)
+    spread = height * (0.35 if word == "floor" else 0.6)
+    shade, shape = _shade(generator, spread * between(generator, 0.2, 0.45))
     if word == "desk":
-        frame = stands.Frame(scale, scale, 0.3 * height, 0.06 * scale)
-    support, stand = stands.stand(generator, frame, styles)
-    radius = scale * between(generator, 0.2, 0.45)
-    shade, shape = _shade(generator, radius)
-    if word == "desk":
-        arm, tip = _arm(generator, 0.3 * height, height, 0.02 * scale)
-        shade = moved(shade, tip @ turn("x", -between(generator, 0.0, 0.7)))
-        return Assembly((*support, *arm, *shade), describe("desk lamp", [shape, "a bent arm", stand]))
-    shade = moved(shade, shift(0, height, 0))
-    return Assembly((*support, *shade), describe(f"{word} lamp", [shape, stand]))
+        return _desk_lamp(generator, stands.Frame(spread, spread, height, 0.06 * spread), shade, shape)
+    frame = stands.Frame(spread, spread, height, 0.05 * spread)
+    support, stand = stands.stand(generator, frame, (stands.pedestal, stands.pedestal, stands.ring_legs))
+    parts = (*support, *moved(shade, shift(0, height, 0)))
+    return Assembly(parts, describe(f"{word} lamp", [shape, stand]))
+
+
+def _desk_lamp(generator: np.random.Generator, room: stands.Frame, shade: list[Part], shape: str) -> Assembly:
+    """A lamp as high as `room`, with a short column and an arm that holds out this shade."""
+    column = replace(room, height=0.3 * room.height)
+    support, stand = stands.stand(generator, column, (stands.pedestal, stands.star))
+    arm, tip = _arm(generator, column.height, room.height, room.thickness / 3)
+    shade = moved(shade, tip @ turn("x", -between(generator, 0.0, 0.7)))
+    return Assembly((*support, *arm, *shade), describe("desk lamp", [shape, "a bent arm", stand]))
 
 
 def _shade(generator: np.random.Generator, radius: float) -> tuple[list[Part], str]:
@@ -49,9 +53,8 @@ def _shade(generator: np.random.Generator, radius: float) -> tuple[list[Part], s
     rise, wall = radius * between(generator, 0.7, 1.6), 0.04 * radius
     word = pick(generator, ("conical", "cylindrical", "domed", "spherical"))
     if word == "spherical":
-        return [
-            Part("shade", spheroid(radius, between(generator, 0.8, 1.2) * radius), shift(0, 0, 0))
-        ], "a globe"
+        globe = spheroid(radius, between(generator, 0.8, 1.2) * radius)
+        return [Part("shade", globe, shift(0, 0, 0))], "a globe"
     top = radius * {"conical": between(generator, 0.25, 0.7), "domed": 0.1}.get(word, 1.0)
     bulge = [(radius, 0.3 * rise)] if word == "domed" else []
     outside = smooth([(radius, -0.5 * rise), *bulge, (top, 0.5 * rise)])
@@ -64,16 +67,12 @@ def _arm(
     generator: np.random.Generator, bottom: float, height: float, radius: float
 ) -> tuple[list[Part], Pose]:
     """A pole from the axis at `bottom` that rises to `height` and reaches towards +z, and its tip."""
-    reach = height * between(generator, 0.3, 0.7)
-    path = [
-        (0, bottom),
-        (between(generator, -0.5, 0.1) * reach, 0.7 * height),
-        (0.3 * reach, height),
-        (reach, height),
-    ]
-    if chance(generator, 0.5):
-        path = list(map(tuple, smooth(path, 12)))
-    return [pipe("arm", [(0.0, y, z) for z, y in path], radius)], shift(0, path[-1][1], path[-1][0])
+    reach, elbow = height * between(generator, 0.3, 0.7), between(generator, -0.5, 0.1)
+    corners = [(0, bottom), (elbow * reach, 0.7 * height), (0.3 * reach, height), (reach, height)]
+    path = smooth(corners, 12) if chance(generator, 0.5) else np.array(corners)
+    # drawn in the plane of z and y
+    bent = np.insert(path[:, ::-1], 0, 0.0, axis=1)
+    return [pipe("arm", bent, radius)], shift(*bent[-1])
 
 
 def monitor(generator: np.random.Generator) -> Assembly:

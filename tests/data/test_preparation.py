@@ -1,0 +1,636 @@
+"""Prepared sets: the same bytes whoever makes them, honest splits, whole shards, a cache to be trusted."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from conftest import SCANS, SHAPES
+from pointlab.config import merge, validate
+from pointlab.data.cache import CachedSplit, open_split
+from pointlab.data.dataset import DatasetConfig, dataset_id, find_prepared
+from pointlab.data.manifest import DatasetManifest, read_dataset
+from pointlab.data.preparation import Plan, find_problem, make_plan, make_shard, normalise, resample
+from pointlab.data.sample import Cloud
+from pointlab.data.shards import PreparedCloud, decode_shard, encode_shard
+from pointlab.errors import DataError, StorageError
+from pointlab.experiment import LaunchConfig
+from pointlab.geometry import farthest_point_sample
+from pointlab.launch import prepare
+from pointlab.storage import Storage, open_storage, read_manifest
+from pointlab.training import ignore_progress
+
+Clouds = dict[str, np.ndarray]
+"""Points with normals [n, 6] of a release, by name: the class, an underscore and a number."""
+
+
+def configured(base: dict[str, Any], **changes: Any) -> DatasetConfig:
+    config: DatasetConfig = validate(DatasetConfig, merge(base, changes), "test")
+    return config
+
+
+def prepared(config: DatasetConfig, storage: Storage, kind: str = "local") -> tuple[str, DatasetManifest]:
+    """Prepare the set; its name and its manifest."""
+    name = prepare(config, storage, validate(LaunchConfig, {"kind": kind}, "test"), ignore_progress)
+    return name, read_dataset(storage, name)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Storage:
+    return open_storage(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the test's own."""
+    monkeypatch.setenv("POINTLAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def some_clouds(*sizes: int) -> Clouds:
+    """Clouds of these sizes, of the classes chair and table by turns."""
+    draw = np.random.default_rng(5)
+    return {
+        f"{('chair', 'table')[number % 2]}_{number:04d}": draw.normal(size=(size, 6)).astype(np.float32)
+        for number, size in enumerate(sizes)
+    }
+
+
+def write_release(root: Path, train: Clouds, test: Clouds | None = None) -> DatasetConfig:
+    """A release in the layout of `modelnet40_normal_resampled`; clouds may differ in length."""
+    root.mkdir(exist_ok=True)
+    test = test if test is not None else {"chair_9999": np.ones((3, 6), np.float32)}
+    (root / "modelnet40_shape_names.txt").write_text("chair\ntable\n")
+    for split, clouds in [("train", train), ("test", test)]:
+        (root / f"modelnet40_{split}.txt").write_text("\n".join(clouds))
+        for name, values in clouds.items():
+            folder = root / name.rpartition("_")[0]
+            folder.mkdir(exist_ok=True)
+            np.savetxt(folder / f"{name}.txt", values, delimiter=",", fmt="%.9g")
+    settings = {"name": "mine", "source": {"kind": "modelnet_txt"}, "root": str(root), "num_points": 8}
+    return configured(settings, normalise="none", validation_fraction=0)
+
+
+def stored_clouds(storage: Storage, name: str, split: str) -> dict[int, np.ndarray]:
+    """The points of a split by sample id, read with pyarrow alone."""
+    folder = Path(storage.address) / "datasets" / name
+    found = {}
+    for path in sorted(folder.glob(f"{split}-*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            found[row["sample_id"]] = np.array(row["points"], np.float32).reshape(-1, 3)
+    return found
+
+
+# The plan
+
+
+def test_shards_have_the_same_bytes_in_whatever_order_they_are_made() -> None:
+    config = configured(SHAPES)
+    plan, again = make_plan(config), make_plan(config)
+    forwards = {shard.file: make_shard(config, plan.index, shard)[0] for shard in plan.shards}
+    backwards = {shard.file: make_shard(config, again.index, shard)[0] for shard in again.shards[::-1]}
+    assert len(forwards) == 4
+    assert forwards == backwards
+
+
+def ids_of(plan: Plan, split: str) -> list[int]:
+    return [identity for shard in plan.shards if shard.split == split for identity in shard.ids]
+
+
+def test_every_row_goes_into_one_split_and_the_sizes_add_up(storage: Storage) -> None:
+    config = configured(SHAPES)
+    plan, name = make_plan(config), find_prepared(config, storage)
+    assert name == plan.name
+    manifest = read_dataset(storage, name)
+    ids = {split: ids_of(plan, split) for split in ("train", "validation", "test")}
+    assert manifest.rows == {split: len(members) for split, members in ids.items()}
+    assert sum(manifest.rows.values()) == len(plan.index.rows) == len({i for m in ids.values() for i in m})
+    assert json.loads(storage.read(f"datasets/{name}/splits.json")) == ids
+    for split, members in ids.items():
+        assert sorted(stored_clouds(storage, name, split)) == sorted(members)
+
+
+@pytest.mark.parametrize(("fraction", "held_out"), [(0.1, 1), (0.25, 2), (0.5, 4)])
+def test_validation_is_the_same_share_of_every_class_of_train(fraction: float, held_out: int) -> None:
+    plan = make_plan(configured(SHAPES, source={"num_train_per_class": 8}, validation_fraction=fraction))
+    rows = [row for shard in plan.shards if shard.split == "validation" for row in shard.rows]
+    assert {row.split for row in rows} == {"train"}
+    assert Counter(row.label for row in rows) == dict.fromkeys(range(len(plan.index.class_names)), held_out)
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 3, 4])
+def test_every_class_keeps_a_row_to_train_on(num_rows: int) -> None:
+    plan = make_plan(configured(SHAPES, source={"num_train_per_class": num_rows}, validation_fraction=0.9))
+    rows = [row for shard in plan.shards if shard.split == "train" for row in shard.rows]
+    assert {row.label for row in rows} == set(range(len(plan.index.class_names)))
+
+
+def test_rows_of_other_classes_do_not_move_the_validation_split(tmp_path: Path) -> None:
+    clouds = some_clouds(*[4] * 24)
+    chairs = {name: values for name, values in clouds.items() if name.startswith("chair")}
+    validation = []
+    for number, train in enumerate([chairs, clouds]):
+        config = write_release(tmp_path / str(number), train)
+        plan = make_plan(config.model_copy(update={"validation_fraction": 0.25}))
+        rows = [row for shard in plan.shards if shard.split == "validation" for row in shard.rows]
+        validation.append({row.file for row in rows if row.file.startswith("chair")})
+    assert len(validation[0]) == 3
+    assert validation[0] == validation[1]
+
+
+@pytest.mark.parametrize("added", [1, 4, 20])
+def test_new_rows_of_a_class_displace_old_ones_in_one_direction_only(added: int) -> None:
+    """Old rows only leave validation or only join it; never do two old rows change places."""
+
+    def validation_rows(num_train: int) -> set[tuple[str, int]]:
+        plan = make_plan(configured(SHAPES, source={"num_train_per_class": num_train}))
+        rows = [row for shard in plan.shards if shard.split == "validation" for row in shard.rows]
+        return {(row.file, row.row) for row in rows}
+
+    before = validation_rows(8)
+    after = {(file, row) for file, row in validation_rows(8 + added) if row < 8}
+    for name in {file for file, _ in before}:
+        one = {row for file, row in before if file == name}
+        other = {row for file, row in after if file == name}
+        assert one <= other or other <= one
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"num_points": 32}, {"clouds_per_shard": 5}, {"validation_fraction": 0.5}, {"normalise": "none"}],
+    ids=str,
+)
+def test_sample_ids_stay_when_a_set_is_prepared_otherwise(changes: dict[str, Any]) -> None:
+    def ids_by_row(config: DatasetConfig) -> dict[tuple[str, int], int]:
+        shards = make_plan(config).shards
+        return {
+            (row.file, row.row): identity
+            for shard in shards
+            for row, identity in zip(shard.rows, shard.ids, strict=True)
+        }
+
+    assert ids_by_row(configured(SHAPES, **changes)) == ids_by_row(configured(SHAPES))
+
+
+def test_equal_clouds_share_their_content_hash_and_not_their_id(tmp_path: Path) -> None:
+    values = some_clouds(20)["chair_0000"]
+    config = write_release(tmp_path / "release", {"chair_0001": values, "table_0002": values})
+    plan = make_plan(config)
+    table = pq.read_table(io.BytesIO(make_shard(config, plan.index, plan.shards[0])[0]))
+    assert len(set(table["sample_id"].to_pylist())) == 2
+    points = np.ascontiguousarray(values[:, :3])
+    assert set(table["content_hash"].to_pylist()) == {hashlib.sha256(points.tobytes()).hexdigest()[:16]}
+
+
+# Clouds
+
+
+def test_any_prefix_of_a_stored_cloud_is_its_farthest_point_sample() -> None:
+    config = configured(SHAPES, normalise="none")
+    plan = make_plan(config)
+    shard = plan.shards[-1]
+    originals = config.source.read(None, shard.rows)
+    stored = decode_shard(make_shard(config, plan.index, shard)[0]).per_point["points"].reshape(-1, 64, 3)
+    points = torch.from_numpy(np.stack([cloud.points for cloud in originals]))
+    for length in (1, 7, 64):
+        rows = farthest_point_sample(points, length)
+        expected = points.gather(1, rows.unsqueeze(2).expand(-1, -1, 3))
+        np.testing.assert_array_equal(stored[:, :length], expected)
+
+
+def test_clouds_sampled_together_come_out_as_if_alone_with_all_their_arrays() -> None:
+    draw = np.random.default_rng(3)
+    clouds = []
+    for size in (70, 12, 40, 70, 41, 5):
+        points = draw.normal(size=(size, 3)).astype(np.float32)
+        clouds.append(Cloud(points, label=size, normals=-points, point_labels=np.arange(size)))
+    for cloud, sampled in zip(clouds, resample(clouds, 20), strict=True):
+        (alone,) = resample([cloud], 20)
+        np.testing.assert_array_equal(sampled.points, alone.points)
+        np.testing.assert_array_equal(sampled.normals, -sampled.points)
+        np.testing.assert_array_equal(sampled.points, cloud.points[sampled.point_labels])
+        assert sampled.label == cloud.label
+
+
+def test_a_cloud_smaller_than_wanted_keeps_all_its_points_and_repeats_none(
+    tmp_path: Path, store: Storage
+) -> None:
+    clouds = some_clouds(3, 8, 20, 7)
+    name, _ = prepared(write_release(tmp_path / "release", clouds), store)
+    kept = sorted(stored_clouds(store, name, "train").values(), key=len)
+    assert [len(points) for points in kept] == [3, 7, 8, 8]
+    assert all(len(np.unique(points, axis=0)) == len(points) for points in kept)
+    originals = sorted((values[:, :3] for values in clouds.values()), key=len)
+    for points, original in zip(kept, originals[:2], strict=False):
+        np.testing.assert_array_equal(np.unique(points, axis=0), np.unique(original, axis=0))
+
+
+def test_the_unit_sphere_is_centred_on_the_mean_and_touches_the_farthest_point() -> None:
+    points = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32) * [9, 1, 3] + [100, 0, -5]
+    cloud = Cloud(points.astype(np.float32), label=1, normals=np.ones((50, 3), np.float32))
+    normalised = normalise(cloud)
+    np.testing.assert_allclose(normalised.points.mean(0), 0, atol=1e-5)
+    assert np.linalg.norm(normalised.points, axis=1).max() == pytest.approx(1, abs=1e-6)
+    ratio = np.ptp(normalised.points, axis=0) / np.ptp(points, axis=0)
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)  # one factor for all axes
+    np.testing.assert_array_equal(normalised.normals, cloud.normals)
+
+
+def test_a_cloud_of_one_place_is_centred_and_stays_finite() -> None:
+    normalised = normalise(Cloud(np.full((4, 3), 7, np.float32)))
+    np.testing.assert_array_equal(normalised.points, np.zeros((4, 3)))
+
+
+def test_stored_clouds_lie_in_the_unit_sphere_unless_told_otherwise(storage: Storage) -> None:
+    name = find_prepared(configured(SHAPES), storage)
+    assert name is not None
+    for points in stored_clouds(storage, name, "train").values():
+        np.testing.assert_allclose(points.mean(0), 0, atol=1e-6)
+        assert np.linalg.norm(points, axis=1).max() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "problem"),
+    [
+        (Cloud(np.zeros((0, 3), np.float32), 0), "empty"),
+        (Cloud(np.array([[0, 0, np.nan]], np.float32), 0), "1 points that are NaN or infinite"),
+        (Cloud(np.array([[0, 0, np.inf]], np.float32), 0), "1 points that are NaN or infinite"),
+        (Cloud(np.ones((1, 3), np.float32), 2), "label 2, outside the 2 classes"),
+        (Cloud(np.ones((1, 3), np.float32), -1), "label -1"),
+    ],
+)
+def test_an_unusable_cloud_is_recognised(cloud: Cloud, problem: str) -> None:
+    found = find_problem(cloud, num_classes=2)
+    assert found is not None
+    assert problem in found
+
+
+def test_a_usable_cloud_is_not_suspected() -> None:
+    assert find_problem(Cloud(np.ones((1, 3), np.float32), 1), num_classes=2) is None
+    assert find_problem(Cloud(np.ones((1, 3), np.float32), None), num_classes=0) is None
+
+
+def spoilt_clouds() -> Clouds:
+    clouds = some_clouds(9, 9, 9, 9, 9)
+    clouds["chair_0000"][4, 1] = np.nan
+    clouds["chair_0002"][0, 0] = np.inf
+    return clouds
+
+
+def test_an_unusable_cloud_stops_the_preparation_and_is_named(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", spoilt_clouds())
+    with pytest.raises(DataError, match=r"chair_000[02]\.txt .* 1 points that are NaN") as caught:
+        prepared(config, store)
+    assert "data.bad_clouds=drop" in caught.value.remedy
+    assert read_manifest(store, f"datasets/{make_plan(config).name}") is None
+
+
+def test_dropped_clouds_are_counted_by_reason(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", spoilt_clouds())
+    name, manifest = prepared(config.model_copy(update={"bad_clouds": "drop"}), store)
+    assert manifest.rows == {"train": 3, "test": 1}
+    assert manifest.dropped == {"has 1 points that are NaN or infinite": 2}
+    assert len(json.loads(store.read(f"datasets/{name}/splits.json"))["train"]) == 3
+    assert len(stored_clouds(store, name, "train")) == 3
+
+
+def test_a_shard_that_lost_all_its_clouds_does_not_spoil_the_set(
+    tmp_path: Path, store: Storage, cache: Path
+) -> None:
+    config = write_release(tmp_path / "release", spoilt_clouds())
+    name, manifest = prepared(config.model_copy(update={"bad_clouds": "drop", "clouds_per_shard": 1}), store)
+    assert manifest.rows["train"] == 3
+    split = open_split(store, name, "train")
+    assert sorted(split.ids) == sorted(stored_clouds(store, name, "train"))
+
+
+# Shards
+
+
+def hand_made(*sizes: int, **arrays: bool) -> list[PreparedCloud]:
+    """Clouds of these sizes, with the optional arrays that are asked for; the last has no label."""
+    draw = np.random.default_rng(8)
+
+    def vectors(size: int) -> np.ndarray:
+        return draw.normal(size=(size, 3)).astype(np.float32)
+
+    clouds = []
+    for number, size in enumerate(sizes):
+        optional = {name: vectors(size) for name in ("normals", "colours") if arrays.get(name)}
+        if arrays.get("point_labels"):
+            optional["point_labels"] = draw.integers(0, 5, size)
+        label = number if number < len(sizes) - 1 else None
+        cloud = Cloud(vectors(size), label, caption=f"cloud {number}", **optional)
+        clouds.append(PreparedCloud(2**62 + number, f"{number:016x}", cloud))
+    return clouds
+
+
+@pytest.mark.parametrize("num_points", [6, None], ids=["fixed", "ragged"])
+@pytest.mark.parametrize("optional", [(), ("normals",), ("normals", "colours", "point_labels")], ids=len)
+def test_a_shard_round_trips(num_points: int | None, optional: tuple[str, ...]) -> None:
+    sizes = (6, 6, 6) if num_points else (4, 1, 130)
+    clouds = hand_made(*sizes, **dict.fromkeys(optional, True))
+    columns = decode_shard(encode_shard(clouds, num_points))
+    assert columns.ids.tolist() == [cloud.sample_id for cloud in clouds]
+    assert columns.labels.tolist() == [0, 1, -1]
+    assert columns.offsets.tolist() == np.cumsum([0, *sizes]).tolist()
+    assert set(columns.per_point) == {"points", *optional}
+    for name, values in columns.per_point.items():
+        written = np.concatenate([getattr(cloud.cloud, name) for cloud in clouds])
+        assert values.dtype == written.dtype
+        np.testing.assert_array_equal(values, written)
+
+
+def test_a_fixed_set_is_stored_as_tensors_that_any_reader_of_parquet_knows() -> None:
+    clouds = hand_made(6, 6, normals=True, point_labels=True)
+    table = pq.read_table(io.BytesIO(encode_shard(clouds, 6)))
+    assert table.schema.field("points").type == pa.fixed_shape_tensor(pa.float32(), [6, 3])
+    assert table.schema.field("normals").type == pa.fixed_shape_tensor(pa.float32(), [6, 3])
+    assert table.schema.field("point_labels").type == pa.fixed_shape_tensor(pa.int64(), [6])
+    dense = table["points"].combine_chunks().to_numpy_ndarray()
+    np.testing.assert_array_equal(dense, np.stack([cloud.cloud.points for cloud in clouds]))
+    assert table["caption"].to_pylist() == ["cloud 0", "cloud 1"]
+    assert table["content_hash"].to_pylist() == [cloud.content_hash for cloud in clouds]
+    assert table["label"].to_pylist() == [0, None]
+
+
+def test_a_ragged_set_is_stored_as_lists() -> None:
+    clouds = hand_made(4, 1)
+    table = pq.read_table(io.BytesIO(encode_shard(clouds, None)))
+    assert table.schema.field("points").type == pa.large_list(pa.list_(pa.float32(), 3))
+    assert table["points"].to_pylist() == [cloud.cloud.points.tolist() for cloud in clouds]
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_fixed"),
+    [(SHAPES, True), (merge(SHAPES, {"num_points": 200}), False), (SCANS, False)],
+    ids=["as many as there are", "more than there are", "scans"],
+)
+def test_only_sets_of_one_length_are_stored_as_tensors(settings: dict[str, Any], is_fixed: bool) -> None:
+    config = configured(settings, clouds_per_shard=2)
+    plan = make_plan(config)
+    content, _, _ = make_shard(config, plan.index, plan.shards[-1])
+    kind = pq.read_schema(io.BytesIO(content)).field("points").type
+    assert isinstance(kind, pa.FixedShapeTensorType) == is_fixed
+
+
+def test_a_cloud_of_another_length_does_not_enter_a_fixed_set() -> None:
+    with pytest.raises(DataError, match="5 points in a set of 6"):
+        encode_shard(hand_made(6, 5), 6)
+
+
+def parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", parquet(pa.table({"x": [1]}))], ids=["empty", "text", "other"]
+)
+def test_what_is_no_shard_is_refused(content: bytes) -> None:
+    with pytest.raises(DataError, match="not a pointlab shard") as caught:
+        decode_shard(content)
+    assert caught.value.remedy
+
+
+# The manifest and the name
+
+
+def test_the_manifest_says_where_a_set_comes_from_and_what_it_holds(tmp_path: Path, store: Storage) -> None:
+    root = tmp_path / "release"
+    config = write_release(root, some_clouds(9, 9, 9))
+    name, manifest = prepared(config, store)
+    sources = [path for path in root.rglob("*") if path.is_file()]
+    assert manifest.source_files == {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sources
+    }
+    assert manifest.rows == {"train": 3, "test": 1}
+    assert manifest.class_names == ("chair", "table")
+    assert (manifest.num_points, manifest.normalise, manifest.dropped) == (8, "none", {})
+    assert (manifest.name, manifest.recipe) == ("mine", config.recipe())
+    assert "ModelNet" in manifest.origin
+    assert manifest.licence
+    files = read_manifest(store, f"datasets/{name}").files
+    for file, entry in files.items():
+        content = store.read(f"datasets/{name}/{file}")
+        assert (entry.size, entry.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert set(store.files(f"datasets/{name}")) == {*files, "manifest.json"}
+
+
+def name_of(config: DatasetConfig) -> str:
+    return dataset_id(config, config.source.index(config.root_path))
+
+
+def test_the_name_stays_when_the_folder_moves(tmp_path: Path) -> None:
+    config = write_release(tmp_path / "release", some_clouds(9, 9))
+    before = name_of(config)
+    (tmp_path / "release").rename(tmp_path / "elsewhere")
+    assert name_of(config.model_copy(update={"root": str(tmp_path / "elsewhere")})) == before
+
+
+def test_the_name_changes_with_one_digit_of_one_file(tmp_path: Path) -> None:
+    config = write_release(tmp_path / "release", some_clouds(9, 9))
+    before = name_of(config)
+    path = tmp_path / "release/chair/chair_0000.txt"
+    path.write_text(path.read_text().replace("1", "2", 1))
+    assert name_of(config) != before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_points": 7},
+        {"normalise": "unit_sphere"},
+        {"validation_fraction": 0.5},
+        {"bad_clouds": "drop"},
+        {"source": {"up_axis": "z"}},
+    ],
+    ids=str,
+)
+def test_the_name_changes_with_the_recipe(changes: dict[str, Any], tmp_path: Path) -> None:
+    config = write_release(tmp_path / "release", some_clouds(9, 9))
+    changed = configured(config.model_dump(), **changes)
+    assert name_of(changed) != name_of(config)
+
+
+def test_the_name_changes_when_a_reader_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write_release(tmp_path / "release", some_clouds(9, 9))
+    before = name_of(config)
+    monkeypatch.setattr(type(config.source), "version", config.source.version + 1)
+    assert name_of(config) != before
+
+
+def test_a_prepared_set_is_found_without_its_source_files(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", some_clouds(9, 9))
+    name, _ = prepared(config, store)
+    shutil.rmtree(tmp_path / "release")
+    assert find_prepared(config.model_copy(update={"root": None}), store) == name
+
+
+def test_two_sets_of_one_recipe_are_told_apart_by_their_source_only(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", some_clouds(9, 9))
+    first, _ = prepared(config, store)
+    second, _ = prepared(write_release(tmp_path / "release", some_clouds(9, 9, 9)), store)
+    with pytest.raises(DataError, match=rf"(?s)(?=.*{first})(?=.*{second})") as caught:
+        find_prepared(config.model_copy(update={"root": None}), store)
+    assert "data.root" in caught.value.remedy
+    assert find_prepared(config, store) == second
+
+
+# The cache
+
+
+@pytest.fixture
+def dataset(storage: Storage) -> str:
+    """The name of the prepared shapes."""
+    name = find_prepared(configured(SHAPES), storage)
+    assert name is not None
+    return name
+
+
+def test_the_cache_holds_what_the_shards_hold(storage: Storage, dataset: str, cache: Path) -> None:
+    split, written = open_split(storage, dataset, "train"), stored_clouds(storage, dataset, "train")
+    assert len(split) == len(written) == read_dataset(storage, dataset).rows["train"]
+    for row, identity in enumerate(split.ids):
+        np.testing.assert_array_equal(split.arrays(row, ("points",))["points"], written[int(identity)])
+
+
+def test_the_cache_is_filled_once(storage: Storage, dataset: str, cache: Path) -> None:
+    first = open_split(storage, dataset, "train")
+    storage.delete_folder(f"datasets/{dataset}")
+    again = open_split(storage, dataset, "train")
+    np.testing.assert_array_equal(first.per_point["points"], again.per_point["points"])
+    with pytest.raises(DataError, match="no prepared set"):
+        open_split(storage, dataset, "validation")
+
+
+def test_a_flipped_byte_in_a_shard_never_enters_the_cache(
+    storage: Storage, dataset: str, cache: Path
+) -> None:
+    shard = next(name for name in storage.files(f"datasets/{dataset}") if name.startswith("train-00001"))
+    content = bytearray(storage.read(f"datasets/{dataset}/{shard}"))
+    content[len(content) // 2] ^= 1
+    storage.write(f"datasets/{dataset}/{shard}", bytes(content))
+    with pytest.raises(StorageError, match=f"{shard} is damaged") as caught:
+        open_split(storage, dataset, "train")
+    assert "delete" in caught.value.remedy
+    assert [path for path in cache.rglob("*") if path.is_file()] == []
+    assert len(open_split(storage, dataset, "test")) == 16
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(
+    storage: Storage, dataset: str, cache: Path
+) -> None:
+    with pytest.raises(DataError, match="no tset split") as caught:
+        open_split(storage, dataset, "tset")
+    assert caught.value.expected == "test, train, validation"
+
+
+def test_fills_at_the_same_time_leave_one_whole_split(storage: Storage, dataset: str, cache: Path) -> None:
+    together = Barrier(4)
+
+    def fill(_: int) -> CachedSplit:
+        together.wait()
+        return open_split(storage, dataset, "train")
+
+    with ThreadPoolExecutor(4) as threads:
+        splits = list(threads.map(fill, range(4)))
+    for split in splits:
+        np.testing.assert_array_equal(split.per_point["points"], splits[0].per_point["points"])
+    assert [path.name for path in (cache / dataset).iterdir()] == ["train"]
+
+
+def three_sets(storage: Storage) -> Iterator[str]:
+    """The prepared sets, a second apart in when they were used last, the first longest ago."""
+    for age, name in enumerate(storage.folders("datasets")):
+        folder = open_split(storage, name, "test").folder.parent
+        os.utime(folder, (1e9 + age, 1e9 + age))
+        yield name
+
+
+def test_a_full_cache_loses_the_set_used_longest_ago(
+    storage: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest, middle, newest = three_sets(storage)
+    total = sum(path.stat().st_size for path in cache.rglob("*.npy"))
+    open_split(storage, oldest, "test")  # so that it is the newest now
+    monkeypatch.setenv("POINTLAB_CACHE_BYTES", str(total - 1))
+    open_split(storage, newest, "train")
+    assert sorted(path.name for path in cache.iterdir()) == sorted([oldest, newest])
+    assert middle in storage.folders("datasets")
+
+
+def test_a_set_in_use_is_not_evicted_however_small_the_bound(
+    storage: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest, middle, _ = three_sets(storage)
+    held = open_split(storage, middle, "test")
+    before = held.per_point["points"].copy()
+    monkeypatch.setenv("POINTLAB_CACHE_BYTES", "1")
+    train = open_split(storage, oldest, "train")
+    assert [path.name for path in cache.iterdir()] == [oldest]
+    assert sorted(path.name for path in (cache / oldest).iterdir()) == ["test", "train"]
+    assert len(train) > 0
+    np.testing.assert_array_equal(held.per_point["points"], before)  # mapped, although its files are gone
+
+
+def test_eviction_leaves_alone_what_is_no_cached_set(
+    storage: Storage, dataset: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / "thesis").mkdir(parents=True)
+    (cache / "thesis/chapter.txt").write_text("years of work")
+    open_split(storage, dataset, "test")
+    monkeypatch.setenv("POINTLAB_CACHE_BYTES", "1")
+    for name in storage.folders("datasets"):
+        open_split(storage, name, "train")
+    assert (cache / "thesis/chapter.txt").exists()
+
+
+# On Ray
+
+
+def all_files(storage: Storage) -> dict[str, bytes]:
+    root = Path(storage.address)
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_preparing_on_ray_gives_the_files_of_this_process_byte_for_byte(tmp_path: Path) -> None:
+    here, there = (open_storage(str(tmp_path / place)) for place in ("here", "there"))
+    for settings in (SHAPES, SCANS):
+        config = configured(settings, clouds_per_shard=10)
+        assert prepared(config, here)[0] == prepared(config, there, kind="ray")[0]
+    assert len(all_files(here)) > 8
+    assert all_files(here) == all_files(there)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_an_error_in_the_data_comes_back_from_ray_as_it_was_raised(tmp_path: Path, store: Storage) -> None:
+    clouds = some_clouds(9, 9, 9)
+    clouds["table_0001"][2, 2] = np.nan
+    config = write_release(tmp_path / "release", clouds)
+    errors = []
+    for kind in ("local", "ray"):
+        with pytest.raises(DataError, match=r"table_0001\.txt") as caught:
+            prepared(config, store, kind)
+        errors.append(caught.value)
+    assert errors[0].args == errors[1].args
+    assert find_prepared(config, store) is None

@@ -1,0 +1,472 @@
+"""A report holds what the records say, in one file that loads nothing and trusts no name."""
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pointlab.data.cache import cache_folder
+from pointlab.errors import StorageError
+from pointlab.report import build_report
+from pointlab.report.collect import MAX_TRIAL_LOGS, collect
+from pointlab.report.figures import MAX_POINTS
+from pointlab.report.gallery import build_gallery
+from pointlab.report.results import NORMAL_QUANTILE, group_by_seed, wilson_interval
+from pointlab.report.thumbnails import thumbnail
+from pointlab.report.trials import axis_type
+from pointlab.report.views import LabelledCloud, view_together
+from pointlab.report.wording import duration
+from pointlab.storage import Record, Storage, open_storage, read_manifest, seal, write_record
+from pointlab.training import Run
+
+PRETRAINED = "tiny-0123456789-s0"
+SEARCH = "tiny-search-abcdef0123-s0"
+RULE = "highest mean validation accuracy; the largest of equal coefficients"
+MEGABYTE = 1_000_000
+
+
+def dataset(storage: Storage, name: str) -> str:
+    return next(folder for folder in storage.folders("datasets") if folder.rpartition("-")[0] == name)
+
+
+def write_log(storage: Storage, run: str, num_lines: int = 4) -> None:
+    lines: list[dict[str, float]] = []
+    for step in range(1, num_lines + 1):
+        position = {"step": step, "epoch": step / 2, "samples": 16 * step}
+        lines.append({**position, "train/loss": 2 / step, "train/accuracy": 1 - 1 / step})
+        lines.append({**position, "validation/loss": 3 / step, "validation/accuracy": 1 - 0.9 / step})
+    Run(storage, run).write_log(num_lines, lines)
+    Run(storage, run).seal_checkpoint(num_lines, {}, {})
+
+
+def write_pretraining(storage: Storage, **changes: Any) -> Record:
+    settings: dict[str, Any] = {
+        "run": PRETRAINED,
+        "kind": "pretrain",
+        "name": "tiny",
+        "seed": 0,
+        "protocol": "pretraining/supervised",
+        "config": {"kind": "pretrain", "num_points": 48},
+        "code_version": "0.1.0+feedbeef00",
+        "datasets": {"data": dataset(storage, "shapes")},
+        "metrics": {"validation/accuracy": 0.875, "validation/loss": 0.62},
+        "notes": {"selected step": "4 of 4"},
+        "samples_seen": 10_368,
+        "device_seconds": 202,
+    }
+    record = Record(**settings | changes)
+    write_record(storage, record)
+    return record
+
+
+def coefficient_rows() -> list[dict[str, float | str]]:
+    return [
+        {
+            "coefficient": coefficient,
+            "method": method,
+            "target-validation/accuracy": 0.5 + 0.3 * coefficient - lead,
+            "shifted-validation/accuracy": 0.6 - 0.4 * (coefficient - 0.5) ** 2 - lead,
+        }
+        for coefficient in (0.0, 0.5, 1.0)
+        for method, lead in (("wise_ft", 0.1), ("wise_ft_lp", 0.0))
+    ]
+
+
+def trial_row(score: float, run: str = "", **changes: Any) -> dict[str, float | str]:
+    settings = {"training.optimiser.learning_rate": 1e-3 * score, "supervised.head.kind": "linear"}
+    outcome = "finished" if run else "stopped early"
+    own = {"score": score, "coefficient": 0.5 if run else "", "epochs": 3, "samples": 96, "seconds": 4.5}
+    return settings | own | {"outcome": outcome, "run": run} | changes
+
+
+def write_search(storage: Storage, seed: int = 0, **changes: Any) -> Record:
+    trials = [trial_row(0.4), trial_row(0.7, f"trial-b-s{seed}"), trial_row(0.55, f"trial-a-s{seed}")]
+    settings: dict[str, Any] = {
+        "run": f"tiny-search-abcdef0123-s{seed}",
+        "kind": "search",
+        "name": "tiny-search",
+        "seed": seed,
+        "protocol": "wise_ft_lp/search-3",
+        "config": {"kind": "search", "num_trials": 3},
+        "code_version": "0.1.0+feedbeef00",
+        "datasets": {
+            "data": dataset(storage, "scans"),
+            "shifted": dataset(storage, "scans-sparse"),
+            "pretrained": dataset(storage, "shapes"),
+        },
+        "parents": {"pretrained": PRETRAINED},
+        "metrics": {
+            "test/accuracy": (13 - seed) / 16,
+            "shifted-test/accuracy": 10 / 16,
+            "selection/coefficient": 0.5,
+            "selection/score": 0.625,
+            "trials": 3,
+        },
+        "curves": {"coefficients": coefficient_rows(), "trials": trials},
+        "notes": {"selection rule": RULE, "chosen trial": f"trial-b-s{seed}"},
+    }
+    record = Record(**settings | changes)
+    for row in record.curves.get("trials", []):
+        if row["run"]:
+            write_log(storage, str(row["run"]))
+    write_record(storage, record)
+    return record
+
+
+@pytest.fixture(scope="module")
+def store(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    """A pretraining and a search of one seed, on sets whose test shards are gone; with a cache of its own."""
+    root = tmp_path_factory.mktemp("report")
+    shutil.copytree(prepared_root, root / "store")
+    for shard in (root / "store").rglob("test-*.parquet"):
+        shard.unlink()
+    storage = open_storage(str(root / "store"))
+    write_pretraining(storage)
+    write_log(storage, PRETRAINED)
+    write_search(storage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POINTLAB_CACHE", str(root / "cache"))
+        yield storage
+
+
+@pytest.fixture
+def own_store(store: Storage, tmp_path: Path) -> Storage:
+    """A copy of the store that a test may add to."""
+    shutil.copytree(store.address, tmp_path / "store")
+    return open_storage(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def page(store: Storage) -> str:
+    return build_report(store, [SEARCH])
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, and the text by the element that it stands in."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        tag = self.elements[-1][0] if self.elements else ""
+        self.text[tag] = self.text.get(tag, "") + data
+
+    def all(self, attribute: str) -> list[str]:
+        return [str(attributes[attribute]) for _, attributes in self.elements if attribute in attributes]
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.elements)
+
+
+def plot(page: str, name: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Traces and layout of one plot on the page."""
+    decoder = json.JSONDecoder()
+    call = page.index("Plotly.newPlot(", page.index(f'id="{name}"'))
+    traces, end = decoder.raw_decode(page, page.index("[", call))
+    layout, _ = decoder.raw_decode(page, page.index("{", end))
+    return traces, layout
+
+
+def words(page: str) -> str:
+    """The page as it is read: without plots, and with every run of white space as one space."""
+    return " ".join(page[page.index("<body") :].split())
+
+
+def test_the_page_refers_to_nothing_outside_itself(page: str) -> None:
+    reader = Reader(page)
+    assert reader.all("src") == []
+    assert all(address.startswith("#") for address in reader.all("href"))
+    assert reader.count("link") == 0
+    assert "@import" not in reader.text["style"]
+    assert "url(" not in reader.text["style"]
+    assert any(str(policy).startswith("default-src 'none'") for policy in reader.all("content"))
+
+
+def test_plotly_is_in_the_page_once(page: str) -> None:
+    assert page.count("plotly.js v") == 1
+    assert len(page) < 8 * MEGABYTE
+
+
+def test_every_link_leads_to_a_place_on_the_page(page: str) -> None:
+    reader = Reader(page)
+    assert {address.removeprefix("#") for address in reader.all("href")} <= set(reader.all("id"))
+
+
+def test_parents_are_added_before_the_runs_that_were_asked_for(page: str, store: Storage) -> None:
+    assert [record.run for record in collect(store, [SEARCH]).records] == [PRETRAINED, SEARCH]
+    rows = [page.index(f"<code>{run}</code><br>") for run in (PRETRAINED, SEARCH)]
+    assert rows == sorted(rows)
+    assert f'<a href="#run-1"><code>{PRETRAINED}</code></a>' in page
+
+
+def test_equal_records_give_equal_pages(page: str, store: Storage) -> None:
+    assert build_report(store, [SEARCH]) == page
+
+
+def test_the_answer_comes_from_the_record(page: str) -> None:
+    finding = "the WiSE-FT-LP mixture at coefficient 0.5 reaches 81.2 % on the target test and 62.5 % on the"
+    assert finding in words(page)
+    assert f"chosen on validation data by this rule: {RULE}." in page
+
+
+def test_a_run_without_test_is_not_said_to_have_one(own_store: Storage) -> None:
+    text = words(build_report(own_store, [PRETRAINED]))
+    assert "pretraining (supervised) reaches 87.5 % on its validation split." in text
+    assert "test splits were read" not in text
+    assert 'id="coefficient"' not in text
+
+
+def test_the_chosen_coefficient_is_marked_in_both_plots(page: str) -> None:
+    traces, layout = plot(page, "coefficients-1")
+    assert layout["annotations"][0]["text"] == "chosen on validation: 0.5"
+    assert (traces[-1]["x"], traces[-1]["y"]) == ([0.5, 0.5], [65.0, 60.0])
+    traces, layout = plot(page, "plane-1")
+    assert (traces[-1]["x"], traces[-1]["y"]) == ([65.0], [60.0])
+    assert [note["text"] for note in layout["annotations"]] == ["pretrained", "fine-tuned"]
+
+
+def test_curves_run_in_order_of_coefficient_for_each_method_and_split(page: str) -> None:
+    traces, _ = plot(page, "coefficients-1")
+    by_name = {trace.get("name"): trace for trace in traces}
+    assert by_name["target, WiSE-FT-LP"]["x"] == [0.0, 0.5, 1.0]
+    assert by_name["target, WiSE-FT-LP"]["y"] == [50.0, 65.0, 80.0]
+    assert by_name["shifted, WiSE-FT"]["y"] == [40.0, 50.0, 40.0]
+    dashes = [by_name[f"target, {method}"]["line"]["dash"] for method in ("WiSE-FT-LP", "WiSE-FT")]
+    assert dashes == ["solid", "dash"]
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(13, 16), (1, 5), (250, 500)])
+def test_wilsons_interval_solves_its_equation(successes: int, trials: int) -> None:
+    share, z2 = successes / trials, NORMAL_QUANTILE**2  # (share - p)^2 = z^2 p (1 - p) / trials
+    roots = np.roots([1 + z2 / trials, -(2 * share + z2 / trials), share**2])
+    assert wilson_interval(share, trials) == pytest.approx(sorted(roots))
+
+
+def test_wilsons_interval_stays_within_zero_and_one() -> None:
+    z2 = NORMAL_QUANTILE**2
+    assert wilson_interval(0.0, 10) == pytest.approx((0, z2 / (10 + z2)))
+    assert wilson_interval(1.0, 10) == pytest.approx((10 / (10 + z2), 1))
+
+
+def test_accuracies_are_percentages_with_their_interval_and_clouds(page: str) -> None:
+    low, high = wilson_interval(13 / 16, 16)
+    row = page[: page.index("<code>test/accuracy</code>")].rpartition("<tr>")[2]
+    assert "<strong>81.2\N{NO-BREAK SPACE}%</strong>" in row
+    assert f">{100 * low:.1f}\N{NO-BREAK SPACE}% to {100 * high:.1f}\N{NO-BREAK SPACE}%<" in row
+    assert ">16<" in row
+
+
+def test_seeds_are_told_as_mean_and_sample_deviation(own_store: Storage) -> None:
+    for seed in (1, 2):
+        write_search(own_store, seed)
+    text = words(build_report(own_store, [f"tiny-search-abcdef0123-s{seed}" for seed in range(3)]))
+    values = 100 * np.array([13, 12, 11]) / 16
+    shown = f"{values.mean():.1f} ± {values.std(ddof=1):.1f} %"
+    assert f"<strong>{shown}</strong>" in text
+    assert f"at coefficient 0.5 reaches {shown} on the target test" in text
+    assert text.count("<code>test/accuracy</code>") == 1
+
+
+def test_only_runs_that_differ_in_their_seed_alone_are_put_together(own_store: Storage) -> None:
+    first = write_search(own_store, 1)
+    others = [
+        first.model_copy(update={"run": "tiny-search-abcdef0123-s2", "seed": 2}),
+        first.model_copy(update={"run": "tiny-search-9999999999-s1"}),
+        first.model_copy(update={"protocol": "full"}),
+        first.model_copy(update={"run": "tiny-search-abcdef0123-s1-attempt2"}),
+    ]
+    groups = group_by_seed([first, *others])
+    assert [[record.run for record in group.records] for group in groups] == [
+        [first.run, others[0].run],
+        *([other.run] for other in others[1:]),
+    ]
+
+
+def test_trials_are_listed_best_first_and_the_chosen_one_is_marked(page: str) -> None:
+    table = page[page.index('<section id="search">') : page.index('<section id="clouds">')]
+    scores = [table.index(f"<td>{score:.1f}\N{NO-BREAK SPACE}%</td>") for score in (70, 55, 40)]
+    assert scores == sorted(scores)
+    assert table.count('class="chosen"') == 1
+    assert table.index('class="chosen"') < scores[0]
+    assert "3 trials: 2 finished, 1 stopped early." in table
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1e-4, 1e-2], "log"),
+        ([1e-3, 2e-2], "linear"),
+        ([0.0, 1e-2], "linear"),
+        (["linear", "mlp"], "category"),
+        ([1.0, "all"], "category"),
+    ],
+)
+def test_wide_ranges_have_a_logarithmic_axis(values: list[float | str], expected: str) -> None:
+    assert axis_type(values) == expected
+
+
+def test_training_curves_hold_the_log(page: str) -> None:
+    traces, _ = plot(page, "loss-0")
+    assert [trace["name"] for trace in traces] == ["training", "validation"]
+    assert traces[1]["x"] == [0.5, 1.0, 1.5, 2.0]
+    assert traces[1]["y"] == [3.0, 1.5, 1.0, 0.75]
+    names = [trace["name"] for trace in plot(page, "accuracy-1")[0]]
+    assert names == ["validation, other trials", "training", "validation"]
+
+
+def test_a_large_search_makes_a_bounded_page(own_store: Storage) -> None:
+    trials = [trial_row(0.3 + row / 100, f"trial-{row:02}-s7") for row in range(MAX_TRIAL_LOGS + 5)]
+    record = write_search(own_store, 7, curves={"trials": trials}, notes={"chosen trial": "trial-44-s7"})
+    write_log(own_store, "trial-44-s7", num_lines=3000)
+    page = build_report(own_store, [record.run])
+    assert len(page) < 8 * MEGABYTE
+    traces, _ = plot(page, "loss-1")
+    assert len(traces) <= 40
+    lengths = [len(trace["x"]) for trace in traces]
+    assert max(lengths) == MAX_POINTS
+    assert (traces[-1]["x"][0], traces[-1]["x"][-1]) == (0.5, 1500.0)
+
+
+def test_the_gallery_shows_the_same_classes_of_every_set(store: Storage, page: str) -> None:
+    gallery = build_gallery(store, collect(store, [SEARCH]))
+    assert [one.role for one in gallery.sets] == ["pretraining data", "target", "shifted"]
+    assert len(gallery.classes) == 6
+    for one in gallery.sets:
+        for name, view in zip(gallery.classes, one.views, strict=True):
+            assert view is not None
+            shown = {view.parts[shade] for shade in view.shades}
+            assert all(part.startswith(f"{name}/") or part == "clutter" for part in shown)
+            assert np.linalg.norm(view.points, axis=1).max() == pytest.approx(1, abs=2e-3)
+    assert page.count('<svg viewBox="') == 3 * 6
+
+
+def test_one_class_is_visible_in_every_scene_and_its_vertical_is_the_clouds(
+    store: Storage, page: str
+) -> None:
+    gallery = build_gallery(store, collect(store, [SEARCH]))
+    for number, one in enumerate(gallery.sets):
+        traces, _ = plot(page, f"scene-{number}")
+        assert [trace["visible"] for trace in traces] == [True] + 5 * [False]
+        assert one.views[0] is not None
+        heights = np.frombuffer(base64.b64decode(traces[0]["z"]["bdata"]), np.float32)
+        np.testing.assert_array_equal(heights, one.views[0].points[:, 1])
+
+
+def test_thumbnails_draw_the_upper_point_above_the_lower() -> None:
+    points = np.array([[0, 0.9, 0], [0, -0.9, 0], [0.1, 0, 0]], np.float32)
+    (view,) = view_together([LabelledCloud(points, ("seat", "leg", "leg"))])
+    assert view is not None
+    drawing = str(thumbnail(view, "a stool"))
+    seat, leg = (drawing.index(f'stroke="{view.colours[shade]}"') for shade in (0, 1))
+    height = [int(drawing[drawing.index("M", at) :].split()[1].partition("h")[0]) for at in (seat, leg)]
+    assert height[0] < height[1]
+
+
+def test_equal_parts_have_equal_colours_and_clouds_without_parts_are_coloured_by_height() -> None:
+    points = np.array([[0, 1, 0], [0, -1, 0]], np.float32)
+    whole, partial, plain, missing = view_together(
+        [
+            LabelledCloud(points, ("seat", "leg")),
+            LabelledCloud(points, ("leg", "clutter")),
+            LabelledCloud(points, None),
+            None,
+        ]
+    )
+    assert missing is None
+    assert whole is not None
+    assert partial is not None
+    assert plain is not None
+    assert whole.colours[whole.shades[1]] == partial.colours[partial.shades[0]]
+    assert partial.parts[partial.shades[1]] == "clutter"
+    assert plain.parts == ()
+    assert list(plain.shades) == [len(plain.colours) - 1, 0]
+
+
+def test_no_test_split_is_opened(page: str, store: Storage) -> None:
+    assert page
+    opened = {folder.name for folder in cache_folder().glob("*/*")}
+    assert opened == {"validation"}
+    assert not list(Path(store.address).rglob("test-*.parquet"))
+
+
+def test_a_set_that_left_the_store_is_named_and_its_figures_stay(own_store: Storage) -> None:
+    gone = dataset(own_store, "scans-sparse")
+    own_store.delete_folder(f"datasets/{gone}")
+    text = words(build_report(own_store, [SEARCH]))
+    assert f"draw): {gone}." in text
+    row = text[: text.index("<code>shifted-test/accuracy</code>")].rpartition("<tr>")[2]
+    assert "<strong>62.5 %</strong>" in row
+    assert " to " not in row
+
+
+def test_names_cannot_put_markup_into_the_page(own_store: Storage) -> None:
+    evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    path = f"datasets/{dataset(own_store, 'scans')}"
+    manifest = read_manifest(own_store, path)
+    assert manifest is not None
+    names = [evil, *manifest.details["class_names"][1:]]
+    seal(own_store, path, "dataset", manifest.files, {**manifest.details, "class_names": names})
+    trials = [trial_row(0.5, "trial-x", **{evil: evil})]
+    record = write_search(
+        own_store,
+        run="x<img src=x onerror=alert(1)>-s0",
+        datasets={"data": path.removeprefix("datasets/")},
+        name=evil,
+        protocol=f"wise_ft_lp/{evil}",
+        config={evil: evil},
+        curves={"trials": trials, "coefficients": coefficient_rows()},
+        notes={evil: evil, "selection rule": evil, "chosen trial": "trial-x"},
+        environment={evil: evil},
+        metrics={f"{evil}/accuracy": 0.5, "test/accuracy": 0.5, "selection/coefficient": 0.5},
+    )
+    page = build_report(own_store, [record.run])
+    reader = Reader(page)
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert" not in page
+    assert reader.count("img") == 0
+    assert reader.all("onerror") == []
+
+
+def test_text_in_plots_is_not_read_as_markup(own_store: Storage) -> None:
+    trials = [trial_row(0.5, "trial-x", setting="<a href='x'>b</a>")]
+    record = write_search(own_store, 3, curves={"trials": trials}, notes={"chosen trial": "trial-x"})
+    traces, _ = plot(build_report(own_store, [record.run]), "trials-1-2")
+    assert traces[0]["x"] == ["&lt;a href=&#x27;x&#x27;&gt;b&lt;/a&gt;"]
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ("tiny-search-abcdef0123-s1", SEARCH),
+        ("trial-a-s0", "unfinished"),
+    ],
+)
+def test_a_run_without_record_is_refused_with_what_to_do(store: Storage, run: str, told: str) -> None:
+    with pytest.raises(StorageError, match=told) as refusal:
+        build_report(store, [run])
+    assert repr(run) in str(refusal.value)
+    assert "What to do" in str(refusal.value)
+
+
+def test_a_report_on_nothing_is_refused(store: Storage) -> None:
+    with pytest.raises(StorageError, match="at least one"):
+        build_report(store, [])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(4.52, "4.5 s"), (45, "45 s"), (185, "3 min 5 s"), (7500, "2 h 5 min")]
+)
+def test_durations_are_told_in_the_largest_units(seconds: float, expected: str) -> None:
+    assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == expected
