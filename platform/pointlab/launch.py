@@ -24,7 +24,8 @@ from pointlab.experiment.records import build_record, code_version
 from pointlab.experiment.resolve import Findings, Resolved, run_name
 from pointlab.experiment.transferring import transfer
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
-from pointlab.training import LocalContext, Watcher, ignore_progress
+from pointlab.training import LocalContext, Run, Watcher, ignore_progress
+from pointlab.training.tensorboard import publish_tensorboard
 
 logger = logging.getLogger(__name__)
 RunExperiment = PretrainExperiment | TransferExperiment | SearchExperiment
@@ -70,6 +71,7 @@ def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watc
     started = time.monotonic()
     findings = _execute(resolved, storage, watcher)
     record = build_record(resolved, findings, time.monotonic() - started)
+    publish_tensorboard(Run(storage, resolved.run))
     write_record(storage, record)
     return Outcome(storage, path, record, was_finished=False)
 

@@ -151,6 +151,20 @@ def test_a_finished_run_is_recognised_and_rerun_makes_another(storage: Storage) 
     assert other.path == f"{first.path}-attempt2"
 
 
+def test_tensorboard_shows_the_log_of_a_run_once(storage: Storage, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    record = run(tiny_pretrain(storage)).record
+    assert record is not None
+    folder = f"runs/{record.run}/tensorboard"
+    (name,) = storage.files(folder)
+    (tmp_path / name).write_bytes(storage.read(f"{folder}/{name}"))
+    events = EventAccumulator(str(tmp_path / name)).Reload()
+    shown = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    log = [line for line in Run(storage, record.run).read_log() if "train/loss" in line]
+    assert shown == [(line["step"], pytest.approx(line["train/loss"], rel=1e-6)) for line in log]
+
+
 def test_weights_that_do_not_fit_are_named() -> None:
     module = torch.nn.Linear(3, 2)
     with pytest.raises(TransferError, match=r"bias is missing.*extra is unknown.*weight has shape"):
