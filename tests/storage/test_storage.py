@@ -134,6 +134,15 @@ def test_a_storage_travels_by_address_without_credentials(monkeypatch: pytest.Mo
     assert pickle.loads(pickled).root == "bucket/prefix"
 
 
+def test_a_relative_folder_means_the_same_in_every_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pickled = pickle.dumps(open_storage("results"))
+    monkeypatch.chdir("/")
+    assert pickle.loads(pickled).root == str(tmp_path / "results")
+
+
 def test_a_record_is_written_once(storage: Storage) -> None:
     record = Record(
         run="r", kind="pretrain", name="r", seed=0, protocol="p", config={"a": 1}, code_version="1"

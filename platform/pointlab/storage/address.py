@@ -19,9 +19,12 @@ class Storage:
     """Files below one root address; every path argument is relative to it."""
 
     def __init__(self, address: str) -> None:
-        """Open `address` without touching it; see `open_storage` for the checked way."""
-        self.address = address
+        """Open `address` without touching it; see `open_storage` for the checked way.
+
+        A folder is made absolute at once: workers have other working directories.
+        """
         self.filesystem, self.root = _open_filesystem(address)
+        self.address = self.root if self.is_local else address
 
     def __reduce__(self) -> tuple[Callable[[str], "Storage"], tuple[str]]:
         return Storage, (self.address,)

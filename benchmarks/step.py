@@ -1,0 +1,193 @@
+"""Where the time of a supervised pretraining step goes: data, forward, backward, optimiser.
+
+It takes the steps that the training loop takes, with the project's own functions, on a small set of
+built-in shapes prepared for the purpose: `demo` is the network of configs/demo, `papers` the network of
+Point-MAE and ACT (384 wide, 12 deep, 1,024 points). Every figure is the median over the timed steps.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pointlab.backbones import PatchTransformerConfig
+from pointlab.config import validate
+from pointlab.data.augmentation import OVERSAMPLING
+from pointlab.data.batches import Recipe, to_batch, training_arrays
+from pointlab.data.cache import CachedSplit, open_split
+from pointlab.data.dataset import DatasetConfig
+from pointlab.data.order import Share
+from pointlab.experiment import LaunchConfig, PretrainExperiment, load
+from pointlab.experiment.wiring import seeded_backbone
+from pointlab.launch import prepare
+from pointlab.paradigms import Paradigm, build_paradigm
+from pointlab.storage import open_storage
+from pointlab.training import ignore_progress
+from pointlab.training.loop import autocast, make_deterministic
+from pointlab.training.optimiser import build_optimiser
+
+DEMO = Path(__file__).resolve().parents[1] / "configs/demo/pretrain.yaml"
+PARTS = ("data", "forward", "backward", "optimiser")
+NUM_CLASSES = 16
+WARM_UP = 3
+"""Steps that do not count: the first ones allocate memory and choose kernels."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A training run laid open: what the loop holds, without the loop."""
+
+    experiment: PretrainExperiment
+    split: CachedSplit
+    paradigm: Paradigm
+    optimiser: torch.optim.Optimizer
+    device: torch.device
+
+    def step(self, number: int) -> dict[str, float]:
+        """One optimiser step, as the training loop takes it; seconds of each part."""
+        training = self.experiment.training
+        recipe = Recipe(0, self.experiment.num_points, self.experiment.augmentation)
+        laps = Laps(self.device)
+        arrays = training_arrays(self.split, Share(training.batch_size).positions(number), recipe)
+        batch = to_batch(arrays).to(self.device)
+        laps.end("data")
+        with autocast(self.device, training.precision):
+            output = self.paradigm(batch)
+        laps.end("forward")
+        output.loss.backward()
+        laps.end("backward")
+        if training.optimiser.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.paradigm.parameters(), training.optimiser.clip_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        laps.end("optimiser")
+        return laps.seconds
+
+
+class Laps:
+    """Seconds from one `end` to the next; waits for the device, so that work falls into its own lap."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, dict[str, float]()
+        self.start = self._now()
+
+    def end(self, lap: str) -> None:
+        now = self._now()
+        self.seconds[lap], self.start = now - self.start, now
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def configured(options: argparse.Namespace) -> PretrainExperiment:
+    """The demo's pretraining, with the network and the settings asked for."""
+    settings = [f"training.batch_size={options.batch_size}", f"training.precision={options.precision}"]
+    experiment = load(DEMO, [*settings, f"training.num_threads={options.threads}"])
+    assert isinstance(experiment, PretrainExperiment), "the demo pretrains first"
+    if options.size == "papers":
+        experiment = experiment.model_copy(update={"backbone": PatchTransformerConfig(), "num_points": 1024})
+    return experiment
+
+
+def prepared_split(folder: Path, num_clouds: int, num_points: int) -> CachedSplit:
+    """Shapes enough for a batch or two, with as many points as the augmentation draws from."""
+    kept = round(num_points * OVERSAMPLING)
+    source = {"kind": "shapes", "num_train_per_class": -(-num_clouds // NUM_CLASSES), "num_test_per_class": 0}
+    settings = {"name": "shapes", "source": source | {"num_points": kept}, "num_points": kept}
+    config = validate(DatasetConfig, settings | {"validation_fraction": 0}, "the benchmark")
+    storage = open_storage(str(folder / "store"))
+    return open_split(storage, prepare(config, storage, LaunchConfig(kind="local"), ignore_progress), "train")
+
+
+def set_up(options: argparse.Namespace, folder: Path) -> Bench:
+    experiment = configured(options)
+    make_deterministic(options.threads)
+    split = prepared_split(folder, 2 * options.batch_size, experiment.num_points)
+    backbone = seeded_backbone(experiment.backbone, seed=0)
+    paradigm = build_paradigm(experiment.paradigm, backbone, NUM_CLASSES).to(options.device)
+    optimiser = build_optimiser(paradigm, experiment.training.optimiser)
+    return Bench(experiment, split, paradigm.train(), optimiser, options.device)
+
+
+def show_step(bench: Bench, num_steps: int) -> None:
+    laps = [bench.step(number) for number in range(WARM_UP + num_steps)][WARM_UP:]
+    medians = {part: statistics.median(lap[part] for lap in laps) for part in PARTS}
+    step = statistics.median(sum(lap.values()) for lap in laps)
+    for part, seconds in medians.items():
+        print(f"{part:<16}{1e3 * seconds:>10.1f} ms{seconds / sum(medians.values()):>9.1%}")
+    samples = bench.experiment.training.batch_size / step
+    print(f"{'step':<16}{1e3 * step:>10.1f} ms{samples:>9.1f} samples/s")
+
+
+def show_optimisers(bench: Bench, turns: int) -> None:
+    """AdamW alone, one parameter after the other against fused, on the gradients of one more step."""
+    for parameter in bench.paradigm.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    steps = [update(bench, is_fused=is_fused) for is_fused in (False, True)]
+    timed = [[seconds(step, bench.device) for step in steps] for _ in range(WARM_UP + turns)][WARM_UP:]
+    plain, fused = (statistics.median(turn) for turn in zip(*timed, strict=True))
+    for name, taken in [("plain AdamW", plain), ("fused AdamW", fused)]:
+        print(f"{name:<16}{1e3 * taken:>10.1f} ms")
+    print(f"{'ratio':<16}{plain / fused:>10.1f} x")
+
+
+def update(bench: Bench, *, is_fused: bool) -> Callable[[], object]:
+    """The update of an AdamW with the groups of the run's own."""
+    groups = [
+        {"params": group["params"], "weight_decay": group["weight_decay"]}
+        for group in bench.optimiser.param_groups
+    ]
+    settings = bench.experiment.training.optimiser
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=settings.betas, fused=is_fused, foreach=False
+    ).step
+
+
+def seconds(task: Callable[[], object], device: torch.device) -> float:
+    laps = Laps(device)
+    task()
+    laps.end("task")
+    return laps.seconds["task"]
+
+
+def header(bench: Bench, options: argparse.Namespace) -> Iterator[str]:
+    """What the figures depend on."""
+    parameters = sum(parameter.numel() for parameter in bench.paradigm.parameters())
+    yield f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), {options.precision}"
+    yield f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
+    yield f"{options.size}: {parameters:,} parameters, {bench.experiment.num_points} points"
+    yield f"batches of {options.batch_size}, median of {options.steps} steps"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: PYTHONPATH=platform python benchmarks/step.py --size papers --batch-size 8 --steps 5",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--size", choices=["demo", "papers"], default="demo", help="network (default: demo)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
+    parser.add_argument("--batch-size", type=int, default=32, help="samples of a step (default: 32)")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps (default: 20)")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="default: fp32")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["POINTLAB_CACHE"] = str(Path(folder) / "cache")
+        bench = set_up(options, Path(folder))
+        print(*header(bench, options), sep="; ")
+        show_step(bench, options.steps)
+        show_optimisers(bench, options.steps)
+
+
+if __name__ == "__main__":
+    main()
