@@ -1,8 +1,8 @@
 """How fast a set is prepared, and in how much memory: in this process against on Ray.
 
 Both make the same shards of `shapes` with the same functions; they take turns, so that a busy neighbour
-slows both. Memory is the resident size of this process and all that it started, which on Ray includes
-Ray's own processes, and counts pages that processes share once for each.
+slows both. Memory is resident size: of this process alone, and for Ray of this process with all that it
+started, Ray's own services included; pages that several processes share count once for each.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 
 from pointlab.config import validate
+from pointlab.data.builtin.objects import CLASSES
 from pointlab.data.dataset import DatasetConfig
 from pointlab.engine.session import connect
 from pointlab.experiment import LaunchConfig
@@ -28,17 +29,16 @@ from pointlab.training import ignore_progress
 
 Place = Literal["local", "ray"]
 NAMES: dict[Place, str] = {"local": "in this process", "ray": "on Ray"}
-NUM_CLASSES = 16
 MEGABYTE = 1 << 20
 
 
-def resident_bytes() -> int:
-    """Resident size of this process and of every process below it."""
+def resident_bytes(place: Place) -> int:
+    """Resident size of this process and, on Ray, of every process below it."""
     import psutil  # comes with ray, which puts it on the path
 
     total = 0
     this = psutil.Process()
-    for process in [this, *this.children(recursive=True)]:
+    for process in [this, *(this.children(recursive=True) if place == "ray" else [])]:
         with contextlib.suppress(psutil.NoSuchProcess):
             total += process.memory_info().rss
     return total
@@ -48,6 +48,7 @@ def resident_bytes() -> int:
 class MemoryWatch:
     """The resident size now and then, from a thread; `peak` is the largest seen."""
 
+    place: Place
     interval: float = 0.1
     start: int = 0
     peak: int = 0
@@ -55,7 +56,8 @@ class MemoryWatch:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        self.start = self.peak = resident_bytes()
+        """Watch while the context lasts."""
+        self.start = self.peak = resident_bytes(self.place)
         watcher = threading.Thread(target=self._watch)
         watcher.start()
         try:
@@ -66,7 +68,7 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self.is_over.wait(self.interval):
-            self.peak = max(self.peak, resident_bytes())
+            self.peak = max(self.peak, resident_bytes(self.place))
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Turn:
 
 def configured(num_clouds: int, num_points: int, clouds_per_shard: int) -> DatasetConfig:
     """Shapes of twice the points that are kept, as in the demo; no test split."""
-    source = {"kind": "shapes", "num_train_per_class": num_clouds // NUM_CLASSES, "num_test_per_class": 0}
+    source = {"kind": "shapes", "num_train_per_class": num_clouds // len(CLASSES), "num_test_per_class": 0}
     settings = {"name": "shapes", "num_points": num_points, "clouds_per_shard": clouds_per_shard}
     config: DatasetConfig = validate(
         DatasetConfig, settings | {"source": source | {"num_points": 2 * num_points}}, "the benchmark"
@@ -90,7 +92,7 @@ def configured(num_clouds: int, num_points: int, clouds_per_shard: int) -> Datas
 
 def take_turn(config: DatasetConfig, place: Place) -> Turn:
     """Prepare the set into a new folder."""
-    memory = MemoryWatch()
+    memory = MemoryWatch(place)
     with tempfile.TemporaryDirectory() as folder, memory.watching():
         begin = time.perf_counter()
         prepare(config, open_storage(folder), LaunchConfig(kind=place), ignore_progress)
@@ -122,7 +124,7 @@ def main() -> None:
     config = configured(options.clouds, options.points, options.clouds_per_shard)
     begin = time.perf_counter()
     connect()
-    take_turn(configured(NUM_CLASSES * 4, options.points, 16), "ray")  # starts the workers
+    take_turn(configured(len(CLASSES) * 4, options.points, 16), "ray")  # starts the workers
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs; ", end="")
     print(f"Ray and its workers started in {time.perf_counter() - begin:.1f} s")
     turns: dict[Place, list[Turn]] = {"local": [], "ray": []}

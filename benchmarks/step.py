@@ -21,6 +21,7 @@ from pointlab.backbones import PatchTransformerConfig
 from pointlab.config import validate
 from pointlab.data.augmentation import OVERSAMPLING
 from pointlab.data.batches import Recipe, to_batch, training_arrays
+from pointlab.data.builtin.objects import CLASSES
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.order import Share
@@ -35,7 +36,6 @@ from pointlab.training.optimiser import build_optimiser
 
 DEMO = Path(__file__).resolve().parents[1] / "configs/demo/pretrain.yaml"
 PARTS = ("data", "forward", "backward", "optimiser")
-NUM_CLASSES = 16
 WARM_UP = 3
 """Steps that do not count: the first ones allocate memory and choose kernels."""
 
@@ -79,6 +79,7 @@ class Laps:
         self.start = self._now()
 
     def end(self, lap: str) -> None:
+        """Note the seconds since the last lap ended under this name."""
         now = self._now()
         self.seconds[lap], self.start = now - self.start, now
 
@@ -101,7 +102,11 @@ def configured(options: argparse.Namespace) -> PretrainExperiment:
 def prepared_split(folder: Path, num_clouds: int, num_points: int) -> CachedSplit:
     """Shapes enough for a batch or two, with as many points as the augmentation draws from."""
     kept = round(num_points * OVERSAMPLING)
-    source = {"kind": "shapes", "num_train_per_class": -(-num_clouds // NUM_CLASSES), "num_test_per_class": 0}
+    source = {
+        "kind": "shapes",
+        "num_train_per_class": -(-num_clouds // len(CLASSES)),
+        "num_test_per_class": 0,
+    }
     settings = {"name": "shapes", "source": source | {"num_points": kept}, "num_points": kept}
     config = validate(DatasetConfig, settings | {"validation_fraction": 0}, "the benchmark")
     storage = open_storage(str(folder / "store"))
@@ -113,7 +118,7 @@ def set_up(options: argparse.Namespace, folder: Path) -> Bench:
     make_deterministic(options.threads)
     split = prepared_split(folder, 2 * options.batch_size, experiment.num_points)
     backbone = seeded_backbone(experiment.backbone, seed=0)
-    paradigm = build_paradigm(experiment.paradigm, backbone, NUM_CLASSES).to(options.device)
+    paradigm = build_paradigm(experiment.paradigm, backbone, len(CLASSES)).to(options.device)
     optimiser = build_optimiser(paradigm, experiment.training.optimiser)
     return Bench(experiment, split, paradigm.train(), optimiser, options.device)
 
@@ -171,7 +176,7 @@ def header(bench: Bench, options: argparse.Namespace) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: PYTHONPATH=platform python benchmarks/step.py --size papers --batch-size 8 --steps 5",
+        epilog="example: PYTHONPATH=platform python benchmarks/step.py --size papers --steps 5",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--size", choices=["demo", "papers"], default="demo", help="network (default: demo)")

@@ -22,7 +22,7 @@ FRAGMENTS = [path for path in CONFIGS if path.parent.name in {"data", "backbones
 EXPERIMENTS = [path for path in CONFIGS if path not in FRAGMENTS]
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "Makefile"}
 TOP_LEVEL |= {"platform", "jobs", "cluster", "tests", "configs", "docs", "benchmarks"}
-MAY_KNOW_RAY = ("pointlab.engine", "pointlab.launch", "pointlab.cli")
+MAY_KNOW_RAY = ("pointlab.engine",)
 
 
 def in_repository(path: Path) -> str:

@@ -1,22 +1,15 @@
 """The command line: `pointlab run`, `demo`, `report` and `show`.
 
-The only place that prints. Bad input ends with a paragraph that says what to do, and exit code 2; the
-last line of a run says where its record and its report lie.
+Bad input ends with a paragraph that says what to do, and exit code 2; the last line of a run says where
+its record and its report lie.
 """
 
-import logging
-import sys
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
-from rich.table import Table
 
 import pointlab
 from pointlab.config import dump
@@ -25,7 +18,8 @@ from pointlab.experiment import Experiment, load
 from pointlab.launch import Outcome
 from pointlab.launch import run as launch
 from pointlab.report import build_report
-from pointlab.storage import Record, Storage, open_storage, read_record
+from pointlab.storage import open_storage, read_record
+from pointlab.terminal import guarded, screen, shown_progress, table_of_metrics, table_of_runs
 
 app = typer.Typer(
     add_completion=False,
@@ -34,8 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Which pretraining should a point-cloud model start from, and will it still work under shift?",
 )
-screen = Console()
-complaints = Console(stderr=True)
 
 Overrides = Annotated[
     list[str] | None,
@@ -94,7 +86,7 @@ def show(
     """List the runs of a storage root, or print one run's record."""
     storage = open_storage(root or "results")
     if name is None:
-        screen.print(_table_of_runs(storage))
+        screen.print(table_of_runs(storage))
         return
     record = read_record(storage, name)
     if record is None:
@@ -130,16 +122,6 @@ def main_of_kind(kind: str, arguments: Sequence[str] | None = None) -> None:
     guarded(lambda: single(args=arguments))
 
 
-def guarded(command: Callable[[], Any]) -> None:
-    """Call `command`; a PointlabError becomes a paragraph on the error stream and exit code 2."""
-    _set_up_logging()
-    try:
-        command()
-    except PointlabError as error:
-        complaints.print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True, highlight=False)
-        sys.exit(2)
-
-
 def config_folder() -> Path:
     """The configs of the source tree, or those that came with the installed package."""
     package = Path(pointlab.__file__).resolve().parent
@@ -148,26 +130,8 @@ def config_folder() -> Path:
 
 
 def _launch(experiment: Experiment, *, rerun: bool = False) -> Outcome:
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[figures]}"),
-        console=complaints,
-    )
-    tasks: dict[str, Any] = {}
-
-    def watch(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        shown = "  ".join(
-            f"{name} {value:.3g}" for name, value in figures.items() if "/" in name or name == "score"
-        )
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(stage, total=total, figures=shown)
-        bars.update(tasks[stage], completed=done, total=total, figures=shown)
-
-    with bars:
-        return launch(experiment, rerun=rerun, watcher=watch)
+    with shown_progress() as watcher:
+        return launch(experiment, rerun=rerun, watcher=watcher)
 
 
 def _finish(outcome: Outcome) -> None:
@@ -178,46 +142,15 @@ def _finish(outcome: Outcome) -> None:
         return
     if outcome.was_finished:
         screen.print("Finished before; nothing was left to do.")
-    screen.print(_table_of_metrics(outcome.record))
+    screen.print(table_of_metrics(outcome.record))
     page = f"{outcome.path}/report.html"
     if not (outcome.was_finished and outcome.storage.exists(page)):
         outcome.storage.write(page, build_report(outcome.storage, [outcome.record.run]).encode())
     screen.print(f"Record: {where}/record/record.json  Report: {where}/report.html", soft_wrap=True)
 
 
-def _table_of_metrics(record: Record) -> Table:
-    table = Table("metric", "value", title=f"{record.run} ({record.protocol})", title_justify="left")
-    for name, value in sorted(record.metrics.items()):
-        table.add_row(name, f"{value:.4g}")
-    return table
-
-
-def _table_of_runs(storage: Storage) -> Table:
-    table = Table("run", "kind", "protocol", "finished", "figures")
-    for name in storage.folders("runs"):
-        record = read_record(storage, name)
-        if record is None:
-            table.add_row(name, "", "", "unfinished", "")
-            continue
-        figures = {k: v for k, v in record.metrics.items() if k.endswith("accuracy")}
-        shown = "  ".join(f"{k} {v:.3f}" for k, v in sorted(figures.items()) if "mean_class" not in k)
-        table.add_row(name, record.kind, record.protocol, record.finished, shown)
-    return table
-
-
 def _with_root(overrides: list[str] | None, root: str | None) -> list[str]:
     return [*(overrides or []), *([f"storage.root={root}"] if root else [])]
-
-
-def _set_up_logging() -> None:
-    handler = RichHandler(console=complaints, show_path=False, show_time=False)
-    logging.getLogger("pointlab").handlers = [handler]
-    logging.getLogger("pointlab").setLevel(logging.INFO)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 if __name__ == "__main__":

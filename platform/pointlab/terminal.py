@@ -1,0 +1,104 @@
+"""What the command line shows: progress, tables, and errors as paragraphs.
+
+On a terminal progress is a set of bars; in a log file, such as that of a submitted job, it is a line at
+every tenth of a stage.
+"""
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pointlab.errors import PointlabError
+from pointlab.storage import Record, Storage, read_record
+from pointlab.training import Watcher
+
+screen = Console()
+complaints = Console(stderr=True)
+LINES_PER_STAGE = 10
+
+
+def guarded(command: Callable[[], Any]) -> None:
+    """Call `command`; a PointlabError becomes a paragraph on the error stream and exit code 2."""
+    _set_up_logging()
+    try:
+        command()
+    except PointlabError as error:
+        complaints.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+
+
+def _set_up_logging() -> None:
+    logger = logging.getLogger("pointlab")
+    logger.handlers = [RichHandler(console=complaints, show_path=False, show_time=False)]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    warnings.filterwarnings("ignore", module="ray")
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Watcher]:
+    """A watcher whose stages are shown while the block runs."""
+    if not complaints.is_terminal:
+        yield _lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[figures]}"), console=complaints) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def watch(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, figures="")
+            bars.update(tasks[stage], completed=done, total=total, figures=_brief(figures))
+
+        yield watch
+
+
+def _lines() -> Watcher:
+    printed: dict[str, int] = {}
+
+    def watch(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        tenth = LINES_PER_STAGE * done // total
+        if tenth > printed.get(stage, -1):
+            printed[stage] = tenth
+            complaints.print(f"{stage}  {done}/{total}  {_brief(figures)}", soft_wrap=True, highlight=False)
+
+    return watch
+
+
+def _brief(figures: Mapping[str, float]) -> str:
+    shown = {name.removeprefix("train/"): value for name, value in figures.items()}
+    return "  ".join(f"{name} {value:.3g}" for name, value in shown.items() if name not in _POSITIONS)
+
+
+_POSITIONS = {"step", "epoch", "samples"}
+
+
+def table_of_metrics(record: Record) -> Table:
+    """Every figure of a record."""
+    table = Table("metric", "value", title=f"{record.run} ({record.protocol})", title_justify="left")
+    for name, value in sorted(record.metrics.items()):
+        table.add_row(escape(name), f"{value:.4g}")
+    return table
+
+
+def table_of_runs(storage: Storage) -> Table:
+    """Every run of a storage root, with its accuracies."""
+    table = Table("run", "kind", "protocol", "finished", "accuracies")
+    for name in storage.folders("runs"):
+        record = read_record(storage, name)
+        if record is None:
+            table.add_row(name, "", "", "unfinished", "")
+            continue
+        figures = {k: v for k, v in sorted(record.metrics.items()) if k.endswith("/accuracy")}
+        shown = "  ".join(f"{k.removesuffix('/accuracy')} {v:.1%}" for k, v in figures.items())
+        table.add_row(name, record.kind, record.protocol, record.finished, shown)
+    return table
