@@ -6,6 +6,7 @@ Point-MAE and ACT (384 wide, 12 deep, 1,024 points). Every figure is the median 
 """
 
 import argparse
+import math
 import os
 import statistics
 import tempfile
@@ -102,12 +103,9 @@ def configured(options: argparse.Namespace) -> PretrainExperiment:
 def prepared_split(folder: Path, num_clouds: int, num_points: int) -> CachedSplit:
     """Shapes enough for a batch or two, with as many points as the augmentation draws from."""
     kept = round(num_points * OVERSAMPLING)
-    source = {
-        "kind": "shapes",
-        "num_train_per_class": -(-num_clouds // len(CLASSES)),
-        "num_test_per_class": 0,
-    }
-    settings = {"name": "shapes", "source": source | {"num_points": kept}, "num_points": kept}
+    per_class = math.ceil(num_clouds / len(CLASSES))
+    source = {"kind": "shapes", "num_train_per_class": per_class, "num_test_per_class": 0, "num_points": kept}
+    settings = {"name": "shapes", "source": source, "num_points": kept}
     config = validate(DatasetConfig, settings | {"validation_fraction": 0}, "the benchmark")
     storage = open_storage(str(folder / "store"))
     return open_split(storage, prepare(config, storage, LaunchConfig(kind="local"), ignore_progress), "train")

@@ -93,7 +93,7 @@ def in_store(folder: Path, name: str = "pretrain", *assignments: str) -> Argumen
 def test_a_dry_run_prints_a_config_that_loads_back_equal(
     settings: dict[str, Any], pointlab: Command, tmp_path: Path
 ) -> None:
-    config, root = write_config(tmp_path, settings), tmp_path / "a-folder-of-some-length" * 6
+    config, root = write_config(tmp_path, settings), tmp_path / "-".join(["a-long-name"] * 12)
     printed = tmp_path / "printed.yaml"
     printed.write_text(pointlab("run", config, "--dry-run", "--root", root).output)
     assert load(printed) == load(config, [f"storage.root={root}"])

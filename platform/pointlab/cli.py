@@ -14,11 +14,11 @@ from rich.syntax import Syntax
 import pointlab
 from pointlab.config import dump
 from pointlab.errors import ConfigError, PointlabError
-from pointlab.experiment import Experiment, load
+from pointlab.experiment import Experiment, StorageConfig, load
 from pointlab.launch import Outcome
 from pointlab.launch import run as launch
 from pointlab.report import build_report
-from pointlab.storage import open_storage, read_record
+from pointlab.storage import Storage, read_record
 from pointlab.terminal import guarded, screen, shown_progress, table_of_metrics, table_of_runs
 
 app = typer.Typer(
@@ -68,7 +68,7 @@ def report(
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
 ) -> None:
     """Write one self-contained HTML page on some runs and their parents."""
-    page = build_report(open_storage(root or "results"), runs)
+    page = build_report(_existing(root), runs)
     try:
         output.write_text(page)
     except OSError as error:
@@ -84,7 +84,7 @@ def show(
     root: Root = None,
 ) -> None:
     """List the runs of a storage root, or print one run's record."""
-    storage = open_storage(root or "results")
+    storage = _existing(root)
     if name is None:
         screen.print(table_of_runs(storage))
         return
@@ -93,6 +93,17 @@ def show(
         known = ", ".join(storage.folders("runs")) or "none"
         raise PointlabError(f"There is no finished run {name!r} in {storage.address}.", f"one of: {known}")
     screen.print_json(record.model_dump_json())
+
+
+def _require_lasting(root: str) -> None:
+    """Refuse a root inside the folder to which Ray unpacks a job, and which it may delete with the job."""
+    storage = Storage(root)
+    if storage.is_local and "_ray_pkg_" in storage.address:
+        raise ConfigError(
+            f"storage.root is {root!r}, which lies in the job's own unpacked folder and may vanish with it.",
+            expected="an absolute folder that all nodes share, or s3://bucket/prefix",
+            remedy="give one with --root",
+        )
 
 
 def main() -> None:
@@ -114,6 +125,7 @@ def main_of_kind(kind: str, arguments: Sequence[str] | None = None) -> None:
             raise ConfigError(
                 f"{config} is of kind {experiment.kind!r}.", f"kind: {kind}", f"use jobs/{experiment.kind}.py"
             )
+        _require_lasting(experiment.storage.root)
         _finish(_launch(experiment, rerun=rerun))
 
     check_and_run.__doc__ = f"Carry out one {kind} experiment; made for `ray job submit`."
@@ -147,6 +159,16 @@ def _finish(outcome: Outcome) -> None:
     if not (outcome.was_finished and outcome.storage.exists(page)):
         outcome.storage.write(page, build_report(outcome.storage, [outcome.record.run]).encode())
     screen.print(f"Record: {where}/record/record.json  Report: {where}/report.html", soft_wrap=True)
+
+
+def _existing(root: str | None) -> Storage:
+    """The storage to read from; nothing is made where there is none."""
+    storage = Storage(root or StorageConfig().root)
+    if not storage.exists(""):
+        raise PointlabError(
+            f"There is no {storage.address}.", remedy="give the root of your runs with --root"
+        )
+    return storage
 
 
 def _with_root(overrides: list[str] | None, root: str | None) -> list[str]:

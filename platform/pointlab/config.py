@@ -98,7 +98,10 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> Any:
-    value = yaml.safe_load(text) if text else None
+    try:
+        value = yaml.safe_load(text) if text else None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set got the value {text!r}, which is not YAML: {error}.") from None
     if isinstance(value, str):
         try:
             return float(value)  # YAML 1.1 reads 1e-3 as text

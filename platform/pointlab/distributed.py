@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 T = TypeVar("T")
 
@@ -37,15 +38,16 @@ def barrier() -> None:
         dist.barrier()
 
 
-def average_buffers(module: nn.Module) -> None:
-    """Replace every floating-point buffer (BatchNorm's running statistics) by its mean over the workers.
+def average_statistics(module: nn.Module) -> None:
+    """Replace the running statistics of every BatchNorm in `module` by their mean over the workers.
 
     An update of running statistics is linear in them, so averaging at checkpoints gives what averaging
     after every step would have given, without a message per step.
     """
     if world_size() == 1:
         return
-    buffers = [b for b in module.buffers() if b.is_floating_point()]
+    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    buffers = [buffer for norm in norms for buffer in norm.buffers() if buffer.is_floating_point()]
     if not buffers:
         return
     flat = torch.cat([buffer.reshape(-1) for buffer in buffers])

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pointlab.config import dump
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.data.preparation import Plan, ShardResult, finish, make_plan, write_shard
 from pointlab.experiment import (
@@ -21,7 +22,7 @@ from pointlab.experiment import (
 )
 from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.records import build_record, code_version
-from pointlab.experiment.resolve import Findings, Resolved, run_name
+from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.transferring import transfer
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
 from pointlab.training import LocalContext, Run, Watcher, ignore_progress
@@ -68,6 +69,7 @@ def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watc
                 code_version(),
             )
         return Outcome(storage, path, record, was_finished=True)
+    storage.write(f"{path}/config.yaml", dump(experiment).encode())
     started = time.monotonic()
     findings = _execute(resolved, storage, watcher)
     record = build_record(resolved, findings, time.monotonic() - started)
@@ -96,28 +98,17 @@ def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher) -> Fin
 
 def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = ignore_progress) -> Resolved[Any]:
     """Make definite what `experiment` refers to; datasets and parents that are missing are made now."""
-    base = experiment.transfer if isinstance(experiment, SearchExperiment) else experiment
-    configs = {"data": base.data}
-    parents = {}
-    if isinstance(base, TransferExperiment):
-        if base.shifted is not None:
-            configs["shifted"] = base.shifted
-        if base.pretrained is not None:
-            configs["pretrained"] = base.pretrained.data
     datasets = {
         role: find_prepared(config, storage) or prepare(config, storage, experiment.launch, watcher)
-        for role, config in configs.items()
+        for role, config in experiment.datasets.items()
     }
+    base = experiment.transfer if isinstance(experiment, SearchExperiment) else experiment
+    parents = {}
     if isinstance(base, TransferExperiment) and base.pretrained is not None:
         outcome = _run(base.pretrained, storage, False, watcher)
         assert outcome.record is not None, "a run leaves a record"
         parents["pretrained"] = outcome.record.run
-    names = {config.recipe(): datasets[role] for role, config in configs.items()}
-
-    def name_of(config: DatasetConfig) -> str:
-        return names[config.recipe()]
-
-    return Resolved(experiment, run_name(experiment, name_of), datasets, parents)
+    return make_definite(experiment, datasets, parents)
 
 
 def prepare(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watcher: Watcher) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pointlab.objectives import HEADS, HeadConfig, build_head, num_correct
+from pointlab.objectives import HEADS, HeadConfig, build_head
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -38,8 +38,3 @@ def test_the_three_layer_head_has_the_layers_of_the_official_checkpoints() -> No
     }  # fmt: skip
     assert [layer.p for layer in head if isinstance(layer, nn.Dropout)] == [0.25, 0.25]
     assert [index for index, layer in enumerate(head) if isinstance(layer, nn.ReLU)] == [2, 6]
-
-
-def test_num_correct_counts_the_samples_whose_own_class_scores_highest() -> None:
-    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0], [0.5, 0.1, 0.4], [0.0, 3.0, 1.0]])
-    assert num_correct(logits, torch.tensor([0, 2, 2, 1])).item() == 3

@@ -98,7 +98,7 @@ def _average_statistics(folder: Path) -> None:
         batch = torch.randn(8, 3, generator=draw) * (1 + distributed.rank())
         own.append(batch)
         norm(batch)
-    distributed.average_buffers(norm)
+    distributed.average_statistics(norm)
     torch.save({"norm": norm.state_dict(), "batches": own}, folder / f"{distributed.rank()}.pt")
 
 

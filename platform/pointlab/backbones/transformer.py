@@ -32,7 +32,7 @@ class DropPath(nn.Module):
     """Stochastic depth (Huang et al., ECCV 2016): in training a sample loses its whole branch at `rate`.
 
     What is kept is scaled by 1 / (1 - rate), so that the expectation stays; evaluation changes nothing.
-    Draws come from torch's generator of the device, which checkpoints save, as those of `nn.Dropout` do.
+    Draws come from torch's own generator, as those of `nn.Dropout` do; the loop keys it before every step.
     """
 
     def __init__(self, rate: float) -> None:

@@ -26,7 +26,8 @@ class AugmentationConfig(StrictModel):
     jitter: float = Field(default=0.0, ge=0)
     """Standard deviation of Gaussian noise on every coordinate; off, as in the patch models' recipes."""
     random_subset: bool = True
-    """Draw the points from a farthest-point sample 1.2 times as large, as the papers' fine-tuning does."""
+    """Draw the points from a farthest-point sample 1.2 times as large, as the papers' fine-tuning does; that
+    takes sets prepared with more points than the network sees."""
 
 
 OVERSAMPLING = 1.2

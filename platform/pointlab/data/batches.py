@@ -74,9 +74,15 @@ def to_batch(arrays: Arrays) -> PointBatch:
 
 
 def evaluation_batches(
-    split: CachedSplit, batch_size: int, num_points: int, inputs: tuple[str, ...] = ()
+    split: CachedSplit,
+    batch_size: int,
+    num_points: int,
+    inputs: tuple[str, ...] = (),
+    *,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Iterator[PointBatch]:
-    """The whole split in stored order, without augmentation."""
-    for first in range(0, len(split), batch_size):
+    """The split in stored order, without augmentation; workers take the batches in turn."""
+    for first in range(rank * batch_size, len(split), world_size * batch_size):
         rows = np.arange(first, min(first + batch_size, len(split)))
         yield to_batch(evaluation_arrays(split, rows, num_points, inputs))

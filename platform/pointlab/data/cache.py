@@ -40,6 +40,12 @@ class CachedSplit:
 
     def arrays(self, row: int, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Per-point arrays of one cloud, in stored (farthest-point) order."""
+        missing = [name for name in names if name not in self.per_point]
+        if missing:
+            raise DataError(
+                f"{self.folder.parent.name} has {', '.join(self.per_point)}, but no {missing[0]}.",
+                remedy="choose a set that has them, or a paradigm that does without",
+            )
         first, last = self.offsets[row], self.offsets[row + 1]
         return {name: self.per_point[name][first:last] for name in names}
 
@@ -68,13 +74,13 @@ def _fill(storage: Storage, dataset: str, split: str, folder: Path) -> None:
     if not names:
         raise DataError(f"The set {dataset} has no {split} split.", expected=", ".join(_splits(manifest)))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _make_room(folder.parent.parent, keep=dataset)
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{split}-"))
     try:
         shards = [decode_shard(read_verified(storage, path, name, manifest)) for name in names]
         for name, array in _join(shards).items():
             np.save(unfinished / f"{name}.npy", array)
         unfinished.rename(folder)
+        _make_room(folder.parent.parent, keep=dataset)
     except OSError:
         if not folder.exists():  # otherwise another process was quicker, and its fill is as good
             raise
@@ -83,7 +89,7 @@ def _fill(storage: Storage, dataset: str, split: str, folder: Path) -> None:
 
 
 def _splits(manifest: Manifest) -> list[str]:
-    return sorted({name.split("-")[0] for name in manifest.files})
+    return sorted({name.split("-")[0] for name in manifest.files if name.endswith(".parquet")})
 
 
 def _join(shards: list[Columns]) -> dict[str, np.ndarray]:
@@ -110,6 +116,7 @@ def _make_room(cache: Path, keep: str) -> None:
     for path in by_age:
         if excess <= 0:
             return
-        if path.name != keep:
+        is_being_filled = any(entry.name.startswith(".") for entry in path.iterdir())
+        if path.name != keep and not is_being_filled:
             shutil.rmtree(path, ignore_errors=True)
             excess -= sizes[path]

@@ -87,7 +87,7 @@ def _assign_splits(config: DatasetConfig, index: SourceIndex) -> dict[Split, lis
     by_split["train"] = []
     for rows in by_class.values():
         rows.sort(key=lambda row: sample_id(config, row))
-        held_out = math.ceil(len(rows) * config.validation_fraction) if len(rows) > 1 else 0
+        held_out = min(math.ceil(len(rows) * config.validation_fraction), len(rows) - 1)
         by_split["validation"] += rows[:held_out]
         by_split["train"] += rows[held_out:]
     return by_split
@@ -161,6 +161,12 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     for result in sorted(results, key=lambda result: result.file):
         split_ids.setdefault(result.split, []).extend(result.kept)
         dropped.update(result.dropped)
+    lost = [split for split, ids in split_ids.items() if not ids]
+    if lost:
+        raise DataError(
+            f"Every cloud of the {lost[0]} split of {config.name} was dropped: {dict(dropped)}.",
+            remedy="look at the source files; bad_clouds=drop is for the odd one",
+        )
     folder = f"datasets/{plan.name}"
     files = {result.file: result.entry for result in results}
     files["splits.json"] = put(storage, f"{folder}/splits.json", json.dumps(split_ids).encode())

@@ -44,6 +44,7 @@ class PointBatch:
     ids: Int64[Tensor, " batch"]
     labels: Int64[Tensor, " batch"] | None = None
     normals: Float32[Tensor, "batch points 3"] | None = None
+    colours: Float32[Tensor, "batch points 3"] | None = None
     point_labels: Int64[Tensor, "batch points"] | None = None
 
     def __len__(self) -> int:

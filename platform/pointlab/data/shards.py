@@ -84,6 +84,8 @@ def decode_shard(content: bytes) -> Columns:
         ids = table["sample_id"].to_numpy()
     except (pa.ArrowInvalid, KeyError) as error:
         raise DataError(f"This is not a pointlab shard: {error}.", remedy="prepare the set again") from None
+    if len(ids) == 0:
+        return Columns(ids, labels, np.zeros(1, np.int64), {})
     present = [name for name in PER_POINT if name in table.column_names]
     decoded = {name: _decode(table[name]) for name in present}
     return Columns(ids, labels, decoded["points"][1], {name: decoded[name][0] for name in present})

@@ -1,6 +1,7 @@
 """Progress from workers to the driver: a small actor that holds the latest figures of each stage."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import ray
 
 from pointlab.training import Watcher
 
+logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.3
 
 Update = tuple[int, int, dict[str, float]]
@@ -20,14 +22,19 @@ class ProgressBoard:
     def __init__(self) -> None:
         """Start empty."""
         self.stages: dict[str, Update] = {}
+        self.announcements: list[str] = []
+
+    def announce(self, text: str) -> None:
+        """Add a line for the driver's log."""
+        self.announcements.append(text)
 
     def post(self, stage: str, done: int, total: int, figures: dict[str, float]) -> None:
         """Replace what is known of a stage."""
         self.stages[stage] = (done, total, figures)
 
-    def read(self) -> dict[str, Update]:
-        """All stages."""
-        return self.stages
+    def read(self) -> tuple[list[str], dict[str, Update]]:
+        """All announcements and stages."""
+        return self.announcements, self.stages
 
 
 class BoardWatcher:
@@ -48,13 +55,18 @@ def relayed(watcher: Watcher) -> Iterator[BoardWatcher]:
     board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     done = threading.Event()
     shown: dict[str, Update] = {}
+    announced: list[str] = []
 
     def poll() -> None:
         while not done.wait(POLL_SECONDS):
             forward()
 
     def forward() -> None:
-        for stage, update in ray.get(board.read.remote()).items():
+        announcements, stages = ray.get(board.read.remote())
+        for text in announcements[len(announced) :]:
+            logger.info("%s", text)
+            announced.append(text)
+        for stage, update in stages.items():
             if shown.get(stage) != update:
                 watcher(stage, *update)
                 shown[stage] = update

@@ -4,6 +4,7 @@ A trial trains on one worker, so it needs no inner trainer: it runs the loop in 
 nothing can wait for resources that another trial holds.
 """
 
+import functools
 import math
 import tempfile
 import time
@@ -16,13 +17,14 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from pointlab.data.dataset import DatasetConfig
-from pointlab.engine.session import connect, require_cpus
+from pointlab.config import validate
+from pointlab.engine.session import connect, require
 from pointlab.errors import TrainingError
 from pointlab.experiment.placement import LaunchConfig
 from pointlab.experiment.records import build_record
-from pointlab.experiment.resolve import Findings, Resolved, run_name
+from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_trial
+from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transferring import measure_test, transfer
 from pointlab.storage import Record, Storage, read_record, write_record
 from pointlab.training import LocalContext, Watcher, ignore_progress
@@ -38,8 +40,10 @@ def search(resolved: Resolved[SearchExperiment], storage: Storage, watcher: Watc
     connect()
     with tempfile.TemporaryDirectory() as scratch:
         results = _tuner(resolved, storage, scratch, watcher).fit()
-    trials = [_row(result) for result in results]
-    finished = [row for row in trials if row["run"]]
+    epochs = _epochs(resolved.experiment.transfer)
+    trials = [_row(result, epochs) for result in results]
+    _clear(storage, trials)
+    finished = [row for row in trials if row["outcome"] == "finished"]
     if not finished:
         raise TrainingError(
             f"None of the {len(trials)} trials came to its end: {_first_error(results)}",
@@ -54,7 +58,7 @@ def search(resolved: Resolved[SearchExperiment], storage: Storage, watcher: Watc
 def _findings(
     resolved: Resolved[SearchExperiment], storage: Storage, best: Record, trials: list[dict[str, Any]]
 ) -> Findings:
-    trial = make_trial(resolved.experiment, {})
+    trial = validate(TransferExperiment, best.config, best.run)
     at = Resolved(trial, best.run, resolved.datasets, resolved.parents)
     tested = (
         measure_test(at, best.run, storage, default_device()) if resolved.experiment.transfer.test else {}
@@ -74,7 +78,7 @@ def _tuner(
     """Tune keeps its own books in `scratch`; what a trial finds is kept by its record."""
     experiment = resolved.experiment
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    epochs = math.ceil(experiment.transfer.training.epochs)
+    epochs = _epochs(experiment.transfer)
     run_trial = tune.with_parameters(_trial, resolved=resolved, storage=storage)
     return tune.Tuner(
         tune.with_resources(run_trial, _trial_resources(experiment.launch)),
@@ -104,12 +108,12 @@ def _tuner(
 def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage: Storage) -> None:
     """One trial in its own process; a finished one of an earlier attempt is reported at once."""
     experiment = make_trial(resolved.experiment, config)
-    at = _resolve_trial(resolved, experiment)
-    epochs = math.ceil(experiment.training.epochs)
+    at = make_definite(experiment, resolved.datasets, resolved.parents)
+    epochs = _epochs(experiment)
     record = read_record(storage, at.run)
     if record is None:
         started = time.monotonic()
-        findings = transfer(at, LocalContext(storage, reporter=_report))
+        findings = transfer(at, LocalContext(storage, reporter=functools.partial(_report, run=at.run)))
         record = build_record(at, findings, time.monotonic() - started)
         write_record(storage, record)
     tune.report(
@@ -118,26 +122,23 @@ def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage
             SCORE: record.metrics.get("selection/score", record.metrics["validation/accuracy"]),
             "coefficient": record.metrics.get("selection/coefficient", ""),
             "run": at.run,
+            "is_finished": True,
             "samples": record.samples_seen,
         }
     )
 
 
-def _report(epoch: int, figures: Mapping[str, float]) -> None:
-    tune.report({"epoch": epoch, SCORE: figures["validation/accuracy"], "samples": figures["samples"]})
+def _report(epoch: int, figures: Mapping[str, float], run: str) -> None:
+    score = figures["validation/accuracy"]
+    tune.report({"epoch": epoch, SCORE: score, "samples": figures["samples"], "run": run})
 
 
-def _resolve_trial(resolved: Resolved[SearchExperiment], trial: Any) -> Resolved[Any]:
-    names = {trial.data.recipe(): resolved.datasets["data"]}
-    if trial.shifted is not None:
-        names[trial.shifted.recipe()] = resolved.datasets["shifted"]
-    if trial.pretrained is not None:
-        names[trial.pretrained.data.recipe()] = resolved.datasets["pretrained"]
-
-    def name_of(config: DatasetConfig) -> str:
-        return names[config.recipe()]
-
-    return Resolved(trial, run_name(trial, name_of), resolved.datasets, resolved.parents)
+def _clear(storage: Storage, trials: list[dict[str, Any]]) -> None:
+    """Delete the checkpoints of trials that were stopped early: nobody goes on from them."""
+    for row in trials:
+        if row["outcome"] == "stopped early":
+            storage.delete_folder(f"runs/{row['run']}")
+            row["run"] = ""
 
 
 class _Watch(tune.Callback):  # type: ignore[misc]
@@ -179,22 +180,31 @@ def _trial_resources(launch: LaunchConfig) -> dict[str, float]:
 
 
 def _concurrency(experiment: SearchExperiment) -> int:
-    each = experiment.launch.cpus_per_worker
-    require_cpus(each, "One trial", "set launch.cpus_per_worker lower")
-    fitting = int(ray.cluster_resources()["CPU"] / each)
+    each, cluster = _trial_resources(experiment.launch), ray.cluster_resources()
+    require(each, "One trial", "lower launch.cpus_per_worker or launch.gpus_per_worker")
+    fitting = min(int(cluster[name] / amount) for name, amount in each.items())
     return min(fitting, experiment.max_concurrent or fitting, experiment.num_trials)
 
 
-def _row(result: Any) -> dict[str, Any]:
+def _epochs(trial: TransferExperiment) -> int:
+    """Epochs of a trial that is not stopped; its sweep reports as one more."""
+    return math.ceil(trial.training.epochs)
+
+
+def _row(result: Any, epochs: int) -> dict[str, Any]:
     metrics = result.metrics or {}
     return {
         **result.config,
         SCORE: metrics.get(SCORE, 0.0),
         "coefficient": metrics.get("coefficient", ""),
-        "epochs": metrics.get("epoch", 0),
+        "epochs": min(metrics.get("epoch", 0), epochs),
         "samples": metrics.get("samples", 0),
         "seconds": metrics.get("time_total_s", 0.0),
-        "outcome": "failed" if result.error else "finished" if "run" in metrics else "stopped early",
+        "outcome": "failed"
+        if result.error
+        else "finished"
+        if metrics.get("is_finished")
+        else "stopped early",
         "run": metrics.get("run", ""),
     }
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 
 import ray
 import ray.data
@@ -29,10 +30,12 @@ def quiet_ray_data() -> ray.data.DataContext:
     return context
 
 
-def require_cpus(needed: float, purpose: str, remedy: str) -> None:
+def require(needed: Mapping[str, float], purpose: str, remedy: str) -> None:
     """Refuse, instead of waiting for ever, what the cluster can never start; ResourceError says what fits."""
-    available = ray.cluster_resources().get("CPU", 0)
-    if needed > available:
-        raise ResourceError(
-            f"{purpose} needs {needed:g} CPUs, and this cluster has {available:g}.", remedy=remedy
-        )
+    cluster = ray.cluster_resources()
+    for resource, amount in needed.items():
+        available = cluster.get(resource, 0)
+        if amount > available:
+            raise ResourceError(
+                f"{purpose} needs {amount:g} {resource}s, and this cluster has {available:g}.", remedy=remedy
+            )

@@ -12,7 +12,7 @@ from pointlab import distributed
 from pointlab.data.batches import Arrays
 from pointlab.engine.feed import ray_feed
 from pointlab.engine.progress import BoardWatcher, relayed
-from pointlab.engine.session import connect, require_cpus
+from pointlab.engine.session import connect, require
 from pointlab.errors import PointlabError
 from pointlab.experiment.placement import LaunchConfig
 from pointlab.experiment.resolve import Findings, Resolved
@@ -45,6 +45,11 @@ class RayContext(TrainContext):
         return ray.train.torch.prepare_model(
             paradigm, move_to_device=False, parallel_strategy_kwargs={"broadcast_buffers": False}
         )
+
+    def announce(self, text: str) -> None:
+        """Post to the driver's board; one worker speaks for all."""
+        if distributed.rank() == 0:
+            self._watcher.board.announce.remote(text)
 
     def watch(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Post to the driver's board; one worker speaks for all."""
@@ -100,13 +105,12 @@ def _resources(launch: LaunchConfig) -> dict[str, float]:
 
 
 def _require_room(launch: LaunchConfig) -> None:
-    needed = launch.num_workers * launch.cpus_per_worker + DATA_CPUS
-    available = ray.cluster_resources().get("CPU", 0)
-    fitting = max(0.0, available - DATA_CPUS) / launch.num_workers
-    require_cpus(
-        needed,
-        f"Training on {launch.num_workers} workers x {launch.cpus_per_worker:g} CPUs beside its data tasks",
-        f"set launch.cpus_per_worker to {fitting:.2g} or less, or launch.num_workers lower",
+    workers = launch.num_workers
+    needed = {name: amount * workers for name, amount in _resources(launch).items()}
+    require(
+        needed | {"CPU": needed["CPU"] + DATA_CPUS},
+        f"Training on {workers} workers x {launch.cpus_per_worker:g} CPUs and {DATA_CPUS:g} for its data tasks",
+        "lower launch.num_workers, cpus_per_worker or gpus_per_worker, or set launch.kind=local",
     )
 
 

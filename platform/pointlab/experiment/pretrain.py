@@ -36,6 +36,11 @@ class PretrainExperiment(StrictModel):
         """What a table may compare this run's figures with."""
         return f"pretraining/{self.paradigm.kind}"
 
+    @property
+    def datasets(self) -> dict[str, DatasetConfig]:
+        """Its one dataset."""
+        return {"data": self.data}
+
 
 def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> Findings:
     """Train, store the exported modules, and hand over the validation figures of the selected step."""

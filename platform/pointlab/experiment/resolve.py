@@ -38,18 +38,23 @@ class TrainedExperiment(Protocol):
     def protocol(self) -> str:
         """What a table may compare its figures with."""
 
+    @property
+    def datasets(self) -> dict[str, DatasetConfig]:
+        """Every dataset that it or its parents use, by role."""
+
 
 E = TypeVar("E", bound=TrainedExperiment)
+E_co = TypeVar("E_co", bound=TrainedExperiment, covariant=True)
 
 
 @dataclass(frozen=True)
-class Resolved(Generic[E]):
+class Resolved(Generic[E_co]):
     """An experiment with everything it refers to made definite; it travels to the workers as it is.
 
     `datasets` maps each role (`data`, `shifted`) to a prepared set, `parents` to a finished run.
     """
 
-    experiment: E
+    experiment: E_co
     run: str
     datasets: dict[str, str]
     parents: dict[str, str] = field(default_factory=dict)
@@ -76,11 +81,13 @@ def findings_of(result: TrainingResult) -> Findings:
     )
 
 
-def run_name(experiment: BaseModel, name_of: Callable[[DatasetConfig], str], attempt: int = 1) -> str:
-    """`<name>-<hash>-s<seed>`, with the attempt's number from the second on."""
-    own = experiment.model_dump(include={"name", "seed"})
-    digest = stable_hash(json.dumps(definition(experiment, name_of), sort_keys=True), digits=10)
-    return f"{own['name']}-{digest}-s{own['seed']}" + (f"-attempt{attempt}" if attempt > 1 else "")
+def make_definite(experiment: E, datasets: dict[str, str], parents: dict[str, str]) -> Resolved[E]:
+    """`experiment` with the prepared sets of its roles, and the run it makes: `<name>-<hash>-s<seed>`."""
+    names = {config.recipe(): datasets[role] for role, config in experiment.datasets.items()}
+    defined = definition(experiment, lambda config: names[config.recipe()])
+    digest = stable_hash(json.dumps(defined, sort_keys=True), digits=10)
+    run = f"{experiment.name}-{digest}-s{experiment.seed}"
+    return Resolved(experiment, run, datasets, parents)
 
 
 def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outermost: bool = True) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pointlab.config import StrictModel, merge, nested, validate
+from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.transfer import TransferExperiment
 
@@ -63,6 +64,11 @@ class SearchExperiment(StrictModel):
     def protocol(self) -> str:
         """That of its trials; searching is part of it, as more trials see validation more often."""
         return f"{self.transfer.protocol}/search-{self.num_trials}"
+
+    @property
+    def datasets(self) -> dict[str, DatasetConfig]:
+        """Those of its trials."""
+        return self.transfer.datasets
 
     @model_validator(mode="after")
     def _space_fits(self) -> "SearchExperiment":

@@ -54,6 +54,16 @@ class TransferExperiment(StrictModel):
         return self
 
     @property
+    def datasets(self) -> dict[str, DatasetConfig]:
+        """The target, the shifted set, and what was pretrained on."""
+        found = {"data": self.data}
+        if self.shifted is not None:
+            found["shifted"] = self.shifted
+        if self.pretrained is not None:
+            found["pretrained"] = self.pretrained.data
+        return found
+
+    @property
     def architecture(self) -> BackboneConfig:
         """The backbone's configuration, wherever it comes from."""
         if self.pretrained is not None:

@@ -5,6 +5,7 @@ Every choice (step, penalty, coefficient) reads validation splits only. The test
 """
 
 import copy
+import time
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,7 @@ class TransferTask:
 
     def linear_probe(self) -> Findings:
         """Features of the frozen backbone, extracted once, and a convex fit on them."""
+        started = time.perf_counter()
         target, backbone = self.data["target"], self._start()
         backbone.to(self.context.device).requires_grad_(False)
         size = self.resolved.experiment.training.batch_size
@@ -58,7 +60,8 @@ class TransferTask:
         figures = classification_metrics(predict(head, validation.features), validation.labels)
         self._publish(backbone, head)
         metrics = {f"validation/{name}": value for name, value in figures.items()}
-        return Findings(metrics, samples_seen=len(train.labels))
+        seconds = time.perf_counter() - started
+        return Findings(metrics, samples_seen=len(train.labels), device_seconds=seconds)
 
     def fine_tune(self) -> Findings:
         """Train all weights from the pretrained ones with a new head, then mix where the protocol says so."""
@@ -147,6 +150,7 @@ def measure_test(
 ) -> dict[str, float]:
     """Accuracy of the classifier stored by `run` on the test split of every role: the one reading of it."""
     experiment, data = resolved.experiment, open_roles(resolved, storage)
+    make_deterministic(experiment.training.num_threads)
     backbone = build_backbone(experiment.architecture)
     load_weights(backbone, read_module(storage, run, "backbone"))
     head = _read_head(experiment, run, storage, backbone.num_features, data["target"].num_classes)

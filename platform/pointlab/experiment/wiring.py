@@ -51,11 +51,18 @@ class Data:
         self, seed: int, augmentation: AugmentationConfig, batch_size: int, inputs: tuple[str, ...]
     ) -> TrainingData:
         """The training split as a stream, and validation without augmentation."""
+
+        def validation(rank: int, world_size: int) -> Iterator[PointBatch]:
+            split = self.split("validation")
+            return evaluation_batches(
+                split, batch_size, self.num_points, inputs, rank=rank, world_size=world_size
+            )
+
         return TrainingData(
             dataset=self.name,
-            num_rows=len(self.split("train")),
+            num_rows=self.manifest.rows["train"],
             recipe=Recipe(seed, self.num_points, augmentation, inputs),
-            validation=self.batches("validation", batch_size, inputs),
+            validation=validation if self.manifest.rows.get("validation") else None,
         )
 
 
@@ -101,7 +108,7 @@ def publish_model(
         raise StorageError(
             f"{storage.locate(path)} holds other weights than this run just computed.",
             expected="equal weights from equal settings",
-            remedy="run again with --rerun to keep both",
+            remedy=f"find out why (another machine or torch?), delete {storage.locate(path)} and run again",
         )
     publish(storage, path, "model", contents, details)
 

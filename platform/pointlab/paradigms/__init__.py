@@ -3,11 +3,14 @@
 To add one: its module here, its configuration beside it, its test, and one entry in the table.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from pointlab.backbones import Backbone
 from pointlab.paradigms.base import Paradigm, StepOutput
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 
-PARADIGMS: dict[str, type[Supervised]] = {"supervised": Supervised}
+PARADIGMS: dict[str, Callable[[Any, Backbone, int], Paradigm]] = {"supervised": Supervised}
 
 ParadigmConfig = SupervisedConfig
 

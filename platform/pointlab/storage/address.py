@@ -83,8 +83,12 @@ class Storage:
         return self._children(path, pafs.FileType.Directory)
 
     def files(self, path: str) -> list[str]:
-        """Names of the files directly below `path`, sorted; none if it does not exist."""
-        return self._children(path, pafs.FileType.File)
+        """Names of the files directly below `path`, sorted; none if it does not exist.
+
+        Names with a leading dot, which unfinished local writes have, are passed over.
+        """
+        names = self._children(path, pafs.FileType.File)
+        return [name for name in names if not name.startswith(".")]
 
     def _children(self, path: str, kind: Any) -> list[str]:
         selector = pafs.FileSelector(self._full(path), allow_not_found=True)

@@ -106,6 +106,13 @@ def fetch(storage: Storage, path: str, target: Path) -> Manifest:
     return manifest
 
 
+def remove(storage: Storage, path: str) -> None:
+    """Delete the artifact at `path`, its manifest first: it is never there in part."""
+    if storage.exists(f"{path}/{MANIFEST}"):
+        storage.delete_file(f"{path}/{MANIFEST}")
+    storage.delete_folder(path)
+
+
 def whole_artifacts(storage: Storage, parent: str) -> list[str]:
     """Sorted names of the artifacts below `parent`; incomplete ones are left out and named in the log."""
     names = []

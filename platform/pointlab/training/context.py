@@ -4,6 +4,7 @@ The other version lives in the engine and trains on Ray's workers. Rank and redu
 it: they come from `distributed`, whoever made the process group.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from pointlab.data.cache import open_split
 from pointlab.data.order import Share
 from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 Watcher = Callable[[str, int, int, Mapping[str, float]], None]
 """Told (stage, done, total, figures) as work goes on: a progress bar, or Ray Tune."""
@@ -51,6 +54,10 @@ class TrainContext(ABC):
     @abstractmethod
     def wrap(self, paradigm: Paradigm) -> nn.Module:
         """The module to call for a step, its gradients averaged over the workers."""
+
+    @abstractmethod
+    def announce(self, text: str) -> None:
+        """Tell the user what is about to start."""
 
     @abstractmethod
     def watch(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
@@ -92,6 +99,10 @@ class LocalContext(TrainContext):
     def wrap(self, paradigm: Paradigm) -> nn.Module:
         """The paradigm itself, as there is one worker."""
         return paradigm
+
+    def announce(self, text: str) -> None:
+        """Log it."""
+        logger.info("%s", text)
 
     def watch(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Pass it on to the watcher."""

@@ -6,7 +6,7 @@ no generator state, and one worker with k micro-batches draws what k workers dra
 """
 
 import contextlib
-import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pointlab import distributed
 from pointlab.data.batches import Arrays, Recipe, to_batch
 from pointlab.data.order import Share, num_steps
 from pointlab.data.sample import PointBatch
-from pointlab.errors import TrainingError
+from pointlab.errors import ConfigError, TrainingError
 from pointlab.paradigms import Paradigm
 from pointlab.seeding import stable_integer
 from pointlab.training.averages import Averages
@@ -28,17 +28,21 @@ from pointlab.training.optimiser import build_optimiser, learning_rate, set_lear
 from pointlab.training.run import Line, Run
 from pointlab.training.settings import TrainingConfig
 
-logger = logging.getLogger(__name__)
+ValidationBatches = Callable[[int, int], Iterable[PointBatch]]
+"""The batches of a worker, given its rank and the number of workers, who take them in turn."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The set to train on, the rows of its training split, how they are drawn, and validation batches."""
+    """The set to train on, the rows of its training split, how they are drawn, and validation batches.
+
+    `validation` is None where the set has no validation split.
+    """
 
     dataset: str
     num_rows: int
     recipe: Recipe
-    validation: Callable[[], Iterable[PointBatch]]
+    validation: ValidationBatches | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Trainer:
         self, paradigm: Paradigm, config: TrainingConfig, context: TrainContext, data: TrainingData, run: Run
     ) -> None:
         """Fix threads and algorithms, put the paradigm on its device and restore what there is."""
+        _check(config, data)
         make_deterministic(config.num_threads)
         paradigm.to(context.device)
         paradigm.freeze()
@@ -76,17 +81,18 @@ class Trainer:
 
     def train(self) -> TrainingResult:
         """Run to the end of the schedule and leave the selected weights in the paradigm."""
-        self._announce()
+        self.context.announce(self._description())
         progress, started = self.progress, time.perf_counter() - self.progress.seconds
         for step, arrays in enumerate(self._feed(), start=progress.step):
             self.step(step, arrays)
             progress.step, progress.seconds = step + 1, time.perf_counter() - started
             validates = self._completes(self.config.validate_every * self.steps_per_epoch)
-            if validates or self._completes(self.config.log_every):
-                self.log()
-            if validates:
-                self.validate()
-            if validates or (self.config.checkpoint_every and self._completes(self.config.checkpoint_every)):
+            saves = validates or self._completes(self.config.checkpoint_every or math.inf)
+            if saves or self._completes(self.config.log_every):
+                self.log()  # also before a save, so that no mean spans a checkpoint
+            if validates and self.data.validation is not None:
+                self.validate(self.data.validation)
+            if saves:
                 self.save()
         return self._finish()
 
@@ -132,10 +138,10 @@ class Trainer:
                 remedy="lower training.optimiser.learning_rate, or set training.optimiser.clip_norm",
             )
 
-    def validate(self) -> None:
+    def validate(self, batches: ValidationBatches) -> None:
         """Measure the validation split, keep the weights if they are the best, tell the context."""
-        distributed.average_buffers(self.paradigm)
-        figures = evaluate(self.paradigm, self.data.validation(), self.context.device, self.config.precision)
+        distributed.average_statistics(self.paradigm)
+        figures = evaluate(self.paradigm, batches, self.context.device, self.config.precision)
         self.lines.append(self._line("validation", figures))
         score, progress = figures.get("accuracy", -figures["loss"]), self.progress
         is_better = progress.best_score is None or score > progress.best_score
@@ -146,7 +152,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the log and a checkpoint, then delete checkpoints beyond the number kept."""
-        distributed.average_buffers(self.paradigm)
+        distributed.average_statistics(self.paradigm)
         if distributed.rank() == 0:
             self.run.write_log(self.progress.step, self.lines)
         save(self.run, self.paradigm, self.optimiser, self.progress)
@@ -190,18 +196,13 @@ class Trainer:
             metrics={name: value for line in lines for name, value in line.items() if "/" in name},
         )
 
-    def _announce(self) -> None:
-        logger.info(
-            "%s: %s parameters, %s rows, steps %d to %d of %d samples (%d workers x %d micro-batches) on %s",
-            type(self.paradigm).__name__,
-            f"{sum(parameter.numel() for parameter in self.paradigm.parameters()):,}",
-            f"{self.data.num_rows:,}",
-            self.progress.step,
-            self.num_steps,
-            self.config.batch_size,
-            self.share.world_size,
-            self.config.accumulation,
-            self.context.device,
+    def _description(self) -> str:
+        size = sum(parameter.numel() for parameter in self.paradigm.parameters())
+        return (
+            f"{self.run.name}: {size:,} parameters, {self.data.num_rows:,} training rows, steps"
+            f" {self.progress.step} to {self.num_steps} of {self.config.batch_size} samples"
+            f" ({self.share.world_size} workers x {self.config.accumulation} micro-batches)"
+            f" on {self.context.device}, kept in {self.run.storage.address}"
         )
 
 
@@ -223,17 +224,31 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+def _check(config: TrainingConfig, data: TrainingData) -> None:
+    parts = distributed.world_size() * config.accumulation
+    if config.batch_size < 2 * parts:
+        raise ConfigError(
+            f"training.batch_size {config.batch_size} leaves a micro-batch with fewer than two samples: there"
+            f" are {distributed.world_size()} workers x {config.accumulation} micro-batches.",
+            expected=f"at least {2 * parts}, as BatchNorm needs two",
+        )
+    if config.selection == "best" and data.validation is None:
+        raise ConfigError(
+            f"training.selection is 'best', but {data.dataset} has no validation split.",
+            remedy="set training.selection=last, or data.validation_fraction above 0",
+        )
+
+
 @torch.no_grad()
 def evaluate(
-    paradigm: Paradigm, batches: Iterable[PointBatch], device: torch.device, precision: str = "fp32"
+    paradigm: Paradigm, batches: ValidationBatches, device: torch.device, precision: str = "fp32"
 ) -> dict[str, float]:
     """Mean figures of `paradigm` in eval mode; the workers take turns with the batches."""
     paradigm.eval()
-    averages = Averages()
-    for number, batch in enumerate(batches):
-        if number % distributed.world_size() == distributed.rank():
-            torch.manual_seed(stable_integer("validation", number))
-            with autocast(device, precision):
-                output = paradigm(batch.to(device))
-            averages.add({"loss": output.loss, **output.metrics}, len(batch))
+    averages, rank, size = Averages(), distributed.rank(), distributed.world_size()
+    for number, batch in enumerate(batches(rank, size)):
+        torch.manual_seed(stable_integer("validation", rank + number * size))
+        with autocast(device, precision):
+            output = paradigm(batch.to(device))
+        averages.add({"loss": output.loss, **output.metrics}, len(batch))
     return averages.take()

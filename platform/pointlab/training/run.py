@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pointlab.storage import FileEntry, Storage, read_manifest, seal, whole_artifacts
-from pointlab.storage.artifact import put, read_verified
+from pointlab.storage.artifact import put, read_verified, remove
 
 Line = dict[str, float]
 
@@ -52,7 +52,7 @@ class Run:
     def retain(self, keep: int) -> None:
         """Delete all but the newest `keep` whole checkpoints."""
         for step in self.checkpoints()[:-keep]:
-            self.storage.delete_folder(self.checkpoint_path(step))
+            remove(self.storage, self.checkpoint_path(step))
 
     def write_log(self, step: int, lines: list[Line]) -> None:
         """Upload the lines since the last checkpoint as the part of `step`."""

@@ -16,7 +16,7 @@ class OptimiserConfig(StrictModel):
     """Factor on the learning rate per stage of depth, from the head down; 1 treats all stages alike."""
     betas: tuple[float, float] = (0.9, 0.999)
     clip_norm: float | None = Field(default=10.0, gt=0)
-    """Largest gradient norm, as in the papers' classification fine-tuning; null switches it off."""
+    """Largest gradient norm, 10 as in the papers' fine-tuning; null, as in their pretraining: no clipping."""
 
 
 class TrainingConfig(StrictModel):

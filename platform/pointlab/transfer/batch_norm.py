@@ -37,6 +37,8 @@ def reestimate(backbones: Sequence[Backbone], batches: Iterable[PointBatch], dev
         layer.momentum = None  # the cumulative average
         layer.train()
     for batch in batches:
+        if len(batch) < 2:
+            continue  # one cloud has no variance where statistics run over clouds
         moved = batch.to(device)
         for backbone in backbones:
             backbone(moved)

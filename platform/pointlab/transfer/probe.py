@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointlab.config import StrictModel
+from pointlab.errors import DataError
 from pointlab.evaluation import FeatureTable, classification_metrics
 
 
@@ -25,7 +26,12 @@ class ProbeConfig(StrictModel):
 def fit_probe(
     train: FeatureTable, validation: FeatureTable, num_classes: int, config: ProbeConfig
 ) -> nn.Linear:
-    """Linear layer with the penalty of the best validation accuracy (the largest of equals)."""
+    """Linear layer with the penalty of the best validation accuracy (the largest of equals).
+
+    Raises DataError if a sample has no label.
+    """
+    if bool((train.labels < 0).any()) or bool((validation.labels < 0).any()):
+        raise DataError("A linear probe met a cloud without a label.", remedy="choose a labelled set")
     mean = train.features.double().mean(0)
     deviation = train.features.double().std(0).clamp_min(1e-6)
     standardised = (train.features.double() - mean) / deviation
