@@ -386,7 +386,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Arguments], str, str]] = {
     ),
     "override that is no YAML": (
         lambda folder: in_store(folder, "pretrain", "seed=[1"),
-        r"seed=\[1",
+        r"\[1",
         r"Expected|What to do",
     ),
     "no data root": (
@@ -488,11 +488,15 @@ def test_an_unusable_cache_setting_is_named(
     assert value in ended.paragraph
 
 
-def test_a_set_without_validation_is_refused_before_training(pointlab: Command, desk: Path) -> None:
-    ended = pointlab(*in_store(desk, "pretrain", "data.validation_fraction=0"))
+@pytest.mark.parametrize(("name", "selection"), [("pretrain", "best"), ("transfer", "last")])
+def test_a_choice_without_a_validation_split_is_refused_before_training(
+    name: str, selection: str, pointlab: Command, desk: Path
+) -> None:
+    pretrained(desk)
+    ended = pointlab(*in_store(desk, name, "data.validation_fraction=0", f"training.selection={selection}"))
     assert ended.code == 2
     assert "no validation split" in ended.paragraph
-    assert "validation_fraction" in ended.paragraph
+    assert "data.validation_fraction" in ended.paragraph
     assert "steps 0 to" not in ended.complaint
 
 

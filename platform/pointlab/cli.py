@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.syntax import Syntax
 
 import pointlab
 from pointlab.config import dump
@@ -19,7 +18,14 @@ from pointlab.launch import Outcome
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Storage, read_record
-from pointlab.terminal import guarded, screen, shown_progress, table_of_metrics, table_of_runs
+from pointlab.terminal import (
+    guarded,
+    screen,
+    show_table,
+    shown_progress,
+    table_of_metrics,
+    table_of_runs,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -49,7 +55,7 @@ def run(
     """Carry out one experiment, with whatever it depends on."""
     experiment = load(config, _with_root(overrides, root))
     if dry_run:
-        screen.print(Syntax(dump(experiment), "yaml", background_color="default"))
+        typer.echo(dump(experiment), nl=False)
         return
     _finish(_launch(experiment, rerun=rerun))
 
@@ -86,7 +92,7 @@ def show(
     """List the runs of a storage root, or print one run's record."""
     storage = _existing(root)
     if name is None:
-        screen.print(table_of_runs(storage))
+        show_table(table_of_runs(storage))
         return
     record = read_record(storage, name)
     if record is None:
@@ -129,7 +135,7 @@ def main_of_kind(kind: str, arguments: Sequence[str] | None = None) -> None:
         _finish(_launch(experiment, rerun=rerun))
 
     check_and_run.__doc__ = f"Carry out one {kind} experiment; made for `ray job submit`."
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
     single.command(epilog=f"Example: `python jobs/{kind}.py configs/...yaml --set seed=1`")(check_and_run)
     guarded(lambda: single(args=arguments))
 
@@ -149,12 +155,12 @@ def _launch(experiment: Experiment, *, rerun: bool = False) -> Outcome:
 def _finish(outcome: Outcome) -> None:
     """Print the figures, and last of all where everything lies."""
     where = outcome.storage.locate(outcome.path)
+    if outcome.was_finished:
+        screen.print("Finished before; nothing was left to do.")
     if outcome.record is None:
         screen.print(f"Dataset: {where}/manifest.json", soft_wrap=True)
         return
-    if outcome.was_finished:
-        screen.print("Finished before; nothing was left to do.")
-    screen.print(table_of_metrics(outcome.record))
+    show_table(table_of_metrics(outcome.record))
     page = f"{outcome.path}/report.html"
     if not (outcome.was_finished and outcome.storage.exists(page)):
         outcome.storage.write(page, build_report(outcome.storage, [outcome.record.run]).encode())

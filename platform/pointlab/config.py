@@ -86,7 +86,7 @@ def apply_overrides(mapping: dict[str, Any], assignments: Sequence[str]) -> dict
             raise ConfigError(
                 f"--set got {assignment!r}.", expected="a dotted path and a value, such as seed=1"
             )
-        mapping = merge(mapping, nested(dotted, _parse_value(text)))
+        mapping = merge(mapping, nested(dotted, _parse_value(text, assignment)))
     return mapping
 
 
@@ -97,11 +97,14 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
     return typing.cast(dict[str, Any], value)
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(text: str, assignment: str) -> Any:
     try:
         value = yaml.safe_load(text) if text else None
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set got the value {text!r}, which is not YAML: {error}.") from None
+        raise ConfigError(
+            f"--set {assignment} has a value that is not YAML: {error}.",
+            expected="a YAML value, such as 3, 1e-3, null or [1, 2]",
+        ) from None
     if isinstance(value, str):
         try:
             return float(value)  # YAML 1.1 reads 1e-3 as text
@@ -115,13 +118,13 @@ def validate(model: Any, mapping: Mapping[str, Any], origin: str) -> Any:
     try:
         return TypeAdapter(model).validate_python(mapping)
     except ValidationError as error:
-        mistakes = "\n".join(f"  - {line}" for line in _describe(error, model))
+        mistakes = "\n".join(f"  - {line}" for line in _describe(error, model, mapping))
         raise ConfigError(f"{origin} has {error.error_count()} mistake(s):\n{mistakes}\n") from None
 
 
-def _describe(error: ValidationError, model: Any) -> Iterator[str]:
+def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) -> Iterator[str]:
     for entry in error.errors():
-        path = [str(part) for part in entry["loc"]]
+        path = _settable_path(entry["loc"], mapping)
         where = ".".join(path)
         if entry["type"] == "extra_forbidden":
             close = difflib.get_close_matches(path[-1], list(_known_keys(model)), n=1, cutoff=0.5)
@@ -129,6 +132,18 @@ def _describe(error: ValidationError, model: Any) -> Iterator[str]:
             yield f"{where}: unknown key{hint}"
         else:
             yield f"{where}: {entry['msg']} (found {entry['input']!r:.80})"
+
+
+def _settable_path(location: tuple[str | int, ...], mapping: Any) -> list[str]:
+    """The path as `--set` takes it: without the names of the union members that pydantic tried."""
+    path, current = [], mapping
+    for number, part in enumerate(location):
+        is_last = number == len(location) - 1
+        if isinstance(current, Mapping) and part not in current and not is_last:
+            continue
+        path.append(str(part))
+        current = current.get(part) if isinstance(current, Mapping) else None
+    return path
 
 
 def _known_keys(model: Any) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -24,6 +25,7 @@ from pointlab.training import Watcher
 screen = Console()
 complaints = Console(stderr=True)
 LINES_PER_STAGE = 10
+UNLIMITED = 1000
 
 
 def guarded(command: Callable[[], Any]) -> None:
@@ -80,6 +82,12 @@ def _brief(figures: Mapping[str, float]) -> str:
 
 
 _POSITIONS = {"step", "epoch", "samples"}
+
+
+def show_table(table: Table) -> None:
+    """Print the table in full: a name that was cut is a name that cannot be copied."""
+    whole = Measurement.get(screen, screen.options.update(width=UNLIMITED), table).maximum
+    Console(width=max(whole, screen.width)).print(table)
 
 
 def table_of_metrics(record: Record) -> Table:

@@ -5,19 +5,23 @@ matter of a memory copy. A fill is written aside and renamed, so a reader meets 
 oldest sets leave when the bound is passed.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from pointlab.data.shards import Columns, decode_shard
+from pointlab.data.source import Split
 from pointlab.errors import DataError
 from pointlab.storage import Manifest, Storage, read_manifest
 from pointlab.storage.artifact import read_verified
 
 DEFAULT_BOUND = 64 << 30
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def cache_folder() -> Path:
@@ -57,9 +61,26 @@ def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
     """
     folder = cache_folder() / dataset / split
     if not folder.exists():
-        _fill(storage, dataset, split, folder)
+        bound = _bound()
+        try:
+            _fill(storage, dataset, split, folder)
+        except OSError as error:
+            raise DataError(
+                f"The cache {cache_folder()} cannot be filled: {error}.",
+                expected="a folder on a local disk with room for the decoded set",
+                remedy="point POINTLAB_CACHE elsewhere, or free some space",
+            ) from error
+        os.utime(folder.parent)
+        _make_room(cache_folder(), bound, keep=dataset)
     os.utime(folder.parent)
     return CachedSplit(folder)
+
+
+def _bound() -> int:
+    text = os.environ.get("POINTLAB_CACHE_BYTES") or str(DEFAULT_BOUND)
+    if not text.isdecimal():
+        raise DataError(f"POINTLAB_CACHE_BYTES is {text!r}.", expected="a number of bytes")
+    return int(text)
 
 
 def _fill(storage: Storage, dataset: str, split: str, folder: Path) -> None:
@@ -80,7 +101,6 @@ def _fill(storage: Storage, dataset: str, split: str, folder: Path) -> None:
         for name, array in _join(shards).items():
             np.save(unfinished / f"{name}.npy", array)
         unfinished.rename(folder)
-        _make_room(folder.parent.parent, keep=dataset)
     except OSError:
         if not folder.exists():  # otherwise another process was quicker, and its fill is as good
             raise
@@ -105,13 +125,11 @@ def _join(shards: list[Columns]) -> dict[str, np.ndarray]:
     return joined
 
 
-def _make_room(cache: Path, keep: str) -> None:
-    """Delete the sets used longest ago until the cache is within its bound (`POINTLAB_CACHE_BYTES`)."""
-    bound = int(os.environ.get("POINTLAB_CACHE_BYTES") or DEFAULT_BOUND)
-    by_age = sorted(
-        (path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
-    )
-    sizes = {path: sum(file.stat().st_size for file in path.rglob("*.npy")) for path in by_age}
+def _make_room(cache: Path, bound: int, keep: str) -> None:
+    """Delete the sets used longest ago until the cache is within its bound; other folders stay."""
+    sets = [path for path in cache.iterdir() if any((path / split / "ids.npy").exists() for split in SPLITS)]
+    by_age = sorted(sets, key=lambda path: path.stat().st_mtime_ns)
+    sizes = {path: _size(path) for path in by_age}
     excess = sum(sizes.values()) - bound
     for path in by_age:
         if excess <= 0:
@@ -120,3 +138,13 @@ def _make_room(cache: Path, keep: str) -> None:
         if path.name != keep and not is_being_filled:
             shutil.rmtree(path, ignore_errors=True)
             excess -= sizes[path]
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below `folder`; one that another process takes away meanwhile counts nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(parent) / name).stat().st_size
+    return total

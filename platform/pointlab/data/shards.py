@@ -52,8 +52,14 @@ def encode_shard(clouds: Sequence[PreparedCloud], num_points: int | None) -> byt
         "caption": pa.array([c.cloud.caption for c in clouds], pa.string()),
     }
     for name in PER_POINT:
-        arrays = [getattr(c.cloud, name) for c in clouds]
-        if arrays and arrays[0] is not None:
+        arrays = [array for c in clouds if (array := getattr(c.cloud, name)) is not None]
+        if 0 < len(arrays) < len(clouds):
+            raise DataError(
+                f"Only {len(arrays)} of {len(clouds)} clouds of a shard have {name}.",
+                expected="all clouds of a set to carry the same arrays",
+                remedy=f"add {name} to the files that lack them, or take them out of the others",
+            )
+        if arrays:
             columns[name] = _tensors(arrays, num_points) if num_points else _lists(arrays)
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, row_group_size=ROWS_PER_GROUP, compression="zstd")

@@ -109,7 +109,7 @@ def _require_room(launch: LaunchConfig) -> None:
     needed = {name: amount * workers for name, amount in _resources(launch).items()}
     require(
         needed | {"CPU": needed["CPU"] + DATA_CPUS},
-        f"Training on {workers} workers x {launch.cpus_per_worker:g} CPUs and {DATA_CPUS:g} for its data tasks",
+        f"Training on {workers} workers x {launch.cpus_per_worker:g} CPUs, with {DATA_CPUS:g} for data,",
         "lower launch.num_workers, cpus_per_worker or gpus_per_worker, or set launch.kind=local",
     )
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from pointlab import distributed
 from pointlab.backbones import Backbone, build_backbone
-from pointlab.errors import DataError
+from pointlab.errors import ConfigError, DataError
 from pointlab.evaluation import classification_metrics, pooled_features
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.transfer import TransferExperiment
@@ -31,7 +31,9 @@ def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> F
     """Carry out the protocol, store the chosen classifier, and measure it where the experiment says so."""
     experiment = resolved.experiment
     make_deterministic(experiment.training.num_threads)
-    task = TransferTask(resolved, context, open_roles(resolved, context.storage))
+    data = open_roles(resolved, context.storage)
+    _require_validation(experiment, data)
+    task = TransferTask(resolved, context, data)
     findings = task.linear_probe() if experiment.protocol == "linear_probe" else task.fine_tune()
     if experiment.test and distributed.rank() == 0:
         findings.metrics.update(measure_test(resolved, resolved.run, context.storage, context.device))
@@ -143,6 +145,16 @@ def open_roles(resolved: Resolved[TransferExperiment], storage: Storage) -> dict
                 expected="equal classes in equal order",
             )
     return data
+
+
+def _require_validation(experiment: TransferExperiment, data: dict[str, Data]) -> None:
+    for entry in data.values():
+        if experiment.protocol != "full" and not entry.manifest.rows.get("validation"):
+            raise ConfigError(
+                f"The protocol {experiment.protocol} chooses on validation data, and {entry.name} has no"
+                " validation split.",
+                remedy="set data.validation_fraction above 0",
+            )
 
 
 def measure_test(

@@ -119,7 +119,7 @@ def read_module(storage: Storage, run: str, name: str) -> dict[str, Tensor]:
     manifest = read_manifest(storage, path)
     if manifest is None:
         raise StorageError(f"The run {run} has no stored model.", remedy="run its config to the end first")
-    return load_safetensors(read_verified(storage, path, f"{name}.safetensors", manifest))
+    return load_safetensors(read_verified(storage, path, f"{name}.safetensors", manifest, f"runs/{run}"))
 
 
 def seeded_backbone(config: BackboneConfig, seed: int) -> Backbone:

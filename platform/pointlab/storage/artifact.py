@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pointlab.errors import StorageError
 from pointlab.storage.address import Storage
@@ -77,16 +77,27 @@ def read_manifest(storage: Storage, path: str) -> Manifest | None:
     """The manifest of the artifact at `path`, or None if there is no whole artifact."""
     if not storage.exists(f"{path}/{MANIFEST}"):
         return None
-    return Manifest.model_validate_json(storage.read(f"{path}/{MANIFEST}"))
+    try:
+        return Manifest.model_validate_json(storage.read(f"{path}/{MANIFEST}"))
+    except ValidationError:
+        raise StorageError(
+            f"{storage.locate(path)}/{MANIFEST} is damaged.",
+            remedy=f"delete {storage.locate(path)} and run again to make it anew",
+        ) from None
 
 
-def read_verified(storage: Storage, path: str, name: str, manifest: Manifest) -> bytes:
-    """Content of one file of an artifact; StorageError if it is not what the manifest promises."""
+def read_verified(
+    storage: Storage, path: str, name: str, manifest: Manifest, owner: str | None = None
+) -> bytes:
+    """Content of one file of an artifact; StorageError if it is not what the manifest promises.
+
+    `owner` is the folder to make anew in that case, where it is more than the artifact itself.
+    """
     content = storage.read(f"{path}/{name}")
     if hashlib.sha256(content).hexdigest() != manifest.files[name].sha256:
         raise StorageError(
             f"{storage.locate(path)}/{name} is damaged: its sha256 is not the one in the manifest.",
-            remedy=f"delete {storage.locate(path)} and run again to make it anew",
+            remedy=f"delete {storage.locate(owner or path)} and run again to make it anew",
         )
     return content
 
