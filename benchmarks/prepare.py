@@ -115,9 +115,9 @@ def main() -> None:
         epilog="example: PYTHONPATH=platform python benchmarks/prepare.py --clouds 800 --turns 2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--clouds", type=int, default=1600, help="clouds to prepare (default: 1600)")
+    parser.add_argument("--clouds", type=int, default=3200, help="clouds to prepare (default: 3200)")
     parser.add_argument("--points", type=int, default=512, help="points kept of each (default: 512)")
-    parser.add_argument("--clouds-per-shard", type=int, default=64, help="default: 64")
+    parser.add_argument("--clouds-per-shard", type=int, default=256, help="default: 256")
     parser.add_argument("--turns", type=int, default=3, help="timed turns of each place (default: 3)")
     options = parser.parse_args()
     torch.set_num_threads(1)  # as Ray gives each task
