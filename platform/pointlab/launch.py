@@ -11,7 +11,8 @@ from typing import Any
 
 from pointlab.config import dump
 from pointlab.data.dataset import DatasetConfig, find_prepared
-from pointlab.data.preparation import Plan, ShardResult, finish, make_plan, write_shard
+from pointlab.data.planning import Plan, make_plan
+from pointlab.data.preparation import ShardResult, finish, write_shard
 from pointlab.experiment import (
     Experiment,
     LaunchConfig,

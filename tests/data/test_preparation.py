@@ -23,7 +23,8 @@ from pointlab.config import merge, validate
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.dataset import DatasetConfig, dataset_id, find_prepared
 from pointlab.data.manifest import DatasetManifest, read_dataset
-from pointlab.data.preparation import Plan, find_problem, make_plan, make_shard, normalise, resample
+from pointlab.data.planning import Plan, make_plan
+from pointlab.data.preparation import find_problem, make_shard, normalise, resample
 from pointlab.data.sample import Cloud
 from pointlab.data.shards import PreparedCloud, decode_shard, encode_shard
 from pointlab.errors import DataError, StorageError

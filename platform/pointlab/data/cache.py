@@ -10,18 +10,16 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from pointlab.data.shards import Columns, decode_shard
-from pointlab.data.source import Split
+from pointlab.data.source import SPLITS
 from pointlab.errors import DataError
 from pointlab.storage import Manifest, Storage, read_manifest
 from pointlab.storage.artifact import read_verified
 
 DEFAULT_BOUND = 64 << 30
-SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def cache_folder() -> Path:

@@ -1,13 +1,11 @@
-"""Preparation: from a source's rows to shards, as plain functions that any worker can run in any order.
+"""Preparation: planned rows become shards, by plain functions that any worker can run in any order.
 
-`make_plan` fixes, from names and headers alone, which rows go into which shard: splits, the seeded global
-shuffle and the shard borders. `make_shard` then turns one entry of the plan into one file, and depends on
-nothing else; shards come out with the same bytes whoever makes them.
+`make_shard` turns one entry of a plan into one file, and depends on nothing else: shards come out with the
+same bytes whoever makes them. `finish` makes the set whole.
 """
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,39 +13,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pointlab.data.dataset import DatasetConfig, dataset_id, file_sha256
+from pointlab.data.dataset import DatasetConfig, file_sha256
 from pointlab.data.manifest import DatasetManifest
+from pointlab.data.planning import Plan, ShardPlan
 from pointlab.data.sample import Cloud
 from pointlab.data.shards import PreparedCloud, encode_shard
-from pointlab.data.source import SourceIndex, SourceRow, Split
+from pointlab.data.source import SourceIndex, Split
 from pointlab.errors import DataError
 from pointlab.geometry import farthest_point_sample
-from pointlab.seeding import generator, stable_integer
 from pointlab.storage import FileEntry, Manifest, Storage, seal
 from pointlab.storage.artifact import put
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SAMPLING_BLOCK = 64
 """Clouds sampled together: enough to amortise the loop, small enough for the processor's cache."""
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """One shard to be made: its file name and the rows in it, with their sample ids."""
-
-    file: str
-    split: Split
-    rows: tuple[SourceRow, ...]
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A whole preparation: the set's name, what the source holds, and every shard."""
-
-    name: str
-    index: SourceIndex
-    shards: tuple[ShardPlan, ...]
 
 
 @dataclass(frozen=True)
@@ -59,58 +37,6 @@ class ShardResult:
     entry: FileEntry
     kept: list[int]
     dropped: dict[str, int]
-
-
-def make_plan(config: DatasetConfig) -> Plan:
-    """Shards of the set that `config` describes; DataError where the source is not as it should be."""
-    index = config.source.index(config.root_path)
-    by_split = _assign_splits(config, index)
-    shards = [shard for split in SPLITS for shard in _shards_of(config, split, by_split[split])]
-    return Plan(dataset_id(config, index), index, tuple(shards))
-
-
-def sample_id(config: DatasetConfig, row: SourceRow) -> int:
-    """Identity of a source row: stable under resampling, splitting and the order of reading."""
-    return stable_integer(config.name, row.file, row.row)
-
-
-def _assign_splits(config: DatasetConfig, index: SourceIndex) -> dict[Split, list[SourceRow]]:
-    """Rows by split; where the source has no validation split, the lowest hashes of each class become it."""
-    by_split: dict[Split, list[SourceRow]] = {split: [] for split in SPLITS}
-    for row in index.rows:
-        by_split[row.split].append(row)
-    if by_split["validation"] or config.validation_fraction == 0:
-        return by_split
-    by_class: dict[int | None, list[SourceRow]] = {}
-    for row in by_split["train"]:
-        by_class.setdefault(row.label, []).append(row)
-    by_split["train"] = []
-    for rows in by_class.values():
-        rows.sort(key=lambda row: sample_id(config, row))
-        held_out = min(math.ceil(len(rows) * config.validation_fraction), len(rows) - 1)
-        by_split["validation"] += rows[:held_out]
-        by_split["train"] += rows[held_out:]
-    return by_split
-
-
-def _shards_of(config: DatasetConfig, split: Split, rows: list[SourceRow]) -> list[ShardPlan]:
-    keyed = sorted((sample_id(config, row), row) for row in rows) if rows else []
-    order = generator("shard order", config.name, split).permutation(len(keyed))
-    shuffled = [keyed[position] for position in order]
-    size = config.clouds_per_shard
-    num_shards = math.ceil(len(rows) / size)
-    shards = []
-    for number in range(num_shards):
-        part = shuffled[number * size : (number + 1) * size]
-        shards.append(
-            ShardPlan(
-                file=f"{split}-{number:05d}-of-{num_shards:05d}.parquet",
-                split=split,
-                rows=tuple(row for _, row in part),
-                ids=tuple(identity for identity, _ in part),
-            )
-        )
-    return shards
 
 
 def write_shard(
@@ -201,35 +127,26 @@ def find_problem(cloud: Cloud, num_classes: int) -> str | None:
 
 def resample(clouds: list[Cloud], num_points: int) -> list[Cloud]:
     """Each cloud in farthest-point order, cut to `num_points`; smaller clouds keep all their points."""
-    result: list[Cloud] = list(clouds)
-    by_size: dict[int, list[int]] = {}
-    for position, cloud in enumerate(clouds):
-        by_size.setdefault(len(cloud.points), []).append(position)
-    ordered = [position for size in sorted(by_size) for position in by_size[size]]
-    for first in range(0, len(ordered), SAMPLING_BLOCK):
-        block = ordered[first : first + SAMPLING_BLOCK]
-        for position, rows in zip(
-            block, _farthest_order([clouds[p] for p in block], num_points), strict=True
-        ):
-            result[position] = clouds[position].take(rows)
+    sizes = [len(cloud.points) for cloud in clouds]
+    by_size = sorted(range(len(clouds)), key=lambda position: sizes[position])
+    large = [position for position in by_size if sizes[position] >= num_points]
+    blocks = [large[first : first + SAMPLING_BLOCK] for first in range(0, len(large), SAMPLING_BLOCK)]
+    blocks += [[position] for position in by_size if sizes[position] < num_points]
+    result = list(clouds)
+    for block in blocks:
+        rows = _farthest_order([clouds[position] for position in block], num_points)
+        for position, taken in zip(block, rows, strict=True):
+            result[position] = clouds[position].take(taken)
     return result
 
 
-def _farthest_order(clouds: list[Cloud], num_points: int) -> list[np.ndarray]:
-    """Rows of each cloud in farthest-point order; clouds that are too short take part padded."""
-    sizes = [len(cloud.points) for cloud in clouds]
-    if min(sizes) < min(num_points, max(sizes)):
-        return [order for cloud in clouds for order in _farthest_order_equal([cloud], num_points)]
-    return _farthest_order_equal(clouds, num_points)
-
-
-def _farthest_order_equal(clouds: list[Cloud], num_points: int) -> list[np.ndarray]:
+def _farthest_order(clouds: list[Cloud], num_points: int) -> np.ndarray:
+    """Rows of every cloud in farthest-point order, as many as the smallest of them has, or `num_points`."""
     sizes = torch.tensor([len(cloud.points) for cloud in clouds])
     dense = torch.zeros(len(clouds), int(sizes.max()), 3)
     for row, cloud in enumerate(clouds):
         dense[row, : len(cloud.points)] = torch.from_numpy(cloud.points)
-    chosen = farthest_point_sample(dense, min(num_points, int(sizes.min())), sizes)
-    return list(chosen.numpy())
+    return farthest_point_sample(dense, min(num_points, int(sizes.min())), sizes).numpy()
 
 
 def normalise(cloud: Cloud) -> Cloud:

@@ -15,6 +15,7 @@ from pointlab.config import StrictModel
 from pointlab.data.sample import Cloud
 
 Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 import ray.data
 
 from pointlab.data.dataset import DatasetConfig
-from pointlab.data.preparation import Plan, ShardResult, finish, write_shard
+from pointlab.data.planning import Plan
+from pointlab.data.preparation import ShardResult, finish, write_shard
 from pointlab.engine.session import connect, quiet_ray_data
 from pointlab.errors import PointlabError
 from pointlab.storage import Storage
