@@ -371,8 +371,13 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Arguments], str, str]] = {
     ),
     "misspelt kind": (
         lambda folder: in_store(folder, "pretrain", "kind=pretran"),
-        "'pretran'",
+        "- kind: .*'pretran'",
         "'pretrain'",
+    ),
+    "misspelt kind within": (
+        lambda folder: in_store(folder, "pretrain", "data.source.kind=shape"),
+        r"- data\.source\.kind: .*'shape'",
+        "'shapes'",
     ),
     "several mistakes": (
         lambda folder: in_store(folder, "pretrain", "training.epcohs=3", "seed=-1", "name=Not This"),
@@ -405,7 +410,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Arguments], str, str]] = {
         r"train0\.h5 holds the keys \['label', 'points'\].*'data'",
         "check that `kind`",
     ),
-    "NaN points": (with_nan, r"Row 3 of train0\.h5 .*1 points that are NaN", "bad_clouds=drop"),
+    "NaN points": (with_nan, r"Row 3 of train0\.h5 .*NaN or infinite \(1 of \d+\)", "bad_clouds=drop"),
     "nothing usable": (with_nothing_usable, "train", "Expected|What to do"),
     "normals in one file of two": (with_normals_in_one_file_of_two, "normal", "Expected|What to do"),
     "empty cloud in txt": (with_empty_txt_cloud, r"chair_000\d\.txt is empty", "download it again"),
@@ -500,12 +505,27 @@ def test_a_choice_without_a_validation_split_is_refused_before_training(
     assert "steps 0 to" not in ended.complaint
 
 
+def test_a_transfer_that_cannot_start_is_refused_before_its_pretraining(
+    pointlab: Command, desk: Path
+) -> None:
+    ended = pointlab(*in_store(desk, "transfer", "num_points=65"))
+    assert ended.code == 2
+    assert "num_points is 65" in ended.paragraph
+    assert open_storage(str(desk / "store")).folders("runs") == []
+
+
 def test_a_damaged_model_is_made_anew_as_its_message_says(pointlab: Command, desk: Path) -> None:
     ended = pointlab(*with_damaged_weights(desk))
     advice = re.search(r"delete (\S+) and run again", ended.paragraph)
     assert advice is not None
     shutil.rmtree(advice.group(1))
     assert pointlab(*in_store(desk, "transfer", "protocol=linear_probe")).code == 0
+
+
+def test_a_set_without_a_train_split_is_refused_by_name(pointlab: Command, desk: Path) -> None:
+    ended = pointlab(*in_store(desk, "pretrain", "data.source.num_train_per_class=0"))
+    assert ended.code == 2
+    assert re.search(r"shapes-\w+ has no train split.*What to do", ended.paragraph, re.DOTALL)
 
 
 def test_looking_at_a_store_that_is_not_there_does_not_make_one(pointlab: Command, tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def _parse(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"There is no configuration file {path}.", remedy="check the path") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path} is a folder.", expected="a YAML file", remedy="name a file in it"
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not readable YAML: {error}.") from None
     if not isinstance(content, dict):
@@ -126,12 +130,24 @@ def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) ->
     for entry in error.errors():
         path = _settable_path(entry["loc"], mapping)
         where = ".".join(path)
-        if entry["type"] == "extra_forbidden":
+        if entry["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+            yield _describe_kind([*path, "kind"], entry)
+        elif entry["type"] == "extra_forbidden":
             close = difflib.get_close_matches(path[-1], list(_known_keys(model)), n=1, cutoff=0.5)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             yield f"{where}: unknown key{hint}"
         else:
             yield f"{where}: {entry['msg']} (found {entry['input']!r:.80})"
+
+
+def _describe_kind(path: list[str], entry: Any) -> str:
+    """What to say of a `kind` that is missing or unknown."""
+    known = entry["ctx"].get("expected_tags", "")
+    found = entry["ctx"].get("tag")
+    expected = f"; expected one of {known}" if known else "; a kind is needed"
+    close = difflib.get_close_matches(found or "", [tag.strip("' ") for tag in known.split(",")], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{'.'.join(path)}: {f'unknown kind {found!r}' if found else 'missing'}{expected}{hint}"
 
 
 def _settable_path(location: tuple[str | int, ...], mapping: Any) -> list[str]:

@@ -13,6 +13,7 @@ from pointlab.config import dump
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.data.planning import Plan, make_plan
 from pointlab.data.preparation import ShardResult, finish, write_shard
+from pointlab.errors import ConfigError
 from pointlab.experiment import (
     Experiment,
     LaunchConfig,
@@ -48,6 +49,11 @@ def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignor
     """Carry out `experiment` after all it depends on; `rerun` makes a new attempt of it alone."""
     storage = open_storage(experiment.storage.root)
     if isinstance(experiment, PrepareExperiment):
+        if rerun:
+            raise ConfigError(
+                "A prepared set is named by its content: there is no second attempt of it.",
+                remedy="drop --rerun, or delete the set's folder to make it anew",
+            )
         found = find_prepared(experiment.data, storage)
         name = found or prepare(experiment.data, storage, experiment.launch, watcher)
         return Outcome(storage, f"datasets/{name}", None, was_finished=found is not None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pointlab.data.dataset import DatasetConfig, dataset_id
 from pointlab.data.source import SPLITS, SourceIndex, SourceRow, Split
+from pointlab.errors import DataError
 from pointlab.seeding import generator, stable_integer
 
 
@@ -36,6 +37,8 @@ def make_plan(config: DatasetConfig) -> Plan:
     index = config.source.index(config.root_path)
     by_split = _assign_splits(config, index)
     shards = [shard for split in SPLITS for shard in _shards_of(config, split, by_split[split])]
+    if not shards:
+        raise DataError(f"The source of {config.name} holds no clouds at all.", remedy="check its settings")
     return Plan(dataset_id(config, index), index, tuple(shards))
 
 

@@ -18,7 +18,7 @@ from pointlab.data.manifest import DatasetManifest
 from pointlab.data.planning import Plan, ShardPlan
 from pointlab.data.sample import Cloud
 from pointlab.data.shards import PreparedCloud, encode_shard
-from pointlab.data.source import SourceIndex, Split
+from pointlab.data.source import SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
 from pointlab.geometry import farthest_point_sample
 from pointlab.storage import FileEntry, Manifest, Storage, seal
@@ -37,6 +37,17 @@ class ShardResult:
     entry: FileEntry
     kept: list[int]
     dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a cloud is unusable, in words that are the same for all such clouds, and how much of it is."""
+
+    reason: str
+    extent: str = ""
+
+    def __str__(self) -> str:
+        return self.reason + self.extent
 
 
 def write_shard(
@@ -63,13 +74,9 @@ def make_shard(
         if problem is None:
             kept.append((identity, hashlib.sha256(cloud.points.tobytes()).hexdigest()[:16], cloud))
         elif config.bad_clouds == "drop":
-            dropped[problem] += 1
+            dropped[problem.reason] += 1
         else:
-            raise DataError(
-                f"Row {row.row} of {row.file} in {config.root or config.name} {problem}.",
-                expected="finite points, at least one of them, and a label of the class list in every cloud",
-                remedy="repair the file, or leave such clouds out with --set data.bad_clouds=drop",
-            )
+            raise _unusable(config, row, problem)
     sampled = resample([cloud for _, _, cloud in kept], config.num_points)
     prepared = [
         PreparedCloud(identity, digest, normalise(cloud) if config.normalise == "unit_sphere" else cloud)
@@ -78,6 +85,15 @@ def make_shard(
     is_fixed = (index.points_per_cloud or 0) >= config.num_points
     content = encode_shard(prepared, config.num_points if is_fixed else None)
     return content, [identity for identity, _, _ in kept], dropped
+
+
+def _unusable(config: DatasetConfig, row: SourceRow, problem: Problem) -> DataError:
+    return DataError(
+        f"Row {row.row} of {row.file} in {config.root or config.name} {problem}.",
+        expected="finite points, at least one of them, and a label of the class list in every cloud",
+        remedy=f"repair the file, or leave such clouds out with bad_clouds=drop in the settings of"
+        f" {config.name} (--set data.bad_clouds=drop, where it is the main set)",
+    )
 
 
 def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequence[ShardResult]) -> Manifest:
@@ -113,15 +129,15 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     return seal(storage, folder, "dataset", files, details.model_dump())
 
 
-def find_problem(cloud: Cloud, num_classes: int) -> str | None:
-    """Why `cloud` is unusable, or None: empty, not finite, or labelled outside the class list."""
+def find_problem(cloud: Cloud, num_classes: int) -> Problem | None:
+    """What makes `cloud` unusable, if anything: no points, points not finite, a label outside the classes."""
     if len(cloud.points) == 0:
-        return "is an empty cloud"
-    bad = ~np.isfinite(cloud.points).all(1)
-    if bad.any():
-        return f"has {int(bad.sum())} points that are NaN or infinite"
+        return Problem("is an empty cloud")
+    num_bad = int((~np.isfinite(cloud.points).all(1)).sum())
+    if num_bad:
+        return Problem("has points that are NaN or infinite", f" ({num_bad} of {len(cloud.points)})")
     if cloud.label is not None and not 0 <= cloud.label < num_classes:
-        return f"has label {cloud.label}, outside the {num_classes} classes"
+        return Problem("has a label outside the classes", f" ({cloud.label}, of {num_classes} classes)")
     return None
 
 

@@ -9,6 +9,7 @@ import ray.data
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.planning import Plan
 from pointlab.data.preparation import ShardResult, finish, write_shard
+from pointlab.data.source import SourceIndex
 from pointlab.engine.session import connect, quiet_ray_data
 from pointlab.errors import PointlabError
 from pointlab.storage import Storage
@@ -22,8 +23,9 @@ def prepare_on_ray(config: DatasetConfig, plan: Plan, storage: Storage, watcher:
     """
     connect()
     quiet_ray_data()
-    shards = ray.data.from_items(list(range(len(plan.shards))), override_num_blocks=len(plan.shards))
-    make = functools.partial(_make, config=config, plan=plan, storage=storage)
+    shards = ray.data.from_items(list(plan.shards), override_num_blocks=len(plan.shards))
+    index = replace(plan.index, rows=())
+    make = functools.partial(_make, config=config, dataset=plan.name, index=index, storage=storage)
     results: list[ShardResult] = []
     for row in shards.map(make).iter_rows():
         if isinstance(row["result"], PointlabError):
@@ -33,10 +35,11 @@ def prepare_on_ray(config: DatasetConfig, plan: Plan, storage: Storage, watcher:
     finish(storage, config, plan, results)
 
 
-def _make(row: dict[str, Any], config: DatasetConfig, plan: Plan, storage: Storage) -> dict[str, Any]:
+def _make(
+    row: dict[str, Any], config: DatasetConfig, dataset: str, index: SourceIndex, storage: Storage
+) -> dict[str, Any]:
     """A user's error comes back as a value, so that Ray does not retry it or wrap it in a traceback."""
-    index = replace(plan.index, rows=())
     try:
-        return {"result": write_shard(storage, plan.name, config, index, plan.shards[row["item"]])}
+        return {"result": write_shard(storage, dataset, config, index, row["item"])}
     except PointlabError as error:
         return {"result": error}

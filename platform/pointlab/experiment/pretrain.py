@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
 from pointlab.paradigms import ParadigmConfig, SupervisedConfig, build_paradigm
@@ -30,6 +30,11 @@ class PretrainExperiment(StrictModel):
     training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()
+
+    @model_validator(mode="after")
+    def _points_are_prepared(self) -> "PretrainExperiment":
+        require_points(self.num_points, [self.data])
+        return self
 
     @property
     def protocol(self) -> str:

@@ -8,7 +8,7 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.paradigms.supervised import SupervisedConfig
 from pointlab.training import TrainingConfig
@@ -46,11 +46,12 @@ class TransferExperiment(StrictModel):
     storage: StorageConfig = StorageConfig()
 
     @model_validator(mode="after")
-    def _has_one_architecture(self) -> "TransferExperiment":
+    def _parts_fit(self) -> "TransferExperiment":
         if (self.pretrained is None) == (self.backbone is None):
             raise ValueError("give either pretrained (an experiment) or backbone (an architecture), not both")
         if self.shifted is None and self.mixture.selection == "shifted":
             raise ValueError("mixture.selection is 'shifted', but no shifted set is given")
+        require_points(self.num_points, filter(None, [self.data, self.shifted]))
         return self
 
     @property

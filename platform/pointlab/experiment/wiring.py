@@ -16,7 +16,7 @@ from pointlab.data.batches import Recipe, evaluation_batches
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.sample import PointBatch
-from pointlab.errors import ConfigError, StorageError
+from pointlab.errors import DataError, StorageError
 from pointlab.seeding import stable_integer
 from pointlab.storage import Storage, publish, read_manifest
 from pointlab.storage.artifact import read_verified
@@ -52,6 +52,9 @@ class Data:
     ) -> TrainingData:
         """The training split as a stream, and validation without augmentation."""
 
+        if not self.manifest.rows.get("train"):
+            raise DataError(f"{self.name} has no train split.", remedy="train on a set that has one")
+
         def validation(rank: int, world_size: int) -> Iterator[PointBatch]:
             split = self.split("validation")
             return evaluation_batches(
@@ -67,14 +70,8 @@ class Data:
 
 
 def open_data(storage: Storage, name: str, num_points: int) -> Data:
-    """The prepared set; ConfigError if its clouds hold fewer points than the experiment wants."""
-    manifest = read_dataset(storage, name)
-    if manifest.num_points < num_points:
-        raise ConfigError(
-            f"num_points is {num_points}, but {name} was prepared with {manifest.num_points} points a cloud.",
-            remedy="lower num_points, or raise data.num_points to prepare the set anew",
-        )
-    return Data(storage, name, manifest, num_points)
+    """The prepared set, its clouds to be cut to `num_points`."""
+    return Data(storage, name, read_dataset(storage, name), num_points)
 
 
 @contextlib.contextmanager

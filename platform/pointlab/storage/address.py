@@ -114,8 +114,11 @@ def open_storage(address: str) -> Storage:
     """Storage at `address`, made if it is a new local folder; StorageError if it cannot be written."""
     storage = Storage(address)
     probe = f".probe-{os.getpid()}"
-    storage.write(probe, b"")
-    storage.delete_file(probe)
+    try:
+        storage.write(probe, b"")
+        storage.delete_file(probe)
+    except StorageError as error:
+        raise _unwritable(storage.address, error.__cause__) from error
     return storage
 
 
@@ -139,7 +142,7 @@ def _s3_settings() -> dict[str, str]:
     return {"region": region} | ({"endpoint_override": endpoint} if endpoint else {})
 
 
-def _unwritable(where: str, error: OSError) -> StorageError:
+def _unwritable(where: str, error: BaseException | None) -> StorageError:
     return StorageError(
         f"{where} cannot be written: {error}.",
         expected="a storage address this user may write to",
