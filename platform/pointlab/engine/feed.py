@@ -30,7 +30,9 @@ def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
     quiet_ray_data().execution_options.preserve_order = True
     steps = ray.data.range(remaining, override_num_blocks=-(-remaining // steps_per_block))
     samples = steps.map_batches(functools.partial(_fetch, plan=plan), batch_size=None)
-    batches = samples.iter_batches(batch_size=plan.share.size, batch_format="numpy", prefetch_batches=2)
+    # executed by an actor of its own: in this process it would take the interpreter from the training loop
+    (stream,) = samples.streaming_split(1)
+    batches = stream.iter_batches(batch_size=plan.share.size, batch_format="numpy", prefetch_batches=2)
     for arrays in batches:
         yield dict(arrays)
 

@@ -113,7 +113,8 @@ def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage
     record = read_record(storage, at.run)
     if record is None:
         started = time.monotonic()
-        findings = transfer(at, LocalContext(storage, reporter=functools.partial(_report, run=at.run)))
+        reporter = functools.partial(_report, run=at.run, last=epochs)
+        findings = transfer(at, LocalContext(storage, reporter=reporter))
         record = build_record(at, findings, time.monotonic() - started)
         write_record(storage, record)
     tune.report(
@@ -128,7 +129,10 @@ def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage
     )
 
 
-def _report(epoch: int, figures: Mapping[str, float], run: str) -> None:
+def _report(epoch: int, figures: Mapping[str, float], run: str, last: int) -> None:
+    """Let the scheduler judge an epoch, but the last: the sweep that follows it is cheap and tells more."""
+    if epoch >= last:
+        return
     score = figures["validation/accuracy"]
     tune.report({"epoch": epoch, SCORE: score, "samples": figures["samples"], "run": run})
 
