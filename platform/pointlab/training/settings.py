@@ -36,7 +36,7 @@ class TrainingConfig(StrictModel):
     """best keeps the weights with the highest `validation/accuracy` (or lowest loss without one)."""
     validate_every: float = Field(default=1, gt=0)
     """Epochs between two validations; a checkpoint is written with each."""
-    log_every: int = Field(default=10, ge=1)
+    log_every: int = Field(default=10, ge=1, json_schema_extra={"identity": False})
     """Steps between two lines of the log."""
     checkpoint_every: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
     """Steps between further checkpoints, where validations are far apart."""
