@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Where pip finds torch, if not on the ordinary index, such as https://download.pytorch.org/whl/cpu
+# An index of PyTorch's CPU wheels, where the ordinary one would bring CUDA libraries along
 TORCH_INDEX ?=
 
 BIN := $(VENV)/bin
