@@ -134,10 +134,11 @@ def lengths_of_functions() -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize(("measure", "ceiling"), [(lengths_of_files, 400), (lengths_of_functions, 80)])
 def test_files_and_functions_stay_short(
-    measure: Callable[[], Iterator[tuple[int, str]]], ceiling: int
+    measure: Callable[[], Iterator[tuple[int, str]]], ceiling: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     longest = sorted(measure(), reverse=True)
-    print("\n".join(f"{length:5} {name}" for length, name in longest[:10]))
+    with capsys.disabled():
+        print("\n" + "\n".join(f"{length:5} {name}" for length, name in longest[:10]))
     assert [name for length, name in longest if length > ceiling] == []
 
 
