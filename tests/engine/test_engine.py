@@ -117,6 +117,17 @@ def test_a_search_tests_the_chosen_trial_alone(storage: Storage) -> None:
     assert record.notes["chosen trial"] in [row["run"] for row in finished]
 
 
+def test_clearing_up_after_a_search_spares_every_other_run(storage: Storage) -> None:
+    from pointlab.engine.search import _clear
+
+    finished = run_on(storage, "twin", 0)
+    for name in ("stopped", "other"):
+        storage.write(f"runs/{name}/metrics/part-00000001.jsonl", b"")
+    rows = [{"outcome": "stopped early", "run": name} for name in ("", finished, "stopped")]
+    _clear(storage, [*rows, {"outcome": "failed", "run": "other"}])
+    assert storage.folders("runs") == sorted([finished, "other"])
+
+
 def test_a_search_whose_trials_all_fail_says_why(storage: Storage) -> None:
     space = {"training.optimiser.learning_rate": {"kind": "choice", "values": [1e30]}}
     with pytest.raises(PointlabError, match="loss is"):

@@ -69,8 +69,9 @@ def _stack(split: CachedSplit, rows: np.ndarray, clouds: Sequence[Arrays], num_p
 
 
 def to_batch(arrays: Arrays) -> PointBatch:
-    """Tensors of these arrays."""
-    return PointBatch(**{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()})
+    """Tensors of these arrays; read-only ones, as Ray hands out, are copied."""
+    writable = {name: np.require(array, requirements=("C", "W")) for name, array in arrays.items()}
+    return PointBatch(**{name: torch.from_numpy(array) for name, array in writable.items()})
 
 
 def evaluation_batches(

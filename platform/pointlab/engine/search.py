@@ -138,10 +138,14 @@ def _report(epoch: int, figures: Mapping[str, float], run: str, last: int) -> No
 
 
 def _clear(storage: Storage, trials: list[dict[str, Any]]) -> None:
-    """Delete the checkpoints of trials that were stopped early: nobody goes on from them."""
+    """Delete the runs of trials that were stopped early: nobody goes on from them.
+
+    A trial that never reported has no run to delete, and one whose twin came to its end shares a record.
+    """
     for row in trials:
         if row["outcome"] == "stopped early":
-            storage.delete_folder(f"runs/{row['run']}")
+            if row["run"] and read_record(storage, row["run"]) is None:
+                storage.delete_folder(f"runs/{row['run']}")
             row["run"] = ""
 
 
