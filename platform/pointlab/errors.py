@@ -4,9 +4,14 @@ The command line prints one of these as a paragraph and ends with exit code 2. A
 raised is a defect of pointlab and keeps its traceback.
 """
 
+from typing import ClassVar
+
 
 class PointlabError(Exception):
     """What was found; what was `expected`; the `remedy` to try next."""
+
+    is_transient: ClassVar[bool] = False
+    """Whether doing the same again may succeed: what trains on Ray then goes on by itself."""
 
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
         super().__init__(found, expected, remedy)
@@ -33,6 +38,20 @@ class StorageError(PointlabError):
     """A storage address that cannot be read or written, or an artifact that is not whole."""
 
 
+class DamagedError(StorageError):
+    """An artifact that was whole and no longer holds what its manifest promises."""
+
+
+class UnreachableError(StorageError):
+    """A store that did not answer for as long as patience lasted."""
+
+    is_transient = True
+
+
+class LeaseError(PointlabError):
+    """A run that another process is writing, or has taken over."""
+
+
 class TransferError(PointlabError):
     """Weights that cannot be transferred or mixed: differing keys, shapes, types or heads."""
 
@@ -43,3 +62,13 @@ class ResourceError(PointlabError):
 
 class TrainingError(PointlabError):
     """A training run that cannot go on, such as one whose loss is no longer finite."""
+
+
+class StalledError(TrainingError):
+    """A wait inside training, such as for the next batch, that lasted beyond all patience."""
+
+    is_transient = True
+
+
+class PreemptedError(PointlabError):
+    """A run that was asked to end (SIGTERM), saved what it had and can go on."""

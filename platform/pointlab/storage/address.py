@@ -6,6 +6,7 @@ key is ever pickled, logged or written.
 """
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ class Storage:
                     stream.write(content)
         except OSError as error:
             raise _unwritable(self.locate(path), error) from error
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Put `content` at `path` only if nothing is there: of several who try, exactly one gets True."""
+        target = Path(self._full(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            unfinished.write_bytes(content)
+            os.link(unfinished, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise _unwritable(self.locate(path), error) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return True
 
     def _write_local(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

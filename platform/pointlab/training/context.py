@@ -67,6 +67,10 @@ class TrainContext(ABC):
     def report(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Hand over a validation's figures; a searcher may end the run here."""
 
+    def should_stop(self) -> bool:
+        """Whether this worker was asked to end, as a preempted one is; asked after every step."""
+        return False
+
 
 class LocalContext(TrainContext):
     """Training in this process, with the cache read by one thread ahead of the loop."""
