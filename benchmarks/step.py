@@ -32,7 +32,7 @@ from pointlab.launch import prepare
 from pointlab.paradigms import Paradigm, build_paradigm
 from pointlab.storage import open_storage
 from pointlab.training import ignore_progress
-from pointlab.training.loop import autocast, make_deterministic
+from pointlab.training.numerics import autocast, make_deterministic
 from pointlab.training.optimiser import build_optimiser
 
 DEMO = Path(__file__).resolve().parents[1] / "configs/demo/pretrain.yaml"

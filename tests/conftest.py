@@ -6,17 +6,23 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
+import fault_table
 from pointlab.config import merge, validate
 from pointlab.experiment import LaunchConfig, PretrainExperiment, TransferExperiment
 from pointlab.launch import prepare
 from pointlab.storage import Storage, open_storage
 from pointlab.training import ignore_progress
+from s3_server import S3Server
+
+if TYPE_CHECKING:
+    from faults.scene import Ending, Scene
 
 SHAPES = {
     "name": "shapes",
@@ -95,6 +101,28 @@ def storage(prepared_root: Path, tmp_path: Path) -> Storage:
     return open_storage(str(tmp_path / "store"))
 
 
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server with the bucket `pointlab`; who kills it revives it."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    try:
+        server.make_bucket("pointlab")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def s3_storage(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """An empty store of the test's own on that server, which this process's environment leads to."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return Storage(f"s3://pointlab/{tmp_path.name}")
+
+
 def tiny_pretrain(storage: Storage, **changes: Any) -> PretrainExperiment:
     """The tiny pretraining with nested changes, in this store."""
     settings = merge(merge(PRETRAIN, {"storage": {"root": storage.address}}), changes)
@@ -115,3 +143,28 @@ def ray_session(_own_cache: None) -> None:
     from pointlab.engine.session import connect
 
     connect()
+
+
+@pytest.fixture
+def scene(storage: Storage, tmp_path: Path) -> "Scene":
+    """The experiment of the table of faults in a local folder, run without Ray."""
+    from faults.scene import Scene
+
+    return Scene(storage, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> "Ending":
+    """What the experiment of the table of faults leaves when nothing happens to it."""
+    from faults.scene import Scene
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(prepared_root, folder / "store")
+    scene = Scene(Storage(str(folder / "store")), folder)
+    assert scene.run() == 0, scene.said()
+    return scene.ending()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the table of faults."""
+    fault_table.show(terminalreporter)

@@ -23,10 +23,13 @@ from pointlab.experiment import (
     TransferExperiment,
 )
 from pointlab.experiment.pretrain import pretrain
-from pointlab.experiment.records import build_record, code_version
+from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.transferring import transfer
+from pointlab.interruption import stop_on_sigterm
+from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
+from pointlab.storage.lease import Fence, hold
 from pointlab.training import LocalContext, Run, Watcher, ignore_progress
 from pointlab.training.tensorboard import publish_tensorboard
 
@@ -66,22 +69,35 @@ def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watc
     while (record := read_record(storage, resolved.run)) is not None and rerun:
         attempt += 1
         resolved = replace(resolved, run=_with_attempt(resolved.run, attempt))
+    if record is None:
+        return _make(resolved, storage, watcher)
+    if record.code_version != code_version():
+        logger.warning(
+            "%s was finished by another version of the code (%s, now %s); --rerun makes a new attempt",
+            resolved.run,
+            record.code_version,
+            code_version(),
+        )
+    return Outcome(storage, f"runs/{resolved.run}", record, was_finished=True)
+
+
+def _make(resolved: Resolved[Any], storage: Storage, watcher: Watcher) -> Outcome:
+    """Carry the run out as its only writer; LeaseError where another process is at it."""
     path = f"runs/{resolved.run}"
-    if record is not None:
-        if record.code_version != code_version():
-            logger.warning(
-                "%s was finished by another version of the code (%s, now %s); --rerun makes a new attempt",
-                resolved.run,
-                record.code_version,
-                code_version(),
-            )
-        return Outcome(storage, path, record, was_finished=True)
-    storage.write(f"{path}/config.yaml", dump(experiment).encode())
-    started = time.monotonic()
-    findings = _execute(resolved, storage, watcher)
-    record = build_record(resolved, findings, time.monotonic() - started)
-    publish_tensorboard(Run(storage, resolved.run))
-    write_record(storage, record)
+    with hold(storage, f"{path}/lease") as lease:
+        record = read_record(storage, resolved.run)
+        if record is not None:  # whoever held the lease before has finished it meanwhile
+            return Outcome(storage, path, record, was_finished=True)
+        orphans = storage.sweep(path)
+        if orphans:
+            logger.info("%s: %d unfinished uploads of an earlier attempt removed", resolved.run, orphans)
+        storage.write(f"{path}/config.yaml", dump(resolved.experiment).encode())
+        started = time.monotonic()
+        findings = _execute(resolved, storage, watcher, lease.fence)
+        record = build_record(resolved, findings, time.monotonic() - started)
+        publish_tensorboard(Run(storage, resolved.run))
+        lease.require()
+        write_record(storage, record)
     return Outcome(storage, path, record, was_finished=False)
 
 
@@ -89,18 +105,19 @@ def _with_attempt(name: str, attempt: int) -> str:
     return f"{name.partition('-attempt')[0]}-attempt{attempt}"
 
 
-def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher) -> Findings:
+def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence: Fence) -> Findings:
     experiment = resolved.experiment
     if isinstance(experiment, SearchExperiment):
         from pointlab.engine.search import search
 
         return search(resolved, storage, watcher)
     stage = pretrain if isinstance(experiment, PretrainExperiment) else transfer
-    if experiment.launch.kind == "local":
-        return stage(resolved, LocalContext(storage, watcher))
-    from pointlab.engine.trainer import fit
+    with stop_on_sigterm() as stop:
+        if experiment.launch.kind == "local":
+            return stage(resolved, LocalContext(storage, watcher, fence=fence, stop=stop))
+        from pointlab.engine.trainer import fit
 
-    return fit(stage, resolved, storage, experiment.launch, watcher)
+        return fit(stage, resolved, storage, experiment.launch, watcher, fence=fence, stop=stop)
 
 
 def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = ignore_progress) -> Resolved[Any]:

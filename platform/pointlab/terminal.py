@@ -18,7 +18,8 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pointlab.errors import PointlabError
+from pointlab.errors import PointlabError, PreemptedError
+from pointlab.interruption import EXIT_CODE
 from pointlab.storage import Record, Storage, read_record
 from pointlab.training import Watcher
 
@@ -29,13 +30,16 @@ UNLIMITED = 1000
 
 
 def guarded(command: Callable[[], Any]) -> None:
-    """Call `command`; a PointlabError becomes a paragraph on the error stream and exit code 2."""
+    """Call `command`; a PointlabError becomes a paragraph on the error stream and exit code 2.
+
+    A run that was asked to end (SIGTERM) has saved itself and exits with 143, for it is not finished.
+    """
     _set_up_logging()
     try:
         command()
     except PointlabError as error:
         complaints.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        sys.exit(2)
+        sys.exit(EXIT_CODE if isinstance(error, PreemptedError) else 2)
 
 
 def _set_up_logging() -> None:

@@ -2,12 +2,16 @@
 
 import os
 import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from pointlab.errors import StorageError
+from pointlab.errors import DamagedError, StorageError
 from pointlab.storage import (
+    AbsentError,
     Record,
     Storage,
     fetch,
@@ -18,12 +22,17 @@ from pointlab.storage import (
     whole_artifacts,
     write_record,
 )
-from pointlab.storage.artifact import MANIFEST, put, read_verified, seal
+from pointlab.storage.artifact import MANIFEST, put, read_verified, remove, seal
+from pointlab.storage.local import HOST
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return open_storage(str(tmp_path / "root"))
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """An empty store of each kind."""
+    if request.param == "folder":
+        return open_storage(str(tmp_path / "root"))
+    found: Storage = request.getfixturevalue("s3_storage")
+    return found
 
 
 class Forgetful(Storage):
@@ -54,20 +63,20 @@ def test_an_artifact_comes_back_whole(storage: Storage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("writes", range(3))
-def test_a_store_that_dies_at_any_object_leaves_no_artifact(tmp_path: Path, writes: int) -> None:
-    storage = Dying(str(tmp_path))
-    storage.writes_left = writes
+def test_a_store_that_dies_at_any_object_leaves_no_artifact(storage: Storage, writes: int) -> None:
+    dying = Dying(storage.address)
+    dying.writes_left = writes
     with pytest.raises(StorageError):
-        publish(storage, "x", "thing", {"a": b"1", "b": b"2"}, {})
+        publish(dying, "x", "thing", {"a": b"1", "b": b"2"}, {})
     assert read_manifest(storage, "x") is None
-    storage.writes_left = 3
-    publish(storage, "x", "thing", {"c": b"3"}, {})
+    dying.writes_left = 3
+    publish(dying, "x", "thing", {"c": b"3"}, {})
     assert storage.files("x") == ["c", MANIFEST]
 
 
-def test_a_write_that_was_not_kept_is_noticed(tmp_path: Path) -> None:
+def test_a_write_that_was_not_kept_is_noticed(storage: Storage) -> None:
     with pytest.raises(StorageError, match="does not hold what was just written"):
-        put(Forgetful(str(tmp_path)), "a", b"content")
+        put(Forgetful(storage.address), "a", b"content")
 
 
 def test_an_artifact_is_immutable(storage: Storage) -> None:
@@ -89,11 +98,98 @@ def test_incomplete_artifacts_are_ignored_and_named(
 def test_a_flipped_byte_is_named(storage: Storage) -> None:
     manifest = publish(storage, "x", "thing", {"a": b"1"}, {})
     storage.write("x/a", b"2")
-    with pytest.raises(StorageError, match=r"x/a is damaged"):
+    with pytest.raises(DamagedError, match=r"x/a is damaged"):
         read_verified(storage, "x", "a", manifest)
 
 
-def test_a_half_written_file_is_never_at_its_name(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_its_manifest_lists_and_is_gone_is_damage(storage: Storage) -> None:
+    manifest = publish(storage, "x", "thing", {"a": b"1"}, {})
+    storage.delete_file("x/a")
+    with pytest.raises(DamagedError, match=r"x/a is missing"):
+        read_verified(storage, "x", "a", manifest)
+
+
+def test_a_manifest_that_cannot_be_read_is_damage(storage: Storage) -> None:
+    publish(storage, "x", "thing", {"a": b"1"}, {})
+    storage.write(f"x/{MANIFEST}", b"{")
+    with pytest.raises(DamagedError, match=r"manifest\.json is damaged.*delete .*x and run again"):
+        read_manifest(storage, "x")
+
+
+def test_an_artifact_is_removed_whole_and_may_be_removed_again(storage: Storage) -> None:
+    publish(storage, "all/x", "thing", {"a": b"1", "deep/b": b"2"}, {})
+    for _ in range(2):
+        remove(storage, "all/x")
+        assert not storage.exists("all/x")
+    assert storage.folders("all") == []
+
+
+def test_folders_and_files_are_told_apart(storage: Storage) -> None:
+    for path in ("b", "a", "deep/c", "deep/deeper/d"):
+        storage.write(path, b"1")
+    assert (storage.files(""), storage.folders("")) == (["a", "b"], ["deep"])
+    assert (storage.files("deep"), storage.folders("deep")) == (["c"], ["deeper"])
+    assert (storage.files("nothing"), storage.folders("nothing")) == ([], [])
+    assert storage.exists("deep")
+    assert storage.exists("deep/c")
+    assert not storage.exists("dee")
+
+
+def test_what_is_not_there_can_be_deleted(storage: Storage) -> None:
+    storage.delete_file("nothing")
+    storage.delete_folder("nothing")
+    with pytest.raises(AbsentError, match=r"There is no .*nothing"):
+        storage.read("nothing")
+
+
+def test_a_file_is_created_once(storage: Storage) -> None:
+    assert storage.create("deep/a", b"first")
+    assert not storage.create("deep/a", b"second")
+    assert storage.read("deep/a") == b"first"
+    assert storage.files("deep") == ["a"]
+
+
+def test_only_what_a_dead_process_began_is_swept(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path))
+    for path in ("run/deep/a", "run/.hidden", "run-2/b"):
+        storage.write(path, b"whole")
+    finished = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    for folder, process in (
+        ("run/deep", int(finished.stdout)),
+        ("run-2", int(finished.stdout)),
+        ("run", os.getpid()),
+    ):
+        (tmp_path / folder / f".weights.bin.{HOST}.{process}.1").write_bytes(b"ha")
+    (tmp_path / "run" / ".weights.bin.another-machine.1.1").write_bytes(b"ha")
+    assert storage.sweep("run") == 1
+    assert storage.sweep("run") == 0
+    assert storage.sweep("nothing") == 0
+    assert len(list((tmp_path / "run").glob(".weights.bin.*"))) == 2
+    assert storage.sweep("") == 1
+
+
+def test_a_write_that_is_killed_leaves_what_sweeping_removes(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from pointlab.storage import open_storage
+storage = open_storage(sys.argv[1])
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+storage.write("run/a", b"new")
+"""
+    storage = open_storage(str(tmp_path))
+    storage.write("run/a", b"old")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert storage.read("run/a") == b"old"
+    assert storage.sweep("run") == 1
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["a"]
+
+
+def test_a_half_written_file_is_never_at_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage(str(tmp_path))
     storage.write("a", b"old")
 
     def no_space(_: int) -> None:
@@ -132,6 +228,19 @@ def test_a_storage_travels_by_address_without_credentials(monkeypatch: pytest.Mo
     assert b"very-secret" not in pickled
     assert b"key-id" not in pickled
     assert pickle.loads(pickled).root == "bucket/prefix"
+
+
+def test_a_folder_needs_no_library_of_object_stores(tmp_path: Path) -> None:
+    program = """
+import sys
+from pointlab.storage import open_storage
+open_storage(sys.argv[1]).write("a", b"content")
+print(sys.modules.keys() & {"boto3", "botocore", "pyarrow"})
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    finished = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    assert finished.stdout.strip() == "set()"
 
 
 def test_a_relative_folder_means_the_same_in_every_working_directory(

@@ -1,12 +1,14 @@
 """A run is a function of its config: interrupted, shared out or repeated, it gives the same bits."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from conftest import tiny_pretrain
 from pointlab.data.batches import Arrays
@@ -15,6 +17,7 @@ from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve, run
+from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage
 from pointlab.training import LocalContext, Run
 from pointlab.training.checkpoint import load_weights
@@ -128,6 +131,37 @@ def test_a_loss_that_is_not_finite_stops_the_run(storage: Storage) -> None:
     one = resolved(storage, training={"optimiser": {"learning_rate": 1e30, "clip_norm": None}})
     with pytest.raises(TrainingError, match=r"training loss is .* at step"):
         pretrain(one, LocalContext(storage))
+
+
+def test_steps_run_in_the_callers_thread_so_that_a_breakpoint_works(storage: Storage) -> None:
+    threads: set[threading.Thread] = set()
+
+    class Watched(LocalContext):
+        def wrap(self, paradigm: Paradigm) -> nn.Module:
+            paradigm.register_forward_pre_hook(lambda *_: threads.add(threading.current_thread()))
+            return paradigm
+
+    pretrain(resolved(storage), Watched(storage))
+    assert threads == {threading.current_thread()}
+
+
+def test_a_checkpoint_of_other_conditions_is_named(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = resolved(storage, training={"checkpoint_every": 2})
+    with pytest.raises(Killed):
+        pretrain(one, Recorder(storage, die_before=5))
+    folder = Run(storage, one.run)
+    path = f"{folder.checkpoint_path(folder.checkpoints()[-1])}/manifest.json"
+    manifest = json.loads(storage.read(path))
+    manifest["details"]["environment"]["torch"] = "1.0"
+    storage.write(path, json.dumps(manifest).encode())
+    pretrain(one, LocalContext(storage))
+    assert f"torch 1.0, now {torch.__version__}" in caplog.text
+    caplog.clear()
+    storage.delete_folder(f"runs/{one.run}/model")
+    pretrain(one, LocalContext(storage))
+    assert "other conditions" not in caplog.text
 
 
 def test_a_record_says_how_a_result_came_about(storage: Storage) -> None:

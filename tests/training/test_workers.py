@@ -1,15 +1,10 @@
 """Workers and micro-batches: two workers are one worker that takes two micro-batches."""
 
-import multiprocessing
-import os
-import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from conftest import tiny_pretrain
@@ -22,6 +17,8 @@ from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage
 from pointlab.training import LocalContext, Run
 from pointlab.training.averages import Averages
+from pointlab.training.checkpoint import TrainingState, capture, restore
+from workers import on_workers
 
 
 class DistributedContext(LocalContext):
@@ -29,30 +26,6 @@ class DistributedContext(LocalContext):
 
     def wrap(self, paradigm: Paradigm) -> nn.Module:
         return nn.parallel.DistributedDataParallel(paradigm, broadcast_buffers=False)
-
-
-def _member(rank: int, size: int, port: int, job: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=size)
-    job(*arguments)
-    dist.destroy_process_group()
-
-
-def on_workers(size: int, job: Callable[..., Any], *arguments: Any) -> None:
-    """Run `job` in a gloo group of fresh processes; any that fails fails the test."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    members = [
-        context.Process(target=_member, args=(rank, size, port, job, arguments)) for rank in range(size)
-    ]
-    for member in members:
-        member.start()
-    for member in members:
-        member.join(timeout=120)
-    assert [member.exitcode for member in members] == [0] * size
 
 
 def train_here(resolved: Resolved[PretrainExperiment], storage: Storage) -> None:
@@ -133,13 +106,19 @@ class Counter(Paradigm):
 
 
 def _save_and_restore(storage: Storage) -> None:
-    from pointlab.training.checkpoint import Progress, restore, save
-
     paradigm, run = Counter(), Run(storage, "r")
-    optimiser = torch.optim.AdamW(paradigm.parameters())
-    save(run, paradigm, optimiser, Progress(step=3))
-    paradigm.queue = torch.zeros(2)
-    assert restore(run, paradigm, optimiser).step == 3
+    state = TrainingState(
+        paradigm, torch.optim.AdamW(paradigm.parameters()), torch.amp.GradScaler("cpu", enabled=False)
+    )
+    state.progress.step = 3
+    snapshot = capture(state)
+    assert (snapshot is None) == (distributed.rank() > 0)
+    if snapshot is not None:
+        run.write_checkpoint(3, snapshot.files(), {})
+    distributed.barrier()
+    paradigm.queue, state.progress.step = torch.zeros(2), 0
+    restore(run, state)
+    assert state.progress.step == 3
     assert paradigm.queue.tolist() == [distributed.rank()] * 2
 
 

@@ -11,6 +11,7 @@ DRIVER = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",  # room is found beforehand; longer means it is gone
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -24,8 +25,9 @@ WORKERS = {
 }
 """What every worker gets."""
 
-PASSED_ON = ("POINTLAB_CACHE", "POINTLAB_CACHE_BYTES")
-"""What workers get from the driver; credentials are the cluster's own business."""
+PASSED_ON = ("POINTLAB_CACHE", "POINTLAB_CACHE_BYTES", "POINTLAB_STORAGE_PATIENCE")
+"""What workers get from the driver. Never a credential: Ray stores and shows what is passed on like this, so
+those are in the environment of the cluster's own processes (a Ray started here inherits this one's)."""
 
 
 def set_up() -> None:

@@ -1,28 +1,68 @@
-"""Progress from workers to the driver: a small actor that holds the latest figures of each stage."""
+"""Progress from workers to the driver, and the wish to end from the driver to the workers.
+
+Both travel through a small actor, the board, which lives where the driver does: no lost node takes it away.
+"""
 
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pointlab.training import Watcher
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.3
+ASK_SECONDS = 0.25
 
 Update = tuple[int, int, dict[str, float]]
 
 
+@dataclass(frozen=True)
+class Member:
+    """A worker of the present group: its process, and its node as it was when the group began."""
+
+    actor: Any
+    address: str
+    node_id: str
+    oom_kills: int
+
+
 class ProgressBoard:
-    """Stage -> (done, total, figures)."""
+    """Stage -> (done, total, figures); the present group's members; whether they should end."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.stages: dict[str, Update] = {}
         self.announcements: list[str] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """A new group of workers starts."""
+        self._members: dict[int, Member] = {}
+        self._should_stop = False
+
+    def enlist(self, rank: int, member: Member) -> None:
+        """Add a worker of the group."""
+        self._members[rank] = member
+
+    def members(self) -> dict[int, Member]:
+        """The group, by rank."""
+        return self._members
+
+    def ask_to_stop(self) -> None:
+        """Want the present group to save and end."""
+        self._should_stop = True
+
+    def should_stop(self) -> bool:
+        """Whether the present group is wanted to end."""
+        return self._should_stop
 
     def announce(self, text: str) -> None:
         """Add a line for the driver's log."""
@@ -32,37 +72,56 @@ class ProgressBoard:
         """Replace what is known of a stage."""
         self.stages[stage] = (done, total, figures)
 
-    def read(self) -> tuple[list[str], dict[str, Update]]:
-        """All announcements and stages."""
-        return self.announcements, self.stages
+    def read(self) -> tuple[list[str], dict[str, Update], dict[int, Member]]:
+        """All announcements, stages and members."""
+        return self.announcements, self.stages, self._members
 
 
-class BoardWatcher:
-    """A watcher that posts to a board; it travels to the workers."""
+class StopQuestion:
+    """Whether the driver wants the run to end: asked of the board now and then, and never waited for."""
 
     def __init__(self, board: Any) -> None:
-        """Post to `board`."""
-        self.board = board
+        """Ask `board`."""
+        self._board = board
+        self._asked: Any = None
+        self._next = 0.0
+        self._answer = False
 
-    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        """Post without waiting."""
-        self.board.post.remote(stage, done, total, dict(figures))
+    def __call__(self) -> bool:
+        """The latest answer; cheap enough for every step."""
+        now = time.monotonic()
+        if now >= self._next and not self._answer:
+            self._next = now + ASK_SECONDS
+            if self._asked is None:
+                self._asked = self._board.should_stop.remote()
+            elif ray.wait([self._asked], timeout=0)[0]:
+                with contextlib.suppress(RayError):  # without its driver a run ends anyway
+                    self._answer = ray.get(self._asked)
+                self._asked = self._board.should_stop.remote()
+        return self._answer
 
 
 @contextlib.contextmanager
-def relayed(watcher: Watcher) -> Iterator[BoardWatcher]:
-    """A watcher for workers whose posts reach `watcher` in this process while the block runs."""
-    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+def relayed(watcher: Watcher, wants_to_stop: Callable[[Mapping[int, Member]], bool]) -> Iterator[Any]:
+    """A board whose posts reach `watcher` in this process while the block runs.
+
+    The group that is at work is asked to end as soon as `wants_to_stop` says so.
+    """
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
     done = threading.Event()
     shown: dict[str, Update] = {}
     announced: list[str] = []
 
     def poll() -> None:
         while not done.wait(POLL_SECONDS):
-            forward()
+            with contextlib.suppress(RayError):
+                if wants_to_stop(forward()):
+                    board.ask_to_stop.remote()
 
-    def forward() -> None:
-        announcements, stages = ray.get(board.read.remote())
+    def forward() -> dict[int, Member]:
+        members: dict[int, Member]
+        announcements, stages, members = ray.get(board.read.remote())
         for text in announcements[len(announced) :]:
             logger.info("%s", text)
             announced.append(text)
@@ -70,12 +129,14 @@ def relayed(watcher: Watcher) -> Iterator[BoardWatcher]:
             if shown.get(stage) != update:
                 watcher(stage, *update)
                 shown[stage] = update
+        return members
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
-        yield BoardWatcher(board)
-        forward()
+        yield board
+        with contextlib.suppress(RayError):
+            forward()
     finally:
         done.set()
         thread.join()

@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from pointlab.config import validate
-from pointlab.engine.session import connect, require
-from pointlab.errors import TrainingError
-from pointlab.experiment.placement import LaunchConfig
+from pointlab.engine.room import described, present_nodes, resources_of_a_worker, workers_that_fit
+from pointlab.engine.session import connect
+from pointlab.errors import ResourceError, TrainingError
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_trial
@@ -81,7 +80,7 @@ def _tuner(
     epochs = _epochs(experiment.transfer)
     run_trial = tune.with_parameters(_trial, resolved=resolved, storage=storage)
     return tune.Tuner(
-        tune.with_resources(run_trial, _trial_resources(experiment.launch)),
+        tune.with_resources(run_trial, resources_of_a_worker(experiment.launch)),
         param_space=_space(experiment),
         tune_config=tune.TuneConfig(
             metric=SCORE,
@@ -181,16 +180,16 @@ def _space(experiment: SearchExperiment) -> dict[str, Any]:
     return space
 
 
-def _trial_resources(launch: LaunchConfig) -> dict[str, float]:
-    return {"CPU": launch.cpus_per_worker} | (
-        {"GPU": launch.gpus_per_worker} if launch.gpus_per_worker else {}
-    )
-
-
 def _concurrency(experiment: SearchExperiment) -> int:
-    each, cluster = _trial_resources(experiment.launch), ray.cluster_resources()
-    require(each, "One trial", "lower launch.cpus_per_worker or launch.gpus_per_worker")
-    fitting = min(int(cluster[name] / amount) for name, amount in each.items())
+    """Trials at a time; they read the cache themselves, so no data task needs a CPU beside them."""
+    each, nodes = resources_of_a_worker(experiment.launch), present_nodes()
+    fitting = workers_that_fit([node.total for node in nodes], each, data_cpus=0)
+    if fitting == 0:
+        size = " and ".join(f"{amount:g} {name}s" for name, amount in each.items())
+        raise ResourceError(
+            f"One trial needs {size} on one node: {described(nodes, each)}.",
+            remedy="lower launch.cpus_per_worker or launch.gpus_per_worker",
+        )
     return min(fitting, experiment.max_concurrent or fitting, experiment.num_trials)
 
 

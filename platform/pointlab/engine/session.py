@@ -2,24 +2,36 @@
 
 import logging
 import os
-from collections.abc import Mapping
+import signal
+import threading
 
 import ray
 import ray.data
 
 from pointlab.engine.environment import of_workers
-from pointlab.errors import ResourceError
 
 
 def connect() -> None:
-    """Connect this process to Ray, once; a cluster that was started here ends with the process."""
-    if not ray.is_initialized():
-        ray.init(
-            address="auto" if os.environ.get("RAY_ADDRESS") else "local",
-            runtime_env={"env_vars": of_workers()},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+    """Connect this process to Ray, once; a cluster that was started here ends with the process.
+
+    SIGTERM keeps the meaning that it had, if somebody had given it one: Ray would end the process at once.
+    """
+    if ray.is_initialized():
+        return
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        address="auto" if is_joined() else "local",
+        runtime_env={"env_vars": of_workers()},
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def is_joined() -> bool:
+    """Whether the session is on somebody's cluster, which may change, and not on this machine alone."""
+    return bool(os.environ.get("RAY_ADDRESS"))
 
 
 def quiet_ray_data() -> ray.data.DataContext:
@@ -28,14 +40,3 @@ def quiet_ray_data() -> ray.data.DataContext:
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return context
-
-
-def require(needed: Mapping[str, float], purpose: str, remedy: str) -> None:
-    """Refuse, instead of waiting for ever, what the cluster can never start; ResourceError says what fits."""
-    cluster = ray.cluster_resources()
-    for resource, amount in needed.items():
-        available = cluster.get(resource, 0)
-        if amount > available:
-            raise ResourceError(
-                f"{purpose} needs {amount:g} {resource}s, and this cluster has {available:g}.", remedy=remedy
-            )

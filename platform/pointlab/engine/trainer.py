@@ -1,127 +1,143 @@
 """Training on Ray Train's workers: the same function, the same loop, another context."""
 
+import contextlib
+import math
+import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import ray
 import ray.train
 import ray.train.torch
-from ray.train.v2.api.exceptions import TrainingFailedError
 
 from pointlab import distributed
-from pointlab.data.batches import Arrays
-from pointlab.engine.feed import ray_feed
-from pointlab.engine.progress import BoardWatcher, relayed
-from pointlab.engine.session import connect, require
-from pointlab.errors import PointlabError
+from pointlab.engine.context import RayContext
+from pointlab.engine.exchange import ExchangeConfig
+from pointlab.engine.failures import Failure, failure_of, judged
+from pointlab.engine.interruption import Interruption
+from pointlab.engine.memory import count_oom_kills, with_memory
+from pointlab.engine.progress import Member, relayed
+from pointlab.engine.retries import Tally, persevere
+from pointlab.engine.room import resources_of_a_worker
+from pointlab.engine.session import connect
 from pointlab.experiment.placement import LaunchConfig
 from pointlab.experiment.resolve import Findings, Resolved
-from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage
-from pointlab.training import TrainContext, Watcher
-from pointlab.training.context import FeedPlan
+from pointlab.storage.lease import Fence
+from pointlab.training import Run, TrainContext, TrainingConfig, Watcher
 
 Stage = Callable[[Resolved[Any], TrainContext], Findings]
-DATA_CPUS = 1.0
-"""Logical CPUs left to data tasks; without any, training would wait for its first batch for ever."""
-
-
-class RayContext(TrainContext):
-    """A Ray Train worker as the loop sees it."""
-
-    def __init__(self, storage: Storage, watcher: BoardWatcher) -> None:
-        """Take the device that Ray gave to this worker."""
-        self.storage, self._watcher = storage, watcher
-        self.device = ray.train.torch.get_device()
-
-    def feed(self, plan: FeedPlan) -> Iterator[Arrays]:
-        """A Ray Data stream of this worker's share."""
-        return ray_feed(plan)
-
-    def wrap(self, paradigm: Paradigm) -> Any:
-        """The paradigm in DDP where there are several workers; buffers stay each worker's own."""
-        if distributed.world_size() == 1:
-            return paradigm
-        return ray.train.torch.prepare_model(
-            paradigm, move_to_device=False, parallel_strategy_kwargs={"broadcast_buffers": False}
-        )
-
-    def announce(self, text: str) -> None:
-        """Post to the driver's board; one worker speaks for all."""
-        if distributed.rank() == 0:
-            self._watcher.board.announce.remote(text)
-
-    def watch(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        """Post to the driver's board; one worker speaks for all."""
-        if distributed.rank() == 0:
-            self._watcher(stage, done, total, figures)
-
-    def report(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """Let Ray's dashboard have the figures; checkpoints are not Ray's business."""
-        ray.train.report({"epoch": epoch, **figures})
 
 
 def fit(
-    stage: Stage, resolved: Resolved[Any], storage: Storage, launch: LaunchConfig, watcher: Watcher
+    stage: Stage,
+    resolved: Resolved[Any],
+    storage: Storage,
+    launch: LaunchConfig,
+    watcher: Watcher,
+    *,
+    fence: Fence | None = None,
+    stop: threading.Event | None = None,
 ) -> Findings:
-    """Run `stage` on `launch.num_workers` workers and return the first worker's findings.
+    """Run `stage` on as many workers as `launch` says and return the first worker's findings.
 
-    Raises the PointlabError that stopped a worker, or ResourceError where the cluster has too few CPUs.
+    A lost worker, node or store is survived: the run goes on from its newest checkpoint. Setting `stop` lets
+    it save and end. Raises the PointlabError that stopped a worker, ResourceError where there is no room,
+    PreemptedError where it was asked to end, and a defect as it was raised.
     """
     connect()
-    with relayed(watcher) as board, tempfile.TemporaryDirectory() as scratch:
-        _require_room(launch)
-        trainer = ray.train.torch.TorchTrainer(
+    launch = _within_batch(launch, resolved.experiment.training)
+    interruption = Interruption(launch, stop or threading.Event())
+    with relayed(watcher, interruption) as board:
+        group = _Group(stage, resolved, storage, launch, board, fence)
+        tally = Tally(Run(storage, resolved.run), launch.max_failures)
+        return persevere(group.train, group.judge, tally, interruption)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The workers of a run, started anew at every attempt."""
+
+    stage: Stage
+    resolved: Resolved[Any]
+    storage: Storage
+    launch: LaunchConfig
+    board: Any
+    fence: Fence | None
+
+    def train(self, size: int) -> Findings:
+        """One attempt on `size` workers; raises what Ray raises."""
+        ray.get(self.board.begin.remote())
+        with tempfile.TemporaryDirectory() as scratch, _own_interrupt_handler():
+            findings = self._trainer(size, scratch).fit().return_value
+        assert isinstance(findings, Findings), "every stage returns findings"
+        return findings
+
+    def _trainer(self, size: int, scratch: str) -> ray.train.torch.TorchTrainer:
+        """Ray keeps only its own books in `scratch`, and never tries again by itself."""
+        return ray.train.torch.TorchTrainer(
             _work,
-            train_loop_config={"stage": stage, "resolved": resolved, "storage": storage, "watcher": board},
+            train_loop_config={"group": self},
+            torch_config=ExchangeConfig(timeout_s=math.ceil(self.launch.stall_timeout)),
             scaling_config=ray.train.ScalingConfig(
-                num_workers=launch.num_workers,
-                use_gpu=launch.gpus_per_worker > 0,
-                resources_per_worker=_resources(launch),
+                num_workers=size,
+                use_gpu=self.launch.gpus_per_worker > 0,
+                resources_per_worker=resources_of_a_worker(self.launch),
             ),
-            # Ray keeps only its own bookkeeping here: a store that is away cannot stop the controller
             run_config=ray.train.RunConfig(
-                name=resolved.run,
+                name=self.resolved.run,
                 storage_path=scratch,
-                failure_config=ray.train.FailureConfig(controller_failure_limit=3),
+                failure_config=ray.train.FailureConfig(
+                    max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+                ),
             ),
         )
-        try:
-            findings = trainer.fit().return_value
-        except TrainingFailedError as error:
-            raise _cause(error) from error
-    assert isinstance(findings, Findings), "every stage returns findings"
-    return findings
+
+    def judge(self, error: Exception) -> Failure:
+        """What the end of an attempt means."""
+        members: dict[int, Member] = ray.get(self.board.members.remote())
+        return with_memory(failure_of(error), members, self.resolved.experiment.training)
 
 
 def _work(config: dict[str, Any]) -> Findings:
-    stage: Stage = config["stage"]
-    return stage(config["resolved"], RayContext(config["storage"], config["watcher"]))
-
-
-def _resources(launch: LaunchConfig) -> dict[str, float]:
-    gpus = {"GPU": launch.gpus_per_worker} if launch.gpus_per_worker > 0 else {}
-    return {"CPU": launch.cpus_per_worker, **gpus}
-
-
-def _require_room(launch: LaunchConfig) -> None:
-    workers = launch.num_workers
-    needed = {name: amount * workers for name, amount in _resources(launch).items()}
-    require(
-        needed | {"CPU": needed["CPU"] + DATA_CPUS},
-        f"Training on {workers} workers x {launch.cpus_per_worker:g} CPUs, with {DATA_CPUS:g} for data,",
-        "lower launch.num_workers, cpus_per_worker or gpus_per_worker, or set launch.kind=local",
+    """What every worker does."""
+    group: _Group = config["group"]
+    context = ray.get_runtime_context()
+    rank = distributed.rank()
+    member = Member(
+        context.current_actor, ray.util.get_node_ip_address(), context.get_node_id(), count_oom_kills()
     )
+    ray.get(group.board.enlist.remote(rank, member))
+    try:
+        return group.stage(
+            group.resolved, RayContext(group.storage, group.board, group.launch.stall_timeout, group.fence)
+        )
+    except Exception as error:
+        seen = judged(error, ray.get(group.board.members.remote()), rank)
+        if seen is error:
+            raise
+        raise seen from error
 
 
-def _cause(error: Exception) -> BaseException:
-    """The user's error behind a failed fit, if there is one."""
-    failures = getattr(error, "worker_failures", {}).values()
-    causes = (cause for failure in failures for cause in _chain(failure))
-    return next((cause for cause in causes if isinstance(cause, PointlabError)), error)
+def _within_batch(launch: LaunchConfig, training: TrainingConfig) -> LaunchConfig:
+    """`launch` with no more workers than the batch has two samples for, so that growing is no mistake."""
+    most = max(launch.fewest_workers, training.batch_size // (2 * training.accumulation))
+    if launch.most_workers <= most:
+        return launch
+    return launch.model_copy(update={"num_workers": (launch.fewest_workers, most)})
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
+@contextlib.contextmanager
+def _own_interrupt_handler() -> Iterator[None]:
+    """Ctrl-C means again what it did, after the block: Ray Train lets it abort a fit, even one long over."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -57,7 +57,7 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     training = data.for_training(
         experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm.inputs
     )
-    run = Run(context.storage, resolved.run)
+    run = Run(context.storage, resolved.run, context.fence)
     result = Trainer(paradigm, experiment.training, context, training, run).train()
     publish_model(
         context.storage, resolved.run, paradigm.exported(), experiment.backbone, data.manifest.class_names

@@ -23,7 +23,7 @@ from pointlab.paradigms.supervised import Supervised
 from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingResult
 from pointlab.training.checkpoint import load_weights
-from pointlab.training.loop import make_deterministic
+from pointlab.training.numerics import make_deterministic
 from pointlab.transfer import Method, choose, curve, fit_probe, predict, sweep
 
 
@@ -73,7 +73,7 @@ class TransferTask:
         training = target.for_training(
             experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm.inputs
         )
-        run = Run(self.context.storage, self.resolved.run)
+        run = Run(self.context.storage, self.resolved.run, self.context.fence)
         result = Trainer(paradigm, experiment.training, self.context, training, run).train()
         if distributed.rank() > 0:
             return Findings({})

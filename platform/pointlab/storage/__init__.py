@@ -10,9 +10,11 @@ from pointlab.storage.artifact import (
     seal,
     whole_artifacts,
 )
+from pointlab.storage.files import AbsentError
 from pointlab.storage.record import Record, read_record, write_record
 
 __all__ = [
+    "AbsentError",
     "FileEntry",
     "Manifest",
     "Record",

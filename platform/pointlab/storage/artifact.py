@@ -1,24 +1,28 @@
 """Artifacts: folders that exist exactly when their `manifest.json` does.
 
-Every file is written, read back and compared by sha256; the manifest, which lists them all, is written
-last. A reader therefore meets a whole artifact or none: what a crash leaves behind is ignored, named in
-the log, and replaced by the next attempt.
+Every file is written and verified, by the store's own checksum where it gives one and by reading it back
+where it does not; the manifest, which lists sizes and sha256 of them all, is written last. A reader
+therefore meets a whole artifact or none: what a crash leaves behind is ignored, named in the log, and
+replaced by the next attempt.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pointlab.errors import StorageError
+from pointlab.errors import DamagedError, StorageError
 from pointlab.storage.address import Storage
+from pointlab.storage.files import AbsentError, sha256
 
 logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
+NUM_TRIES = 3
+"""How often a file is written that the store keeps as something else."""
 
 
 class FileEntry(BaseModel):
@@ -39,15 +43,22 @@ class Manifest(BaseModel):
 
 
 def put(storage: Storage, path: str, content: bytes) -> FileEntry:
-    """Write `content` to `path`, read it back and compare; StorageError if the store kept something else."""
-    entry = FileEntry(size=len(content), sha256=hashlib.sha256(content).hexdigest())
-    storage.write(path, content)
-    if hashlib.sha256(storage.read(path)).hexdigest() != entry.sha256:
-        raise StorageError(
-            f"{storage.locate(path)} does not hold what was just written to it.",
-            remedy="check the disk or the object store; nothing refers to this file yet, so run again",
-        )
-    return entry
+    """Write `content` to `path` and verify it; StorageError if the store keeps something else each time.
+
+    The content is hashed while it is on its way.
+    """
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        hashing = beside.submit(storage.fingerprint, content)
+        for _ in range(NUM_TRIES):
+            storage.write(path, content)
+            fingerprint = hashing.result()
+            if storage.holds(path, fingerprint):
+                return FileEntry(size=fingerprint.size, sha256=fingerprint.sha256)
+            logger.warning("%s does not hold what was just written to it", storage.locate(path))
+    raise StorageError(
+        f"{storage.locate(path)} does not hold what was just written to it.",
+        remedy="check the disk or the object store; nothing refers to this file yet, so run again",
+    )
 
 
 def seal(
@@ -74,38 +85,47 @@ def publish(
 
 
 def read_manifest(storage: Storage, path: str) -> Manifest | None:
-    """The manifest of the artifact at `path`, or None if there is no whole artifact."""
-    if not storage.exists(f"{path}/{MANIFEST}"):
-        return None
+    """The manifest of the artifact at `path`, or None if there is no whole artifact.
+
+    Raises DamagedError if it is there and can't be understood.
+    """
     try:
         return Manifest.model_validate_json(storage.read(f"{path}/{MANIFEST}"))
+    except AbsentError:
+        return None
     except ValidationError:
-        raise StorageError(
-            f"{storage.locate(path)}/{MANIFEST} is damaged.",
-            remedy=f"delete {storage.locate(path)} and run again to make it anew",
-        ) from None
+        raise _damaged(storage, f"{path}/{MANIFEST}", "is damaged", path) from None
 
 
 def read_verified(
     storage: Storage, path: str, name: str, manifest: Manifest, owner: str | None = None
 ) -> bytes:
-    """Content of one file of an artifact; StorageError if it is not what the manifest promises.
+    """Content of one file of an artifact; DamagedError if it is missing or not what the manifest promises.
 
     `owner` is the folder to make anew in that case, where it is more than the artifact itself.
     """
-    content = storage.read(f"{path}/{name}")
-    if hashlib.sha256(content).hexdigest() != manifest.files[name].sha256:
-        raise StorageError(
-            f"{storage.locate(path)}/{name} is damaged: its sha256 is not the one in the manifest.",
-            remedy=f"delete {storage.locate(owner or path)} and run again to make it anew",
-        )
+    try:
+        content = storage.read(f"{path}/{name}")
+    except AbsentError:
+        found = "is missing, though the manifest lists it"
+        raise _damaged(storage, f"{path}/{name}", found, owner or path) from None
+    if sha256(content) != manifest.files[name].sha256:
+        found = "is damaged: its sha256 is not the one in the manifest"
+        raise _damaged(storage, f"{path}/{name}", found, owner or path)
     return content
+
+
+def _damaged(storage: Storage, path: str, found: str, owner: str) -> DamagedError:
+    return DamagedError(
+        f"{storage.locate(path)} {found}.",
+        remedy=f"delete {storage.locate(owner)} and run again to make it anew",
+    )
 
 
 def fetch(storage: Storage, path: str, target: Path) -> Manifest:
     """Copy the artifact at `path` into the folder `target`, verifying every file.
 
-    Raises StorageError if there is no whole artifact, or if a file is damaged.
+    Raises StorageError if there is no whole artifact, DamagedError if a file is not what it was.
     """
     manifest = read_manifest(storage, path)
     if manifest is None:
@@ -119,8 +139,7 @@ def fetch(storage: Storage, path: str, target: Path) -> Manifest:
 
 def remove(storage: Storage, path: str) -> None:
     """Delete the artifact at `path`, its manifest first: it is never there in part."""
-    if storage.exists(f"{path}/{MANIFEST}"):
-        storage.delete_file(f"{path}/{MANIFEST}")
+    storage.delete_file(f"{path}/{MANIFEST}")
     storage.delete_folder(path)
 
 

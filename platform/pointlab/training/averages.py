@@ -1,7 +1,8 @@
 """Running means of logged figures, over micro-batches and workers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,13 +27,27 @@ class Averages:
     def take(self) -> dict[str, float]:
         """The means over all workers, the same on each; counting starts anew.
 
-        Every worker must take part, and must have counted the same figures, or none.
+        Every worker must take part, and at least one must have counted something.
         """
-        names = sorted(set().union(*distributed.gather_objects(set(self.totals))))
-        zero = torch.zeros((), dtype=torch.float64)
-        own = [torch.tensor(self.weight, dtype=torch.float64)]
-        own += [self.totals.get(name, zero).cpu() for name in names]
-        summed = sum(distributed.gather_objects(torch.stack(own)))
-        assert isinstance(summed, Tensor), "at least this worker took part"
+        everyone = distributed.gather_objects(self.document())
         self.totals, self.weight = {}, 0.0
-        return {name: float(value / summed[0]) for name, value in zip(names, summed[1:], strict=True)}
+        names = sorted(set().union(*(own["totals"] for own in everyone)))
+        weight = sum(own["weight"] for own in everyone)
+        return {name: sum(own["totals"].get(name, 0.0) for own in everyone) / weight for name in names}
+
+    def document(self) -> dict[str, Any]:
+        """What was counted on this worker, as plain numbers that JSON keeps bit for bit."""
+        values = torch.stack(list(self.totals.values())).tolist() if self.totals else []
+        return {"weight": self.weight, "totals": dict(zip(self.totals, values, strict=True))}
+
+    def restore(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Go on from the documents of all workers; where there were more, the first worker adds theirs."""
+        rank, world_size = distributed.rank(), distributed.world_size()
+        own = [document for number, document in enumerate(documents) if number == rank]
+        if rank == 0:
+            own += documents[world_size:]
+        for document in own:
+            for name, value in document["totals"].items():
+                total = torch.tensor(value, dtype=torch.float64)
+                self.totals[name] = self.totals[name] + total if name in self.totals else total
+            self.weight += document["weight"]

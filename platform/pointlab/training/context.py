@@ -5,9 +5,9 @@ it: they come from `distributed`, whoever made the process group.
 """
 
 import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from pointlab.data.cache import open_split
 from pointlab.data.order import Share
 from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage
+from pointlab.storage.lease import Fence
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ class TrainContext(ABC):
 
     device: torch.device
     storage: Storage
+    fence: Fence | None = None
+    """Proof that this run is ours to write, checked before each checkpoint."""
+    stall_timeout: float = 900
+    """Seconds without a batch after which the feed counts as hung."""
 
     @abstractmethod
     def feed(self, plan: FeedPlan) -> Iterator[Arrays]:
@@ -73,7 +78,7 @@ class TrainContext(ABC):
 
 
 class LocalContext(TrainContext):
-    """Training in this process, with the cache read by one thread ahead of the loop."""
+    """Training in this process."""
 
     def __init__(
         self,
@@ -81,24 +86,23 @@ class LocalContext(TrainContext):
         watcher: Watcher = ignore_progress,
         reporter: Callable[[int, Mapping[str, float]], None] | None = None,
         device: torch.device | None = None,
+        fence: Fence | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
-        """`reporter` gets each validation's epoch and figures; the device defaults to a GPU where present."""
+        """`reporter` gets each validation's epoch and figures; the device defaults to a GPU where present.
+
+        `stop` asks the run to save and end.
+        """
         self.storage = storage
         self.device = device or default_device()
-        self._watcher, self._reporter = watcher, reporter
+        self.fence = fence
+        self._watcher, self._reporter, self._stop = watcher, reporter, stop
 
     def feed(self, plan: FeedPlan) -> Iterator[Arrays]:
-        """Batches gathered from the memory-mapped cache, one step ahead."""
+        """Batches gathered from the memory-mapped cache."""
         split = open_split(plan.storage, plan.dataset, "train")
-        with ThreadPoolExecutor(1) as reader:
-            pending = None
-            for step in range(plan.first_step, plan.num_steps):
-                ahead = reader.submit(training_arrays, split, plan.share.positions(step), plan.recipe)
-                if pending is not None:
-                    yield pending.result()
-                pending = ahead
-            if pending is not None:
-                yield pending.result()
+        for step in range(plan.first_step, plan.num_steps):
+            yield training_arrays(split, plan.share.positions(step), plan.recipe)
 
     def wrap(self, paradigm: Paradigm) -> nn.Module:
         """The paradigm itself, as there is one worker."""
@@ -116,6 +120,10 @@ class LocalContext(TrainContext):
         """Pass it on to the reporter."""
         if self._reporter is not None:
             self._reporter(epoch, figures)
+
+    def should_stop(self) -> bool:
+        """Whether `stop` is set."""
+        return self._stop is not None and self._stop.is_set()
 
 
 def default_device() -> torch.device:

@@ -8,8 +8,9 @@ no generator state, and one worker with k micro-batches draws what k workers dra
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,18 +19,29 @@ from pointlab import distributed
 from pointlab.data.batches import Arrays, Recipe, to_batch
 from pointlab.data.order import Share, num_steps
 from pointlab.data.sample import PointBatch
-from pointlab.errors import ConfigError, TrainingError
+from pointlab.errors import ConfigError, PreemptedError
 from pointlab.paradigms import Paradigm
 from pointlab.seeding import stable_integer
-from pointlab.training.averages import Averages
-from pointlab.training.checkpoint import load_weights, restore, save, weights_of
+from pointlab.training.ahead import read_ahead
+from pointlab.training.batch_norm import synchronise_batch_norm
+from pointlab.training.checkpoint import (
+    TrainingState,
+    capture,
+    load_weights,
+    own_state,
+    restore,
+    running_statistics,
+    weights_of,
+)
 from pointlab.training.context import FeedPlan, TrainContext
+from pointlab.training.faults import FiniteWatch, explained_memory
+from pointlab.training.moving_average import MovingAverage, averaged
+from pointlab.training.numerics import autocast, build_scaler, make_deterministic, without_exchange
 from pointlab.training.optimiser import build_optimiser, learning_rate, set_learning_rate
-from pointlab.training.run import Line, Run
+from pointlab.training.run import METRICS, SAMPLES, Line, Run
+from pointlab.training.saver import Saver
 from pointlab.training.settings import TrainingConfig
-
-ValidationBatches = Callable[[int, int], Iterable[PointBatch]]
-"""The batches of a worker, given its rank and the number of workers, who take them in turn."""
+from pointlab.training.validation import ValidationBatches, evaluate
 
 
 @dataclass(frozen=True)
@@ -67,53 +79,73 @@ class Trainer:
         make_deterministic(config.num_threads)
         paradigm.to(context.device)
         paradigm.freeze()
+        if config.batch_norm == "synchronised":
+            synchronise_batch_norm(paradigm, frozen=paradigm.frozen())
         self.paradigm, self.config, self.context, self.data, self.run = paradigm, config, context, data, run
-        self.optimiser = build_optimiser(paradigm, config.optimiser)
-        self.progress = restore(run, paradigm, self.optimiser)
+        self.state = TrainingState(
+            paradigm,
+            build_optimiser(paradigm, config.optimiser),
+            build_scaler(context.device, config.precision),
+            MovingAverage(own_state(paradigm), config.ema_decay) if config.ema_decay else None,
+        )
+        restore(run, self.state)
         self.model = context.wrap(paradigm)
         self.share = Share(
             config.batch_size, distributed.rank(), distributed.world_size(), config.accumulation
         )
         self.num_steps = num_steps(data.num_rows, config.epochs, config.batch_size)
         self.steps_per_epoch = data.num_rows / config.batch_size
-        self.averages = Averages()
+        self.pace = distributed.Pace(context.device)
+        self.saver = Saver(run, config.keep_checkpoints)
+        self.watch = FiniteWatch()
         self.lines: list[Line] = []
+        self.samples: list[list[int]] = []
 
     def train(self) -> TrainingResult:
-        """Run to the end of the schedule and leave the selected weights in the paradigm."""
+        """Run to the end of the schedule and leave the selected weights in the paradigm.
+
+        Raises PreemptedError, with everything saved, where the context says that this process must end.
+        """
         self.context.announce(self._description())
-        progress, started = self.progress, time.perf_counter() - self.progress.seconds
-        for step, arrays in enumerate(self._feed(), start=progress.step):
-            self.step(step, arrays)
-            progress.step, progress.seconds = step + 1, time.perf_counter() - started
-            validates = self._completes(self.config.validate_every * self.steps_per_epoch)
-            saves = validates or self._completes(self.config.checkpoint_every or math.inf)
-            if saves or self._completes(self.config.log_every):
-                self.log()  # also before a save, so that no mean spans a checkpoint
-            if validates and self.data.validation is not None:
-                self.validate(self.data.validation)
-            if saves:
-                self.save()
+        progress, started = self.state.progress, time.perf_counter() - self.state.progress.seconds
+        with self.saver:
+            for step, arrays in enumerate(self._feed(), start=progress.step):
+                self.step(step, arrays)
+                progress.step, progress.seconds = step + 1, time.perf_counter() - started
+                validates = self._completes(self.config.validate_every * self.steps_per_epoch)
+                if validates or self._completes(self.config.log_every):
+                    self.log()
+                if validates and self.data.validation is not None:
+                    self.validate(self.data.validation)
+                stops = distributed.agree_to_stop(progress.step, self.context.should_stop(), self.pace)
+                if validates or stops or self._completes(self.config.checkpoint_every or math.inf):
+                    self.save()
+                self.saver.check()
+                if stops and progress.step < self.num_steps:
+                    self._leave()
+        distributed.barrier()  # the others may read the log only when the first worker has stored it
         return self._finish()
 
     def step(self, step: int, arrays: Arrays) -> None:
         """One optimiser step over this worker's micro-batches; gradients are weighted by sample count."""
+        state, optimiser = self.state, self.state.optimiser
         self.paradigm.train()
-        set_learning_rate(
-            self.optimiser, learning_rate(step, self.num_steps, self.steps_per_epoch, self.config)
-        )
+        set_learning_rate(optimiser, learning_rate(step, self.num_steps, self.steps_per_epoch, self.config))
         self.paradigm.before_step(step, self.num_steps)
-        self.optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
+        self._note_samples(step, arrays)
         share, offset = self.share, self.share.borders[0][0]
-        for number, (first, last) in enumerate(share.borders):
-            batch = to_batch({name: a[first - offset : last - offset] for name, a in arrays.items()})
-            torch.manual_seed(
-                stable_integer(self.data.recipe.seed, "step", step, share.rank * share.accumulation + number)
-            )
-            self._accumulate(batch, is_last=number == share.accumulation - 1)
-        if self.config.optimiser.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.paradigm.parameters(), self.config.optimiser.clip_norm)
-        self.optimiser.step()
+        with explained_memory(share):
+            for number, (first, last) in enumerate(share.borders):
+                batch = to_batch({name: a[first - offset : last - offset] for name, a in arrays.items()})
+                micro_batch = share.rank * share.accumulation + number
+                torch.manual_seed(stable_integer(self.data.recipe.seed, "step", step, micro_batch))
+                self._accumulate(batch, is_last=number == share.accumulation - 1)
+            self._clip()
+            state.scaler.step(optimiser)
+        state.scaler.update()
+        if state.average is not None:
+            state.average.update()
         self.paradigm.after_step(step, self.num_steps)
 
     def _accumulate(self, batch: PointBatch, *, is_last: bool) -> None:
@@ -123,58 +155,84 @@ class Trainer:
                 output = self.model(batch.to(self.context.device))
             # the wrapped model averages over the workers, hence the world size
             weight = len(batch) * self.share.world_size / self.share.batch_size
-            (output.loss * weight).backward()
-        self.averages.add({"loss": output.loss, **output.metrics}, len(batch))
+            self.state.scaler.scale(output.loss * weight).backward()
+        self.watch.add_loss(output.loss)
+        self.state.means.add({"loss": output.loss, **output.metrics}, len(batch))
+
+    def _clip(self) -> None:
+        limit = self.config.optimiser.clip_norm
+        if limit is not None:
+            self.state.scaler.unscale_(self.state.optimiser)
+            norm = nn.utils.clip_grad_norm_(self.paradigm.parameters(), limit)
+            if not self.state.scaler.is_enabled():  # a scaler skips a step that overflowed, and goes on
+                self.watch.add_norm(norm)
+
+    def _note_samples(self, step: int, arrays: Arrays) -> None:
+        self.watch.begin(step + 1, arrays["ids"])
+        if self.config.log_samples:
+            self.samples.append(arrays["ids"].tolist())
 
     def log(self) -> None:
-        """Add a line of training figures; TrainingError if the loss is no longer finite."""
-        line = self._line("train", self.averages.take())
+        """Add a line of training figures; TrainingError if a loss or gradient was not finite."""
+        self.watch.require_finite(self.run)
+        line = self._line("train", self.state.means.take())
         self.lines.append(line)
-        self.context.watch(self.run.name, self.progress.step, self.num_steps, line)
-        if not torch.isfinite(torch.tensor(line["train/loss"])):
-            raise TrainingError(
-                f"The training loss is {line['train/loss']} at step {self.progress.step}.",
-                expected="a finite loss",
-                remedy="lower training.optimiser.learning_rate, or set training.optimiser.clip_norm",
-            )
+        self.context.watch(self.run.name, self.state.progress.step, self.num_steps, line)
 
     def validate(self, batches: ValidationBatches) -> None:
         """Measure the validation split, keep the weights if they are the best, tell the context."""
-        distributed.average_statistics(self.paradigm)
-        figures = evaluate(self.paradigm, batches, self.context.device, self.config.precision)
+        self._average_statistics()
+        progress = self.state.progress
+        with averaged(self.state.average):
+            figures = evaluate(self.paradigm, batches, self.context.device, self.config.precision)
+            score = figures.get("accuracy", -figures["loss"])
+            is_better = progress.best_score is None or score > progress.best_score
+            if self.config.selection == "best" and is_better:
+                progress.best_score, progress.best_step = score, progress.step
+                progress.best_weights = weights_of(self.paradigm)
         self.lines.append(self._line("validation", figures))
-        score, progress = figures.get("accuracy", -figures["loss"]), self.progress
-        is_better = progress.best_score is None or score > progress.best_score
-        if self.config.selection == "best" and is_better:
-            progress.best_score, progress.best_step = score, progress.step
-            progress.best_weights = weights_of(self.paradigm)
         self.context.report(round(progress.step / self.steps_per_epoch), self.lines[-1])
 
-    def save(self) -> None:
-        """Write the log and a checkpoint, then delete checkpoints beyond the number kept."""
+    def _average_statistics(self) -> None:
+        """Running statistics become the mean over the workers, and those of the moving average as well."""
         distributed.average_statistics(self.paradigm)
-        if distributed.rank() == 0:
-            self.run.write_log(self.progress.step, self.lines)
-        save(self.run, self.paradigm, self.optimiser, self.progress)
-        self.lines = []
-        if distributed.rank() == 0:
-            self.run.retain(self.config.keep_checkpoints)
+        average = self.state.average
+        if average is not None:
+            distributed.average_tensors([average.average[n] for n in running_statistics(self.paradigm)])
+
+    def save(self) -> None:
+        """Hand a copy of the state, with the log since the last one, to the thread that stores it."""
+        self.watch.require_finite(self.run)
+        snapshot = capture(self.state)
+        logs: dict[str, list[Any]] = {METRICS: self.lines}
+        if self.config.log_samples:
+            shares = distributed.gather_to_first(self.samples)
+            logs[SAMPLES] = _joined(shares, last_step=self.state.progress.step)
+        if snapshot is not None:
+            self.saver.submit(snapshot, logs)
+        self.lines, self.samples = [], []
+
+    def _leave(self) -> None:
+        self.saver.wait()
+        distributed.barrier()
+        raise PreemptedError(
+            f"{self.run.name} was asked to end; it is saved at step {self.state.progress.step}"
+            f" of {self.num_steps}.",
+            remedy="run the same command again: it goes on from there",
+        )
 
     def _feed(self) -> Iterable[Arrays]:
-        data = self.data
-        return self.context.feed(
-            FeedPlan(
-                self.run.storage, data.dataset, data.recipe, self.share, self.progress.step, self.num_steps
-            )
-        )
+        data, first_step = self.data, self.state.progress.step
+        plan = FeedPlan(self.run.storage, data.dataset, data.recipe, self.share, first_step, self.num_steps)
+        return read_ahead(self.context.feed(plan), self.context.stall_timeout)
 
     def _completes(self, interval: float) -> bool:
         """Whether the step just done completes another `interval` of steps, or the run."""
-        step = self.progress.step
+        step = self.state.progress.step
         return int(step / interval) > int((step - 1) / interval) or step == self.num_steps
 
     def _line(self, split: str, figures: dict[str, float]) -> Line:
-        step = self.progress.step
+        step = self.state.progress.step
         position = {
             "step": step,
             "epoch": step / self.steps_per_epoch,
@@ -183,9 +241,12 @@ class Trainer:
         return position | {f"{split}/{name}": value for name, value in figures.items()}
 
     def _finish(self) -> TrainingResult:
-        progress = self.progress
+        progress = self.state.progress
+        self._average_statistics()
         if progress.best_weights is not None:
             load_weights(self.paradigm, progress.best_weights, allow_missing=True)
+        elif self.state.average is not None:
+            load_weights(self.paradigm, self.state.average.average, allow_missing=True)
         selected = progress.best_step if progress.best_weights is not None else progress.step
         lines = [line for line in self.run.read_log() if line["step"] == selected]
         return TrainingResult(
@@ -200,28 +261,16 @@ class Trainer:
         size = sum(parameter.numel() for parameter in self.paradigm.parameters())
         return (
             f"{self.run.name}: {size:,} parameters, {self.data.num_rows:,} training rows, steps"
-            f" {self.progress.step} to {self.num_steps} of {self.config.batch_size} samples"
+            f" {self.state.progress.step} to {self.num_steps} of {self.config.batch_size} samples"
             f" ({self.share.world_size} workers x {self.config.accumulation} micro-batches)"
             f" on {self.context.device}, kept in {self.run.storage.address}"
         )
 
 
-def make_deterministic(num_threads: int) -> None:
-    """Fix the number of threads and the algorithms, on which the last bits of sums depend."""
-    torch.set_num_threads(num_threads)
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-
-
-def without_exchange(model: nn.Module) -> contextlib.AbstractContextManager[None]:
-    """A block in which gradients add up on each worker alone."""
-    if isinstance(model, nn.parallel.DistributedDataParallel):
-        return model.no_sync()
-    return contextlib.nullcontext()
-
-
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 matrix products where `precision` asks for them."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+def _joined(shares: list[list[list[int]]], last_step: int) -> list[dict[str, Any]]:
+    """The sample ids of each step, the workers' shares in the order of the global batch."""
+    steps = [[identity for own in step for identity in own] for step in zip(*shares, strict=True)]
+    return [{"step": last_step - len(steps) + 1 + n, "ids": ids} for n, ids in enumerate(steps)]
 
 
 def _check(config: TrainingConfig, data: TrainingData) -> None:
@@ -237,18 +286,3 @@ def _check(config: TrainingConfig, data: TrainingData) -> None:
             f"training.selection is 'best', but {data.dataset} has no validation split.",
             remedy="set training.selection=last, or data.validation_fraction above 0",
         )
-
-
-@torch.no_grad()
-def evaluate(
-    paradigm: Paradigm, batches: ValidationBatches, device: torch.device, precision: str = "fp32"
-) -> dict[str, float]:
-    """Mean figures of `paradigm` in eval mode; the workers take turns with the batches."""
-    paradigm.eval()
-    averages, rank, size = Averages(), distributed.rank(), distributed.world_size()
-    for number, batch in enumerate(batches(rank, size)):
-        torch.manual_seed(stable_integer("validation", rank + number * size))
-        with autocast(device, precision):
-            output = paradigm(batch.to(device))
-        averages.add({"loss": output.loss, **output.metrics}, len(batch))
-    return averages.take()

@@ -30,8 +30,15 @@ class TrainingConfig(StrictModel):
     warmup_epochs: float = Field(default=10, ge=0)
     minimum_learning_rate: float = Field(default=1e-6, ge=0)
     optimiser: OptimiserConfig = OptimiserConfig()
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs matrix products in bfloat16; it pays on GPUs, not on most processors."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """bf16 and fp16 run matrix products in half precision, fp16 with a loss scale that adapts; both pay on
+    GPUs, not on most processors."""
+    batch_norm: Literal["per_worker", "synchronised"] = "per_worker"
+    """synchronised: normalise with the moments of the micro-batches of all workers, as one worker with all
+    of them would. It costs a message per layer; per_worker is what most papers did."""
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    """Decay per step of a moving average of the weights, which is then validated, selected and exported;
+    0.999 to 0.9999 are usual. null keeps none."""
     selection: Literal["best", "last"] = "last"
     """best keeps the weights with the highest `validation/accuracy` (or lowest loss without one)."""
     validate_every: float = Field(default=1, gt=0)
@@ -41,6 +48,8 @@ class TrainingConfig(StrictModel):
     checkpoint_every: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
     """Steps between further checkpoints, where validations are far apart."""
     keep_checkpoints: int = Field(default=2, ge=1, json_schema_extra={"identity": False})
+    log_samples: bool = Field(default=False, json_schema_extra={"identity": False})
+    """Whether the ids of every step's samples are logged, at `samples/` in the run's folder."""
     num_threads: int = Field(default=1, ge=1, json_schema_extra={"identity": False})
     """Processor threads of each worker; results are equal bit for bit at equal numbers."""
 

@@ -1,0 +1,88 @@
+"""Room for workers: how many the cluster's nodes can hold, told before anything is started.
+
+Ray waits without a word, and for ever, for what no node can give. Training needs its workers and, on one
+node, a whole CPU for the data tasks that feed them: fractions left on several nodes do not add up.
+"""
+
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray._private.state
+
+from pointlab.experiment.placement import LaunchConfig
+
+Resources = Mapping[str, float]
+DATA_CPUS = 1.0
+"""Logical CPUs left to data tasks; without any, training would wait for its first batch for ever."""
+ANSWER_SECONDS = 2.0
+ROUNDING = 1e-4
+"""Ray counts resources in steps of this size."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that answers: all its resources, and those that nobody holds at present."""
+
+    node_id: str
+    address: str
+    total: Resources
+    free: Resources
+
+
+def resources_of_a_worker(launch: LaunchConfig) -> dict[str, float]:
+    """What every worker reserves."""
+    gpus = {"GPU": launch.gpus_per_worker} if launch.gpus_per_worker > 0 else {}
+    return {"CPU": launch.cpus_per_worker, **gpus}
+
+
+def workers_that_fit(nodes: Iterable[Resources], each: Resources, data_cpus: float = DATA_CPUS) -> int:
+    """The most workers that these nodes can hold while one of them has `data_cpus` left."""
+    nodes = list(nodes)
+    with_data = [
+        _capacity({**node, "CPU": node.get("CPU", 0) - data_cpus}, each) - _capacity(node, each)
+        for node in nodes
+        if node.get("CPU", 0) + ROUNDING >= data_cpus
+    ]
+    if not with_data:
+        return 0
+    return sum(_capacity(node, each) for node in nodes) + max(with_data)
+
+
+def _capacity(node: Resources, each: Resources) -> int:
+    return min(int((node.get(name, 0) + ROUNDING) / amount) for name, amount in each.items())
+
+
+def present_nodes() -> list[Node]:
+    """The nodes that answer and are not about to leave.
+
+    Ray needs many seconds to notice that a node is gone; until then it would place workers there.
+    """
+    leaving = ray._private.state.state.get_draining_nodes()
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
+    free = ray._private.state.available_resources_per_node()
+    with ThreadPoolExecutor(max_workers=16) as threads:
+        answers = threads.map(_answers, nodes)
+    return [
+        Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"], free.get(node["NodeID"], {}))
+        for node, does_answer in zip(nodes, answers, strict=True)
+        if does_answer
+    ]
+
+
+def _answers(node: Mapping[str, Any]) -> bool:
+    try:
+        address = node["NodeManagerAddress"], node["NodeManagerPort"]
+        socket.create_connection(address, timeout=ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def described(nodes: Sequence[Node], names: Iterable[str]) -> str:
+    """The nodes and what they have, for a message."""
+    having = [f"{n.address} has " + " and ".join(f"{n.total.get(r, 0):g} {r}s" for r in names) for n in nodes]
+    return "; ".join(having) or "no node answers"

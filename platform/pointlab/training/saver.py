@@ -1,0 +1,74 @@
+"""Checkpoints off the critical path: a thread stores one while the next steps run.
+
+Training pays for a copy of its state; serialising, hashing, uploading and verifying happen behind it. At
+most one checkpoint is on its way: where the next is due first, training waits, so a slow store bounds how
+much is kept in memory and how much work an interruption can cost.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+from pointlab.provenance import code_version, environment
+from pointlab.training.checkpoint import Snapshot
+from pointlab.training.run import Run
+
+Logs = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Saver:
+    """Stores snapshots of `run` one after the other and keeps the newest `keep` checkpoints.
+
+    As a context manager it waits at its end for what is on its way. `waited` adds up the seconds for
+    which training stood still because the store was slower than training.
+    """
+
+    def __init__(self, run: Run, keep: int) -> None:
+        """Start idle."""
+        self.run, self.keep, self.waited = run, keep, 0.0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._on_its_way: Future[None] | None = None
+
+    def submit(self, snapshot: Snapshot, logs: Logs) -> None:
+        """Store `snapshot`, with the lines of each log since the one before, after the one on its way."""
+        self.wait()
+        self._on_its_way = self._thread.submit(self._store, snapshot, logs)
+
+    def wait(self) -> None:
+        """Wait until everything submitted is stored; raises the StorageError that kept it from being."""
+        if self._on_its_way is not None:
+            started = time.perf_counter()
+            try:
+                self._on_its_way.result()
+            finally:
+                self._on_its_way = None
+                self.waited += time.perf_counter() - started
+
+    def check(self) -> None:
+        """Raise the error of the last checkpoint if it has failed; never waits."""
+        if self._on_its_way is not None and self._on_its_way.done():
+            self.wait()
+
+    def _store(self, snapshot: Snapshot, logs: Logs) -> None:
+        """Logs before the checkpoint that makes them count, old checkpoints last."""
+        for log, lines in logs.items():
+            self.run.write_log(snapshot.step, lines, log)
+        details = {"step": snapshot.step, "code_version": code_version(), "environment": environment()}
+        self.run.write_checkpoint(snapshot.step, snapshot.files(), details)
+        self.run.retain(self.keep)
+
+    def __enter__(self) -> "Saver":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.wait()
+        except Exception:
+            if error is None:
+                raise
+        finally:
+            self._thread.shutdown()
