@@ -73,18 +73,19 @@ class GlobalStatistics:
     """Marks a layer whose running statistics are those of all workers' samples, so equal on each."""
 
 
-def average_statistics(module: nn.Module) -> None:
-    """Replace the running statistics of every BatchNorm in `module` by their mean over the workers.
+def running_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Running means and variances of every BatchNorm in `module` that are each worker's own, by name.
 
-    An update of running statistics is linear in them, so averaging at checkpoints gives what averaging
-    after every step would have given, without a message per step. Those of all workers' samples are left.
+    An update of running statistics is linear in them, so averaging them now and then gives what averaging
+    after every step would have given, without a message per step. Those of all workers' samples are left out.
     """
-    norms = [
-        layer
-        for layer in module.modules()
+    return {
+        f"{prefix}.{name}" if prefix else name: buffer
+        for prefix, layer in module.named_modules()
         if isinstance(layer, _BatchNorm) and not isinstance(layer, GlobalStatistics)
-    ]
-    average_tensors([buffer for norm in norms for buffer in norm.buffers() if buffer.is_floating_point()])
+        for name, buffer in layer.named_buffers(recurse=False)
+        if buffer.is_floating_point()
+    }
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """What a store on S3 promises, held against a real server that is killed, paused and revived."""
 
+import itertools
 import logging
 import os
 import pickle
@@ -371,6 +372,28 @@ def test_of_many_who_create_a_file_exactly_one_does(s3_storage: Storage) -> None
             is_winner = list(pool.map(contend, range(len(contenders)), [path] * len(contenders)))
             assert is_winner.count(True) == 1
             assert s3_storage.read(path) == f"contender {is_winner.index(True)}".encode()
+
+
+def test_a_file_that_is_replaced_all_the_time_is_read_whole(s3_storage: Storage) -> None:
+    def version(number: int) -> bytes:
+        return b"%d " % number * (1 + number % 5)
+
+    def replace() -> int:
+        writer = Storage(s3_storage.address)
+        for number in itertools.count():
+            writer.write("a", version(number))
+            if is_over.wait(0.02):
+                return number
+        raise AssertionError
+
+    is_over = threading.Event()
+    s3_storage.write("a", version(0))
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(replace)
+        seen = {s3_storage.read("a") for _ in range(20)}
+        is_over.set()
+        assert replacing.result() > 1
+    assert seen == {version(int(content.split()[0])) for content in seen}
 
 
 class LosingAnswers:

@@ -120,7 +120,7 @@ def _statistics_are_left_alone() -> None:
     synchronise_batch_norm(layers, frozen=[layers[1]])
     for layer in layers:
         layer.running_mean.fill_(float(rank()))
-    distributed.average_statistics(layers)
+    distributed.average_tensors(list(distributed.running_statistics(layers).values()))
     assert layers[0].running_mean.tolist() == [rank()] * 2
     assert layers[1].running_mean.tolist() == [0.5] * 2
 

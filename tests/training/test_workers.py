@@ -71,7 +71,7 @@ def _average_statistics(folder: Path) -> None:
         batch = torch.randn(8, 3, generator=draw) * (1 + distributed.rank())
         own.append(batch)
         norm(batch)
-    distributed.average_statistics(norm)
+    distributed.average_tensors(list(distributed.running_statistics(norm).values()))
     torch.save({"norm": norm.state_dict(), "batches": own}, folder / f"{distributed.rank()}.pt")
 
 

@@ -19,6 +19,7 @@ DRIVER = {
 
 WORKERS = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # a group with a hung worker is not worth more
     # object stores other than AWS refuse the checksums that newer SDKs add unasked
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
     "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",

@@ -29,6 +29,8 @@ PART = 10 * 2**20
 """pyarrow cuts an upload into parts of this many bytes; a smaller file can go in one request."""
 PARTS_AHEAD = 32
 """Parts that pyarrow may have copied and not yet sent: memory, against breaks in the stream of parts."""
+READ_TRIES = 5
+"""How often a file is read that another process replaces meanwhile."""
 CHECK_PATIENCE = 10.0
 """Seconds for a first look, which a person waits for."""
 SETTLE_SECONDS = 0.25
@@ -80,19 +82,28 @@ class S3Files(Files):
         self._try(root, attempt, Patience(CHECK_PATIENCE, f"s3://{root}"))
 
     def read(self, path: str) -> bytes:
-        """Content of the object, in one request between two looks at its tag."""
+        """Content of the object, which has the tag that was seen before it was fetched.
+
+        pyarrow asks for the size first; what is replaced between the two would come cut, or filled up.
+        """
 
         def attempt(_: int) -> bytes:
-            with self._small.open_input_file(path) as stream:
-                size, tag = stream.size(), _tag(stream)
-                content: bytes = stream.read(size)
-            with self._small.open_input_file(path) as again:
-                is_same = len(content) == size and _tag(again) == tag
-            if is_same:
-                return content
-            raise UnreachableError(f"s3://{path} changed while it was read.")
+            for _ in range(READ_TRIES):
+                with self._small.open_input_file(path) as stream:
+                    size, tag = stream.size(), _tag(stream)
+                    content: bytes = stream.read(size)
+                if len(content) == size and self._belongs(content, tag, path):
+                    return content
+            raise UnreachableError(f"s3://{path} changed whenever it was read.")
 
         return self._try(path, attempt)
+
+    def _belongs(self, content: bytes, tag: str | None, path: str) -> bool:
+        """Whether the content has this tag: by its MD5 or, as that takes its time, by a second look."""
+        if len(content) < PART and _md5(content).hex() == tag:
+            return True
+        with self._small.open_input_file(path) as again:
+            return _tag(again) == tag
 
     def write(self, path: str, content: bytes) -> None:
         """Upload; what an attempt that failed has left is aborted before the next."""
@@ -109,10 +120,23 @@ class S3Files(Files):
         self._try(path, attempt)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Put with the condition that nothing is there.
+        """Put with the condition that nothing is there, then look whose content it is.
 
-        Read back when another's success or our own lost answer is possible: a store may also check the
-        condition too early and let several pass, of whom the last to write wins.
+        Some stores check the condition before they have received the content and let several pass at once,
+        of whom the last to write wins.
+        """
+        if not self._put_where_nothing_is(path, content):
+            return False
+        time.sleep(SETTLE_SECONDS)
+        try:
+            return self.read(path) == content
+        except AbsentError:
+            return False
+
+    def _put_where_nothing_is(self, path: str, content: bytes) -> bool:
+        """Whether `path` may now hold this content: False where the store says that something was there.
+
+        An earlier try of ours may be that something, if its answer was lost.
         """
         bucket, key = _split(path)
         is_lost = False
@@ -121,23 +145,14 @@ class S3Files(Files):
             nonlocal is_lost
             try:
                 self._client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-            except ClientError as error:
-                if _status(error) != 412:
-                    is_lost = is_lost or _status(error) >= 500
-                    raise
-                return is_lost
-            except BotoCoreError:
-                is_lost = True
+            except (ClientError, BotoCoreError) as error:
+                if _status(error) == 412:
+                    return is_lost
+                is_lost = is_lost or _status(error) not in range(400, 500)
                 raise
             return True
 
-        if not self._try(path, attempt):
-            return False
-        time.sleep(SETTLE_SECONDS)
-        try:
-            return self.read(path) == content
-        except AbsentError:
-            return False
+        return self._try(path, attempt)
 
     def fingerprint(self, content: bytes) -> Fingerprint:
         """Size, sha256, and the tag that S3 gives: the MD5 of a small file, or of its parts' MD5s."""
@@ -243,5 +258,7 @@ def _tag(stream: Any) -> str | None:
     return None if tag is None else tag.decode().strip('"')
 
 
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def _status(error: ClientError | BotoCoreError) -> int:
+    """The HTTP status that the store answered with; 0 if there was no answer."""
+    response = error.response if isinstance(error, ClientError) else {}
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -54,7 +54,7 @@ def _fetch(source: Iterator[T], items: queue.Queue[tuple[str, Any]], is_over: th
                 break
         else:
             _put(("end", None), items, is_over)
-    except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits for the item
+    except BaseException as error:  # raised again by whoever waits for the item
         _put(("error", error), items, is_over)
     finally:
         close = getattr(source, "close", None)

@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointlab import distributed
 from pointlab.errors import DamagedError, TransferError
@@ -80,11 +79,10 @@ def own_state(paradigm: Paradigm) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if id(tensor) not in frozen}
 
 
-def running_statistics(paradigm: Paradigm) -> dict[str, Tensor]:
-    """Running means and variances of BatchNorm among `own_state`: what differs between workers."""
-    norms = [layer for layer in paradigm.modules() if isinstance(layer, _BatchNorm)]
-    buffers = {id(b) for norm in norms for b in norm.buffers(recurse=False) if b.is_floating_point()}
-    return {name: tensor for name, tensor in own_state(paradigm).items() if id(tensor) in buffers}
+def own_statistics(paradigm: Paradigm) -> dict[str, Tensor]:
+    """Running statistics of BatchNorm among `own_state`: what differs between workers."""
+    own = own_state(paradigm)
+    return {name: t for name, t in distributed.running_statistics(paradigm).items() if name in own}
 
 
 def weights_of(paradigm: Paradigm) -> Weights:
@@ -149,7 +147,7 @@ def _of_this_worker(state: TrainingState) -> dict[str, Any]:
     own["paradigm"] = _copied(state.paradigm.per_rank_state())
     own["means"] = state.means.document()
     if distributed.world_size() > 1:
-        names = running_statistics(state.paradigm)
+        names = own_statistics(state.paradigm)
         own["statistics"] = _copied(names)
         if state.average is not None:
             own["average"] = _copied({name: state.average.average[name] for name in names})
@@ -236,7 +234,7 @@ def _load_own(state: TrainingState, files: Mapping[str, bytes], num_saved: int) 
     if parts["paradigm"]:
         state.paradigm.load_per_rank_state(parts["paradigm"])
     if num_saved == world_size:
-        buffers = running_statistics(state.paradigm)
+        buffers = own_statistics(state.paradigm)
         for name, value in parts["statistics"].items():
             buffers[name].copy_(value)
         if state.average is not None:

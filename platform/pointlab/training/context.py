@@ -84,6 +84,7 @@ class LocalContext(TrainContext):
         self,
         storage: Storage,
         watcher: Watcher = ignore_progress,
+        *,
         reporter: Callable[[int, Mapping[str, float]], None] | None = None,
         device: torch.device | None = None,
         fence: Fence | None = None,

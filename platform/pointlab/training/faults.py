@@ -1,4 +1,4 @@
-"""What goes wrong inside a step, told so that a user can act: losses that are not finite, memory that ran out."""
+"""What goes wrong inside a step, told so that a user can act: losses that are not finite, lack of memory."""
 
 import contextlib
 import math

@@ -29,8 +29,8 @@ from pointlab.training.checkpoint import (
     capture,
     load_weights,
     own_state,
+    own_statistics,
     restore,
-    running_statistics,
     weights_of,
 )
 from pointlab.training.context import FeedPlan, TrainContext
@@ -195,10 +195,10 @@ class Trainer:
 
     def _average_statistics(self) -> None:
         """Running statistics become the mean over the workers, and those of the moving average as well."""
-        distributed.average_statistics(self.paradigm)
-        average = self.state.average
+        own, average = own_statistics(self.paradigm), self.state.average
+        distributed.average_tensors(list(own.values()))
         if average is not None:
-            distributed.average_tensors([average.average[n] for n in running_statistics(self.paradigm)])
+            distributed.average_tensors([average.average[name] for name in own])
 
     def save(self) -> None:
         """Hand a copy of the state, with the log since the last one, to the thread that stores it."""
