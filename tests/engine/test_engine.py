@@ -7,7 +7,7 @@ import torch
 from conftest import TRANSFER, tiny_pretrain
 from pointlab.config import merge, validate
 from pointlab.data.order import Share
-from pointlab.errors import PointlabError, ResourceError, TrainingError
+from pointlab.errors import DataError, PointlabError, ResourceError, TrainingError
 from pointlab.experiment import SearchExperiment
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve, run
@@ -71,6 +71,18 @@ def test_the_ray_feed_gives_the_bytes_of_the_feed_in_process(
         for name in one:
             assert one[name].dtype == other[name].dtype
             assert np.array_equal(one[name], other[name]), name
+
+
+def test_an_error_in_a_data_task_is_raised_where_its_samples_were_due(storage: Storage) -> None:
+    from pointlab.engine.feed import ray_feed
+    from pointlab.experiment.wiring import open_data
+
+    experiment = tiny_pretrain(storage)
+    dataset = resolve(experiment, storage).datasets["data"]
+    data = open_data(storage, dataset, 48).for_training(3, experiment.augmentation, 16, ("colours",))
+    plan = FeedPlan(storage, dataset, data.recipe, Share(16), first_step=0, num_steps=8)
+    with pytest.raises(DataError, match="but no colours"):
+        next(ray_feed(plan))
 
 
 def test_an_error_of_the_users_comes_back_as_it_was_raised(storage: Storage) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import ray
 import ray.train
 import torch.distributed
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, UserCodeException
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 
 from pointlab.engine.progress import Member
@@ -108,7 +108,7 @@ def _is_of_exchange(error: BaseException) -> bool:
 
 def _is_of_ray(error: BaseException) -> bool:
     """Whether Ray lost something, as opposed to passing on what a task of ours raised."""
-    return isinstance(error, RayError) and not isinstance(error, RayTaskError)
+    return isinstance(error, RayError) and not isinstance(error, RayTaskError | UserCodeException)
 
 
 def _answers(member: Member) -> bool:

@@ -4,9 +4,14 @@ Each row of the stream is a step; a data task turns it into that step's samples 
 the in-process feed calls. Order is preserved, so what a worker sees is a function of (seed, step, rank)
 and never of scheduling. A worker that resumes opens the stream at its step: there is nothing to skip, and
 an epoch's end is no event.
+
+An error in a data task takes the place of its samples: raised, it would reach the worker as Ray's own error,
+with its kind lost, and nobody could tell a damaged shard from a lost node.
 """
 
 import functools
+import pickle
+import traceback
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,10 +24,12 @@ from pointlab.training.context import FeedPlan
 
 SAMPLES_PER_BLOCK = 512
 """Samples a data task makes at a time: large enough to hide its overhead, small enough to start soon."""
+ERROR = "error"
+"""The only column of what a data task that failed hands over."""
 
 
 def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
-    """This worker's arrays of each step from `first_step` on."""
+    """This worker's arrays of each step from `first_step` on; a data task's error is raised in its place."""
     remaining = plan.num_steps - plan.first_step
     if remaining <= 0:
         return
@@ -34,10 +41,22 @@ def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
     (stream,) = samples.streaming_split(1)
     batches = stream.iter_batches(batch_size=plan.share.size, batch_format="numpy", prefetch_batches=2)
     for arrays in batches:
+        if ERROR in arrays:
+            raise pickle.loads(arrays[ERROR][0])
         yield dict(arrays)
 
 
 def _fetch(rows: dict[str, np.ndarray], plan: FeedPlan) -> Arrays:
+    """The samples of some steps, or the error that prevented them, once for each."""
+    try:
+        return _samples(rows, plan)
+    except Exception as error:  # the worker that waits for these samples raises it
+        error.add_note(f"In a data task:\n{traceback.format_exc()}")
+        count = plan.share.size * len(rows["id"])
+        return {ERROR: np.array([pickle.dumps(error)] * count, dtype=object)}
+
+
+def _samples(rows: dict[str, np.ndarray], plan: FeedPlan) -> Arrays:
     split = open_split(plan.storage, plan.dataset, "train")
     positions = [plan.share.positions(plan.first_step + int(number)) for number in rows["id"]]
     return training_arrays(split, np.concatenate(positions), plan.recipe)

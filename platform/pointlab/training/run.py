@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pointlab.errors import StorageError
+from pointlab.errors import StorageError, UnreachableError
 from pointlab.storage import Storage, read_manifest, seal, whole_artifacts
 from pointlab.storage.artifact import put, read_verified, remove
 from pointlab.storage.lease import Fence, require
@@ -54,6 +54,8 @@ class Run:
             files = {name: put(self.storage, f"{path}/{name}", content) for name, content in contents}
             self._require_lease()
             seal(self.storage, path, "checkpoint", files, details)
+        except UnreachableError:
+            raise  # nothing can be taken back from a store that does not answer
         except StorageError:
             with contextlib.suppress(StorageError):
                 remove(self.storage, path)
