@@ -84,7 +84,7 @@ def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watc
 def _make(resolved: Resolved[Any], storage: Storage, watcher: Watcher) -> Outcome:
     """Carry the run out as its only writer; LeaseError where another process is at it."""
     path = f"runs/{resolved.run}"
-    with hold(storage, f"{path}/lease") as lease:
+    with hold(storage, f"{path}/lease", f"pointlab run of {resolved.experiment.name}") as lease:
         record = read_record(storage, resolved.run)
         if record is not None:  # whoever held the lease before has finished it meanwhile
             return Outcome(storage, path, record, was_finished=True)

@@ -125,6 +125,18 @@ def test_a_lost_node_that_comes_back_later_to_an_elastic_run(
     add_row("node loss, elastic", "two nodes, S3", "went on with one worker, then with two; same samples")
 
 
+def test_a_node_that_is_asked_to_leave(on_both: Scene, whole: Cluster, tmp_path: Path) -> None:
+    scene = whole.scene("leaving", tmp_path, {"num_workers": [1, 2]}, checkpoint_every=1000)
+    with scene.start() as process:
+        heard(scene, "21/180", process)
+        whole.nodes.retire()
+        heard(scene, "was asked to end; it is saved at step", process)
+        heard(scene, "(1 workers x 1 micro-batches)", process)
+        assert process.wait(PATIENCE) == 0, scene.said()
+    assert scene.ending().samples == on_both.books.read_samples()
+    add_row("node SIGTERM", "two nodes, S3", "saved and left the node in time; same samples")
+
+
 def assert_every_sample_once_per_epoch(steps: list[list[int]]) -> None:
     stream = [identity for step in steps for identity in step]
     size = len(set(stream))

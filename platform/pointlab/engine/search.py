@@ -26,6 +26,7 @@ from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_t
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transferring import measure_test, transfer
 from pointlab.storage import Record, Storage, read_record, write_record
+from pointlab.storage.lease import hold
 from pointlab.training import LocalContext, Watcher, ignore_progress
 from pointlab.training.context import default_device
 
@@ -105,17 +106,18 @@ def _tuner(
 
 
 def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage: Storage) -> None:
-    """One trial in its own process; a finished one of an earlier attempt is reported at once."""
+    """One trial in its own process; a finished one of an earlier attempt, or a twin's, is reported at once."""
     experiment = make_trial(resolved.experiment, config)
     at = make_definite(experiment, resolved.datasets, resolved.parents)
     epochs = _epochs(experiment)
-    record = read_record(storage, at.run)
-    if record is None:
-        started = time.monotonic()
-        reporter = functools.partial(_report, run=at.run, last=epochs)
-        findings = transfer(at, LocalContext(storage, reporter=reporter))
-        record = build_record(at, findings, time.monotonic() - started)
-        write_record(storage, record)
+    with hold(storage, f"runs/{at.run}/lease", "a trial of a search", wait=True) as lease:
+        record = read_record(storage, at.run)
+        if record is None:
+            started = time.monotonic()
+            reporter = functools.partial(_report, run=at.run, last=epochs)
+            findings = transfer(at, LocalContext(storage, reporter=reporter, fence=lease.fence))
+            record = build_record(at, findings, time.monotonic() - started)
+            write_record(storage, record)
     tune.report(
         {
             "epoch": epochs + 1,
