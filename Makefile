@@ -9,16 +9,22 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c cluster/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test test-faults test-cluster check clean
 
 help:  ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed  ## Install, and run the whole chain on built-in data
 	$(BIN)/pointlab demo
 
 test: $(VENV)/.installed  ## Run the tests
 	$(BIN)/python -m pytest
+
+test-faults: $(VENV)/.installed  ## Break runs in every way and show how each took it: many minutes
+	$(BIN)/python -m pytest -m "fault or cluster"
+
+test-cluster: $(VENV)/.installed  ## Lose and replace one of two nodes in network namespaces: needs root
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 check: $(VENV)/.installed  ## Check format, lint, types and the layers
 	$(BIN)/ruff format --check .

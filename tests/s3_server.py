@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -178,3 +179,19 @@ def free_ports(count: int) -> list[int]:
 def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:
     assert process.stdin is not None
     return process.stdin
+
+
+def main() -> None:
+    """Run a server with the bucket `pointlab` for one command: python tests/s3_server.py COMMAND ..."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = S3Server(Path(folder))
+        server.start()
+        try:
+            server.make_bucket("pointlab")
+            sys.exit(subprocess.call(sys.argv[1:], env=os.environ | server.environment()))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -52,7 +52,8 @@ def cluster(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         server.start()
         server.make_bucket("cluster")
         nodes.start_head(HEAD_CPUS, server.environment())
-        for name, value in {**server.environment(), "RAY_ADDRESS": nodes.address}.items():
+        own = {"RAY_ADDRESS": nodes.address, "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1"}
+        for name, value in {**server.environment(), **own}.items():
             patch.setenv(name, value)
         try:
             yield Cluster(nodes, "s3://cluster", prepared_root)
@@ -126,15 +127,16 @@ def test_a_lost_node_that_comes_back_later_to_an_elastic_run(
 
 
 def test_a_node_that_is_asked_to_leave(on_both: Scene, whole: Cluster, tmp_path: Path) -> None:
-    scene = whole.scene("leaving", tmp_path, {"num_workers": [1, 2]}, checkpoint_every=1000)
+    scene = whole.scene("leaving", tmp_path, {"num_workers": [1, 2]}, epochs=240, checkpoint_every=1000)
     with scene.start() as process:
-        heard(scene, "21/180", process)
-        whole.nodes.retire()
-        heard(scene, "was asked to end; it is saved at step", process)
+        scene.interrupted(process, whole.nodes.retire, step=60)
+        heard(scene, "a node is about to leave; going on from step", process)
         heard(scene, "(1 workers x 1 micro-batches)", process)
         assert process.wait(PATIENCE) == 0, scene.said()
-    assert scene.ending().samples == on_both.books.read_samples()
-    add_row("node SIGTERM", "two nodes, S3", "saved and left the node in time; same samples")
+    samples = scene.ending().samples
+    assert samples[: len(on_both.books.read_samples())] == on_both.books.read_samples()
+    assert_every_sample_once_per_epoch(samples)
+    add_row("node SIGTERM", "two nodes, S3", "saved, left that node in time and went on; same samples")
 
 
 def assert_every_sample_once_per_epoch(steps: list[list[int]]) -> None:

@@ -26,7 +26,12 @@ WORKERS = {
 }
 """What every worker gets."""
 
-PASSED_ON = ("POINTLAB_CACHE", "POINTLAB_CACHE_BYTES", "POINTLAB_STORAGE_PATIENCE", "POINTLAB_STORAGE_TIMEOUT")
+PASSED_ON = (
+    "POINTLAB_CACHE",
+    "POINTLAB_CACHE_BYTES",
+    "POINTLAB_STORAGE_PATIENCE",
+    "POINTLAB_STORAGE_TIMEOUT",
+)
 """What workers get from the driver. Never a credential: Ray stores and shows what is passed on like this, so
 those are in the environment of the cluster's own processes (a Ray started here inherits this one's)."""
 

@@ -128,6 +128,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _brief(error: BaseException) -> str:
     """The first sentence of an error, without the file of gloo's that it may begin with."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+        error = error.cause
     lines = re.sub(r"^\[\S+\] ", "", str(error).strip()).splitlines() or [""]
     sentence = lines[0].partition(". ")[0].rstrip(".")[:200]
     return f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__

@@ -7,6 +7,7 @@ further between them; a new fit, which finds the newest checkpoint like any othe
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from ray.exceptions import RayError
 from ray.train.v2.api.exceptions import TrainingFailedError
@@ -60,8 +61,8 @@ class Tally:
         if isinstance(failure.error, PointlabError):
             return failure.error
         return TrainingError(
-            f"{self.run.name} failed {self.failures} times in a row without a new checkpoint, at last because"
-            f" {failure.what}; it stands at {self.place()}.",
+            f"{self.run.name} ended at failure {self.failures} in a row without a new checkpoint:"
+            f" {failure.what}. It stands at {self.place()}.",
             remedy="look for the reason in the logs of that node; running it again goes on from there, and"
             " training.checkpoint_every makes checkpoints closer where nodes are lost often",
         )
@@ -91,7 +92,8 @@ def persevere(
         if interruption.can_grow and _has_left(failure):
             logger.info("%s: there is room for more than %d workers", tally.run.name, size)
         else:
-            tally.add(failure)
+            leaving = "a node is about to leave" if _has_left(failure) else failure.what
+            tally.add(replace(failure, what=leaving))
 
 
 def _has_left(failure: Failure) -> bool:
