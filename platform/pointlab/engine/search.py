@@ -106,7 +106,7 @@ def _tuner(
 
 
 def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage: Storage) -> None:
-    """One trial in its own process; a finished one of an earlier attempt, or a twin's, is reported at once."""
+    """One trial in its own process; one that an earlier attempt or a twin finished is reported at once."""
     experiment = make_trial(resolved.experiment, config)
     at = make_definite(experiment, resolved.datasets, resolved.parents)
     epochs = _epochs(experiment)
