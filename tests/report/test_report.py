@@ -42,7 +42,7 @@ def write_log(storage: Storage, run: str, num_lines: int = 4) -> None:
         lines.append({**position, "train/loss": 2 / step, "train/accuracy": 1 - 1 / step})
         lines.append({**position, "validation/loss": 3 / step, "validation/accuracy": 1 - 0.9 / step})
     Run(storage, run).write_log(num_lines, lines)
-    Run(storage, run).seal_checkpoint(num_lines, {}, {})
+    Run(storage, run).write_checkpoint(num_lines, [], {})
 
 
 def write_pretraining(storage: Storage, **changes: Any) -> Record:
