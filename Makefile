@@ -21,7 +21,7 @@ test: $(VENV)/.installed  ## Run the tests
 	$(BIN)/python -m pytest
 
 test-faults: $(VENV)/.installed  ## Break runs in every way and show how each took it: many minutes
-	$(BIN)/python -m pytest -m "fault or cluster"
+	$(BIN)/python -m pytest -m "fault or cluster or slow"
 
 test-cluster: $(VENV)/.installed  ## Lose and replace one of two nodes in network namespaces: needs root
 	$(BIN)/python -m pytest -m cluster tests/cluster
