@@ -1,5 +1,6 @@
 """The table of faults: tests add rows, and the rows are shown when all are over."""
 
+import json
 import os
 from pathlib import Path
 
@@ -15,15 +16,23 @@ def add_row(fault: str, where: str, outcome: str, digest: str = "-", undisturbed
 
 
 def show(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the table, and write it to the file named by POINTLAB_FAULT_TABLE, if any."""
+    """Show the table, with the rows of earlier sessions that the file named by POINTLAB_FAULTS keeps."""
     if not ROWS:
         return
-    rows = [COLUMNS, *ROWS]
-    widths = [max(len(entry[column]) for entry in rows) for column in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(r, widths, strict=True)) for r in rows]
+    rows = [COLUMNS, *_kept(ROWS)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     terminalreporter.section("faults")
-    for line in lines:
-        terminalreporter.write_line(line.rstrip())
-    table = os.environ.get("POINTLAB_FAULT_TABLE")
-    if table:
-        Path(table).write_text("\n".join(line.rstrip() for line in lines) + "\n")
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        terminalreporter.write_line("  ".join(cells).rstrip())
+
+
+def _kept(own: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows in the file, after adding `own`; these alone where there is no file."""
+    name = os.environ.get("POINTLAB_FAULTS")
+    if not name:
+        return own
+    with Path(name).open("a+") as kept:
+        kept.writelines(json.dumps(row) + "\n" for row in own)
+        kept.seek(0)
+        return [tuple(json.loads(line)) for line in kept]

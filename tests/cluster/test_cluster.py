@@ -16,10 +16,7 @@ from pointlab.experiment.wiring import read_module
 from pointlab.storage import Storage
 from s3_server import S3Server
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not has_namespaces(), reason="needs root and network namespaces"),
-]
+pytestmark = pytest.mark.cluster
 HEAD_CPUS, OTHER_CPUS = 3, 2
 WORKER_CPUS = 2
 """So there is one worker on each node, and on the head a CPU for data."""
@@ -46,7 +43,11 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Both nodes and the store. This process is in the head's namespace, where it reaches the store."""
+    """Both nodes and the store. This process is in the head's namespace, where it reaches the store.
+
+    So are threads that it makes meanwhile, for good: these tests run in a pytest of their own.
+    """
+    assert has_namespaces(), "two nodes on one machine need root and network namespaces (iproute2)"
     with pytest.MonkeyPatch.context() as patch, two_nodes() as nodes, nodes.entered():
         server = S3Server(tmp_path_factory.mktemp("server"), HEAD)
         server.start()
