@@ -3,6 +3,7 @@
 The process group is made by whoever launches the workers (Ray Train, or a test); this module only asks.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
@@ -71,6 +72,24 @@ def gather_with_gradient(own: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "worke
 
 class GlobalStatistics:
     """Marks a layer whose running statistics are those of all workers' samples, so equal on each."""
+
+
+def with_averaged_gradients(module: nn.Module, device: torch.device) -> nn.Module:
+    """`module`, whose gradients become their mean over the workers in every backward; itself when alone.
+
+    Buffers stay each worker's own. Torch would choose another layout of its messages after the first step,
+    and three or more numbers add up to other bits in another place of a message: a resumed run would differ
+    from an undisturbed one. Looking for unused parameters keeps the first layout.
+    """
+    if world_size() == 1:
+        return module
+    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")
+    return nn.parallel.DistributedDataParallel(
+        module,
+        device_ids=[device] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+        find_unused_parameters=world_size() > 2,
+    )
 
 
 def running_statistics(module: nn.Module) -> dict[str, Tensor]:

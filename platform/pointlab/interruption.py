@@ -13,7 +13,10 @@ EXIT_CODE = 128 + signal.SIGTERM
 
 @contextlib.contextmanager
 def stop_on_sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets while the block runs; outside the main thread nothing sets it."""
+    """An event that SIGTERM sets while the block runs; outside the main thread nothing sets it.
+
+    A second SIGTERM does what it would have done without the block.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -22,6 +25,7 @@ def stop_on_sigterm() -> Iterator[threading.Event]:
     def ask_to_stop(*_: object) -> None:
         logger.warning("Asked to end (SIGTERM): saving after the present step")
         stop.set()
+        signal.signal(signal.SIGTERM, previous)
 
     previous = signal.signal(signal.SIGTERM, ask_to_stop)
     try:

@@ -114,7 +114,9 @@ def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence:
     stage = pretrain if isinstance(experiment, PretrainExperiment) else transfer
     with stop_on_sigterm() as stop:
         if experiment.launch.kind == "local":
-            return stage(resolved, LocalContext(storage, watcher, fence=fence, stop=stop))
+            timeout = experiment.launch.stall_timeout
+            context = LocalContext(storage, watcher, fence=fence, stop=stop, stall_timeout=timeout)
+            return stage(resolved, context)
         from pointlab.engine.trainer import fit
 
         return fit(stage, resolved, storage, experiment.launch, watcher, fence=fence, stop=stop)

@@ -29,6 +29,7 @@ def environment() -> dict[str, str]:
     return found | {
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
         "cpus": str(os.cpu_count()),
         "device": device,
     }

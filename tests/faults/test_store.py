@@ -60,6 +60,7 @@ def test_a_store_that_dies_in_the_middle_of_an_upload(
     with s3_scene.start() as process:
         s3_scene.interrupted(process, die_in_an_upload)
         assert process.wait(180) == 0, s3_scene.said()
+    assert "Trying again for up to" in s3_scene.said()
     outcome = "uploaded again, went on by itself"
     assert_as_undisturbed("storage dies in mid-upload", "in process, S3", outcome, s3_scene, undisturbed)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from conftest import tiny_pretrain
 from pointlab.data.batches import Arrays
@@ -14,10 +15,11 @@ from pointlab.data.order import Share
 from pointlab.errors import StorageError, TrainingError
 from pointlab.experiment.pretrain import pretrain
 from pointlab.launch import resolve
+from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage
 from pointlab.training import LocalContext, Run
 from pointlab.training.context import FeedPlan
-from pointlab.training.faults import explained_memory
+from pointlab.training.faults import explained_memory, require_scale
 
 
 class Poisoned(LocalContext):
@@ -47,6 +49,37 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples_of_that_step(
     kept = json.loads(storage.read(f"runs/{one.run}/faults/step-00000004.json"))
     assert kept["workers"][0]["sample_ids"] == context.ids.tolist()
     assert Run(storage, one.run).checkpoints()[-1] < 4
+
+
+@pytest.mark.parametrize("clip_norm", [10.0, None])
+def test_a_gradient_that_is_not_finite_is_noticed_at_the_step_itself(
+    storage: Storage, clip_norm: float | None
+) -> None:
+    class Burst(LocalContext):
+        """One gradient is infinite in the last step, whose loss is still finite."""
+
+        calls = 0
+
+        def wrap(self, paradigm: Paradigm) -> nn.Module:
+            parameter = next(iter(paradigm.parameters()))
+            parameter.register_hook(self.spoil)
+            return paradigm
+
+        def spoil(self, gradient: Tensor) -> Tensor:
+            self.calls += 1
+            return gradient * torch.inf if self.calls == 6 else gradient
+
+    one = resolve(tiny_pretrain(storage, training={"optimiser": {"clip_norm": clip_norm}}), storage)
+    with pytest.raises(TrainingError, match=r"at step 6;"):
+        pretrain(one, Burst(storage))
+    assert Run(storage, one.run).checkpoints() == [3]
+
+
+def test_an_fp16_scale_that_has_shrunk_to_nothing_ends_the_run() -> None:
+    scaler = torch.amp.GradScaler("cpu", init_scale=1e-4)
+    with pytest.raises(TrainingError, match=r"loss scale has shrunk to 0\.0001"):
+        require_scale(scaler)
+    require_scale(torch.amp.GradScaler("cpu", init_scale=1.0))
 
 
 def test_no_checkpoint_is_taken_of_weights_that_are_not_numbers(storage: Storage) -> None:

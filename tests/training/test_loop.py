@@ -154,7 +154,7 @@ def test_a_checkpoint_of_other_conditions_is_named(
     folder = Run(storage, one.run)
     path = f"{folder.checkpoint_path(folder.checkpoints()[-1])}/manifest.json"
     manifest = json.loads(storage.read(path))
-    manifest["details"]["environment"]["torch"] = "1.0"
+    manifest["details"]["conditions"]["torch"] = "1.0"
     storage.write(path, json.dumps(manifest).encode())
     pretrain(one, LocalContext(storage))
     assert f"torch 1.0, now {torch.__version__}" in caplog.text

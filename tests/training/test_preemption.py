@@ -75,16 +75,16 @@ def test_a_stopped_run_goes_on_where_it_stopped(storage: Storage) -> None:
     assert_equal(storage, straight.run, stopped.run)
 
 
-@pytest.mark.parametrize("ema_decay", [None, 0.9])
+@pytest.mark.parametrize(("num_workers", "ema_decay"), [(2, 0.9), (3, None)])
 def test_workers_stop_together_when_one_is_asked_and_resume_bit_for_bit(
-    storage: Storage, ema_decay: float | None
+    storage: Storage, num_workers: int, ema_decay: float | None
 ) -> None:
     straight = named(storage, "straight", ema_decay=ema_decay)
     stopped = named(storage, "stopped", ema_decay=ema_decay)
-    on_workers(2, train, straight, storage)
-    on_workers(2, run_until, stopped, storage, 1, 4)
+    on_workers(num_workers, train, straight, storage)
+    on_workers(num_workers, run_until, stopped, storage, 1, 4)
     assert Run(storage, stopped.run).checkpoints() in ([3, 4], [3, 5])
-    on_workers(2, train, stopped, storage)
+    on_workers(num_workers, train, stopped, storage)
     assert_equal(storage, straight.run, stopped.run)
 
 

@@ -17,6 +17,7 @@ from pointlab.storage import Storage
 from pointlab.training import LocalContext, Run
 from pointlab.training.checkpoint import Snapshot
 from pointlab.training.saver import Saver
+from training.test_loop import Killed, Recorder
 
 SPARSE = {"validate_every": 2, "checkpoint_every": 2, "log_every": 1, "keep_checkpoints": 10}
 """Checkpoints at steps 2, 4 and 6, which is the last."""
@@ -28,16 +29,10 @@ class Gated(Storage):
     def __init__(self, address: str) -> None:
         super().__init__(address)
         self.gate = threading.Event()
-        self.busy, self.most_at_once = 0, 0
 
     def write(self, path: str, content: bytes) -> None:
-        if "/checkpoints/" in path:
-            self.busy += 1
-            self.most_at_once = max(self.most_at_once, self.busy)
-            is_open = self.gate.wait(20)
-            self.busy -= 1
-            if not is_open:
-                raise StorageError("The gate stayed closed: training waited for its checkpoint.")
+        if "/checkpoints/" in path and not self.gate.wait(20):
+            raise StorageError("The gate stayed closed: training waited for its checkpoint.")
         super().write(path, content)
 
 
@@ -67,11 +62,21 @@ def test_training_goes_on_while_a_checkpoint_is_stored(storage: Storage) -> None
 def test_at_most_one_checkpoint_is_on_its_way(storage: Storage) -> None:
     gated = Gated(storage.address)
     with Saver(Run(gated, "r"), keep=3) as saver:
+        submitted: list[int] = []
+
+        def submit_all() -> None:
+            for step in (1, 2, 3):
+                snapshot = Snapshot(step, {"w.safetensors": {"w": torch.zeros(9)}}, {"p.json": {}})
+                saver.submit(snapshot, {})
+                submitted.append(step)
+
+        training = threading.Thread(target=submit_all)
+        training.start()
+        training.join(0.3)
+        assert submitted == [1]  # the second waits for the first
         gated.gate.set()
-        for step in (1, 2, 3):
-            snapshot = Snapshot(step, {"w.safetensors": {"w": torch.zeros(9)}}, {"p.json": {}})
-            saver.submit(snapshot, {})
-    assert gated.most_at_once == 1
+        training.join(20)
+    assert submitted == [1, 2, 3]
     assert Run(storage, "r").checkpoints() == [1, 2, 3]
 
 
@@ -92,10 +97,29 @@ def test_a_store_that_fails_behind_the_loop_stops_it(storage: Storage) -> None:
             super().write(path, content)
 
     broken = Broken(storage.address)
-    one = one_run(broken, training={**SPARSE, "epochs": 20, "validate_every": 20, "keep_checkpoints": 1})
+    one = one_run(broken, training={**SPARSE, "epochs": 200, "validate_every": 200, "checkpoint_every": 300})
+    reached: list[int] = []
+
+    class Counting(LocalContext):
+        def watch(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            reached.append(done)
+
     with pytest.raises(StorageError, match="disk is broken"):
-        pretrain(one, LocalContext(broken))
+        pretrain(one, Counting(broken))
+    assert 300 <= reached[-1] < 600, "it is noticed long before the next checkpoint, or the end, is due"
     assert Run(storage, one.run).checkpoints() == []
+
+
+def test_a_damaged_checkpoint_does_not_outlive_good_ones(storage: Storage) -> None:
+    one = one_run(storage, training={**SPARSE, "keep_checkpoints": 1})
+    pretrain(one, LocalContext(storage))
+    run = Run(storage, one.run)
+    assert run.checkpoints() == [6]
+    storage.write(f"{run.checkpoint_path(6)}/weights.safetensors", b"damaged")
+    storage.delete_folder(f"runs/{one.run}/model")
+    with pytest.raises(Killed):
+        pretrain(one, Recorder(storage, die_before=5))
+    assert run.checkpoints() == [4]
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "state/progress.json"])

@@ -25,7 +25,7 @@ class DistributedContext(LocalContext):
     """The plain context, in a process of a gloo group."""
 
     def wrap(self, paradigm: Paradigm) -> nn.Module:
-        return nn.parallel.DistributedDataParallel(paradigm, broadcast_buffers=False)
+        return distributed.with_averaged_gradients(paradigm, self.device)
 
 
 def train_here(resolved: Resolved[PretrainExperiment], storage: Storage) -> None:

@@ -33,12 +33,8 @@ class RayContext(TrainContext):
         return ray_feed(plan)
 
     def wrap(self, paradigm: Paradigm) -> Any:
-        """The paradigm in DDP where there are several workers; buffers stay each worker's own."""
-        if distributed.world_size() == 1:
-            return paradigm
-        return ray.train.torch.prepare_model(
-            paradigm, move_to_device=False, parallel_strategy_kwargs={"broadcast_buffers": False}
-        )
+        """The paradigm, its gradients averaged where there are several workers."""
+        return distributed.with_averaged_gradients(paradigm, self.device)
 
     def announce(self, text: str) -> None:
         """Post to the driver's board."""

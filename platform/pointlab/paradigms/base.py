@@ -52,7 +52,10 @@ class Paradigm(nn.Module, ABC):
         """Follow the weights that were just updated (momentum encoders, queues)."""
 
     def per_rank_state(self) -> dict[str, Tensor]:
-        """State that differs between workers and that the future depends on, such as a queue."""
+        """State that differs between workers and that the future depends on, such as a queue.
+
+        It is kept in plain attributes: a buffer would be taken for a weight, which is the same on each.
+        """
         return {}
 
     def load_per_rank_state(self, state: Mapping[str, Tensor]) -> None:

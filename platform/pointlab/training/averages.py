@@ -37,8 +37,7 @@ class Averages:
 
     def document(self) -> dict[str, Any]:
         """What was counted on this worker, as plain numbers that JSON keeps bit for bit."""
-        values = torch.stack(list(self.totals.values())).tolist() if self.totals else []
-        return {"weight": self.weight, "totals": dict(zip(self.totals, values, strict=True))}
+        return {"weight": self.weight, "totals": {name: float(t) for name, t in self.totals.items()}}
 
     def restore(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Go on from the documents of all workers; where there were more, the first worker adds theirs."""

@@ -29,8 +29,6 @@ from pointlab.training.run import Run
 logger = logging.getLogger(__name__)
 Weights = dict[str, Tensor]
 PROGRESS = "state/progress.json"
-BITS = ("torch", "machine", "device")
-"""What the last bits depend on beside the code, as `provenance.environment` names it."""
 
 
 @dataclass
@@ -39,6 +37,7 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
+    device_seconds: float = 0.0
     best_score: float | None = None
     best_step: int = 0
     best_weights: Weights | None = None
@@ -63,6 +62,7 @@ class Snapshot:
     step: int
     tensors: dict[str, Weights]
     documents: dict[str, Any]
+    conditions: dict[str, str] = field(default_factory=dict)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Name and content of one file after the other."""
@@ -126,18 +126,30 @@ def capture(state: TrainingState) -> Snapshot | None:
         "state/optimiser.safetensors": _copied(_optimiser_tensors(state)),
     }
     if state.average is not None:
-        tensors["state/average.safetensors"] = _copied(state.average.average)
+        average = _copied(state.average.average) | _mean([own["average"] for own in everyone])
+        tensors["state/average.safetensors"] = average
     if progress.best_weights is not None:
         tensors["state/best.safetensors"] = progress.best_weights
     for rank, own in enumerate(everyone):
         flat = {f"{part}/{name}": t for part in _PARTS for name, t in own[part].items()}
         if flat:
             tensors[_own_file(rank)] = flat
-    document = {name: getattr(progress, name) for name in ("step", "seconds", "best_score", "best_step")}
+    document = {name: getattr(progress, name) for name in _NUMBERS}
     document |= {"scaler": state.scaler.state_dict(), "means": [own["means"] for own in everyone]}
-    return Snapshot(progress.step, tensors, {PROGRESS: document})
+    return Snapshot(progress.step, tensors, {PROGRESS: document}, conditions())
 
 
+def conditions() -> dict[str, str]:
+    """What the last bits of a step depend on beside its input."""
+    here = environment()
+    return {name: here[name] for name in ("torch", "machine", "processor", "device")} | {
+        "code": code_version(),
+        "workers": str(distributed.world_size()),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+_NUMBERS = ("step", "seconds", "device_seconds", "best_score", "best_step")
 _PARTS = ("paradigm", "statistics", "average")
 
 
@@ -171,7 +183,7 @@ def restore(run: Run, state: TrainingState) -> None:
     chosen = _newest_intact(run) if distributed.rank() == 0 else None
     step = distributed.broadcast_object(chosen[0] if chosen else None)
     if distributed.rank() == 0:
-        run.drop_log_after(step or 0)
+        run.drop_after(step or 0)
     if step is None:
         return
     files = chosen[1] if chosen else run.read_checkpoint(step)
@@ -202,13 +214,10 @@ def _newest_intact(run: Run) -> tuple[int, dict[str, bytes]] | None:
 
 def _warn_of_other_bits(run: Run, step: int) -> None:
     """Say where going on may not give the last bits that an undisturbed run would have."""
-    details, here = run.checkpoint_details(step), environment()
-    before = details.get("environment", {})
+    before, here = run.checkpoint_details(step).get("conditions", {}), conditions()
     changed = [
-        f"{name} {before.get(name)}, now {here[name]}" for name in BITS if before.get(name) != here[name]
+        f"{name} {before.get(name)}, now {value}" for name, value in here.items() if before.get(name) != value
     ]
-    if details.get("code_version") != code_version():
-        changed.append(f"pointlab {details.get('code_version')}, now {code_version()}")
     if changed:
         logger.warning(
             "%s goes on at step %d from a checkpoint of other conditions (%s): its last bits may differ from"

@@ -89,6 +89,7 @@ class LocalContext(TrainContext):
         device: torch.device | None = None,
         fence: Fence | None = None,
         stop: threading.Event | None = None,
+        stall_timeout: float = TrainContext.stall_timeout,
     ) -> None:
         """`reporter` gets each validation's epoch and figures; the device defaults to a GPU where present.
 
@@ -96,14 +97,14 @@ class LocalContext(TrainContext):
         """
         self.storage = storage
         self.device = device or default_device()
-        self.fence = fence
+        self.fence, self.stall_timeout = fence, stall_timeout
         self._watcher, self._reporter, self._stop = watcher, reporter, stop
 
     def feed(self, plan: FeedPlan) -> Iterator[Arrays]:
         """Batches gathered from the memory-mapped cache."""
-        split = open_split(plan.storage, plan.dataset, "train")
-        for step in range(plan.first_step, plan.num_steps):
-            yield training_arrays(split, plan.share.positions(step), plan.recipe)
+        split = open_split(plan.storage, plan.dataset, "train")  # at once: filling the cache may take long
+        steps = range(plan.first_step, plan.num_steps)
+        return (training_arrays(split, plan.share.positions(step), plan.recipe) for step in steps)
 
     def wrap(self, paradigm: Paradigm) -> nn.Module:
         """The paradigm itself, as there is one worker."""

@@ -14,6 +14,9 @@ from pointlab.data.order import Share
 from pointlab.errors import TrainingError
 from pointlab.training.run import Run
 
+SMALLEST_SCALE = 1e-3
+"""Of fp16's loss scale, which starts at 65,536: 26 skipped steps in a row."""
+
 
 @dataclass(frozen=True)
 class BadStep:
@@ -35,7 +38,7 @@ class FiniteWatch:
 
     def begin(self, step: int, sample_ids: np.ndarray) -> None:
         """A step starts, counted from one as in the log, with these samples on this worker."""
-        self.steps.append((step, sample_ids, []))
+        self.steps.append((step, sample_ids.copy(), []))  # a copy, as the array may pin what it is a view of
 
     def add_loss(self, loss: Tensor) -> None:
         """The loss of a micro-batch of the present step."""
@@ -59,6 +62,7 @@ class FiniteWatch:
         where = run.fault_path(first)
         if distributed.rank() == 0:
             run.write_fault(first, [vars(entry) for entry in bad])
+        distributed.barrier()  # whoever raises first ends the group, and with it the first worker's writing
         raise TrainingError(
             f"The training loss is {bad[0].loss:g} and its gradient's norm {bad[0].gradient_norm:g} at step"
             f" {first}; the samples of that step are listed in {where}.",
@@ -74,6 +78,20 @@ class FiniteWatch:
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 return [BadStep(step, distributed.rank(), loss, norm, sample_ids.tolist())]
         return []
+
+
+def require_scale(scaler: torch.amp.GradScaler) -> None:
+    """Return while fp16 steps come through; TrainingError where the scale has shrunk to nothing.
+
+    The scale is halved whenever a gradient overflows, and that step is skipped: below this bound the gradient
+    itself is not finite, and nothing is learnt any more.
+    """
+    if scaler.is_enabled() and scaler.get_scale() < SMALLEST_SCALE:
+        raise TrainingError(
+            f"The fp16 loss scale has shrunk to {scaler.get_scale():g}: no scale makes the gradients finite.",
+            expected=f"a scale of {SMALLEST_SCALE:g} or more",
+            remedy="set training.precision=bf16 or fp32, or lower training.optimiser.learning_rate",
+        )
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ from pointlab.training.checkpoint import (
     weights_of,
 )
 from pointlab.training.context import FeedPlan, TrainContext
-from pointlab.training.faults import FiniteWatch, explained_memory
+from pointlab.training.faults import FiniteWatch, explained_memory, require_scale
 from pointlab.training.moving_average import MovingAverage, averaged
 from pointlab.training.numerics import autocast, build_scaler, make_deterministic, without_exchange
 from pointlab.training.optimiser import build_optimiser, learning_rate, set_learning_rate
@@ -107,11 +107,13 @@ class Trainer:
         Raises PreemptedError, with everything saved, where the context says that this process must end.
         """
         self.context.announce(self._description())
-        progress, started = self.state.progress, time.perf_counter() - self.state.progress.seconds
+        progress, last = self.state.progress, time.perf_counter()
         with self.saver:
             for step, arrays in enumerate(self._feed(), start=progress.step):
                 self.step(step, arrays)
-                progress.step, progress.seconds = step + 1, time.perf_counter() - started
+                progress.step, taken, last = step + 1, time.perf_counter() - last, time.perf_counter()
+                progress.seconds += taken
+                progress.device_seconds += taken * self.share.world_size
                 validates = self._completes(self.config.validate_every * self.steps_per_epoch)
                 if validates or self._completes(self.config.log_every):
                     self.log()
@@ -160,12 +162,13 @@ class Trainer:
         self.state.means.add({"loss": output.loss, **output.metrics}, len(batch))
 
     def _clip(self) -> None:
-        limit = self.config.optimiser.clip_norm
+        limit, parameters = self.config.optimiser.clip_norm, list(self.paradigm.parameters())
+        self.state.scaler.unscale_(self.state.optimiser)
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if limit is not None:
-            self.state.scaler.unscale_(self.state.optimiser)
-            norm = nn.utils.clip_grad_norm_(self.paradigm.parameters(), limit)
-            if not self.state.scaler.is_enabled():  # a scaler skips a step that overflowed, and goes on
-                self.watch.add_norm(norm)
+            nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+        if not self.state.scaler.is_enabled():  # a scaler skips a step that overflowed, and goes on
+            self.watch.add_norm(norm)
 
     def _note_samples(self, step: int, arrays: Arrays) -> None:
         self.watch.begin(step + 1, arrays["ids"])
@@ -175,6 +178,7 @@ class Trainer:
     def log(self) -> None:
         """Add a line of training figures; TrainingError if a loss or gradient was not finite."""
         self.watch.require_finite(self.run)
+        require_scale(self.state.scaler)
         line = self._line("train", self.state.means.take())
         self.lines.append(line)
         self.context.watch(self.run.name, self.state.progress.step, self.num_steps, line)
@@ -187,7 +191,7 @@ class Trainer:
             figures = evaluate(self.paradigm, batches, self.context.device, self.config.precision)
             score = figures.get("accuracy", -figures["loss"])
             is_better = progress.best_score is None or score > progress.best_score
-            if self.config.selection == "best" and is_better:
+            if self.config.selection == "best" and is_better and math.isfinite(score):
                 progress.best_score, progress.best_step = score, progress.step
                 progress.best_weights = weights_of(self.paradigm)
         self.lines.append(self._line("validation", figures))
@@ -203,6 +207,7 @@ class Trainer:
     def save(self) -> None:
         """Hand a copy of the state, with the log since the last one, to the thread that stores it."""
         self.watch.require_finite(self.run)
+        self.saver.wait()  # before there is a second copy of the state
         snapshot = capture(self.state)
         logs: dict[str, list[Any]] = {METRICS: self.lines}
         if self.config.log_samples:
@@ -253,7 +258,7 @@ class Trainer:
             steps=progress.step,
             selected_step=selected,
             samples_seen=progress.step * self.config.batch_size,
-            device_seconds=progress.seconds * distributed.world_size(),
+            device_seconds=progress.device_seconds,
             metrics={name: value for line in lines for name, value in line.items() if "/" in name},
         )
 

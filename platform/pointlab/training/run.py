@@ -48,11 +48,11 @@ class Run:
         process has taken the run over.
         """
         path = self.checkpoint_path(step)
-        self._require_lease()
+        self.require_lease()
         remove(self.storage, path)
         try:
             files = {name: put(self.storage, f"{path}/{name}", content) for name, content in contents}
-            self._require_lease()
+            self.require_lease()
             seal(self.storage, path, "checkpoint", files, details)
         except UnreachableError:
             raise  # nothing can be taken back from a store that does not answer
@@ -61,7 +61,8 @@ class Run:
                 remove(self.storage, path)
             raise
 
-    def _require_lease(self) -> None:
+    def require_lease(self) -> None:
+        """Return while this run is ours to write; LeaseError where another process has taken it over."""
         if self.fence is not None:
             require(self.storage, self.fence)
 
@@ -89,8 +90,15 @@ class Run:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         self.storage.write(f"{self.path}/{log}/part-{step:08d}.jsonl", text.encode())
 
-    def drop_log_after(self, step: int) -> None:
-        """Delete parts that an undisturbed run would not have yet."""
+    def drop_after(self, step: int) -> None:
+        """Delete what an undisturbed run would not have yet: parts of the logs, and later checkpoints.
+
+        Those are damaged or never became whole, for the newest good one was chosen; left there, they would
+        count as newer than all that is written before their step comes again.
+        """
+        for name in self.storage.folders(f"{self.path}/checkpoints"):
+            if int(name.removeprefix("step-")) > step:
+                remove(self.storage, f"{self.path}/checkpoints/{name}")
         for log in (METRICS, SAMPLES):
             for part in self._parts(log):
                 if part > step:

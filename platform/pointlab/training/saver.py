@@ -5,16 +5,17 @@ most one checkpoint is on its way: where the next is due first, training waits, 
 much is kept in memory and how much work an interruption can cost.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from pointlab.provenance import code_version, environment
 from pointlab.training.checkpoint import Snapshot
 from pointlab.training.run import Run
 
+logger = logging.getLogger(__name__)
 Logs = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -53,10 +54,12 @@ class Saver:
 
     def _store(self, snapshot: Snapshot, logs: Logs) -> None:
         """Logs before the checkpoint that makes them count, old checkpoints last."""
+        self.run.require_lease()
         for log, lines in logs.items():
             self.run.write_log(snapshot.step, lines, log)
-        details = {"step": snapshot.step, "code_version": code_version(), "environment": environment()}
+        details = {"step": snapshot.step, "conditions": snapshot.conditions}
         self.run.write_checkpoint(snapshot.step, snapshot.files(), details)
+        self.run.require_lease()
         self.run.retain(self.keep)
 
     def __enter__(self) -> "Saver":
@@ -66,9 +69,11 @@ class Saver:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self.wait()
-        except Exception:
+            if not isinstance(error, KeyboardInterrupt):
+                self.wait()
+        except Exception as lost:
             if error is None:
                 raise
+            logger.warning("The last checkpoint could not be stored: %s", lost)
         finally:
-            self._thread.shutdown()
+            self._thread.shutdown(wait=False)
