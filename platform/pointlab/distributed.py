@@ -83,7 +83,6 @@ def with_averaged_gradients(module: nn.Module, device: torch.device) -> nn.Modul
     """
     if world_size() == 1:
         return module
-    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")
     # what is to follow it would copy the first worker's buffers to all others at the start
     warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")
     return nn.parallel.DistributedDataParallel(
