@@ -110,6 +110,7 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
             remedy="look at the source files; bad_clouds=drop is for the odd one",
         )
     folder = f"datasets/{plan.name}"
+    storage.sweep(folder)  # every shard is there: what is unfinished belongs to an attempt that was killed
     files = {result.file: result.entry for result in results}
     files["splits.json"] = put(storage, f"{folder}/splits.json", json.dumps(split_ids).encode())
     root = config.root_path

@@ -115,7 +115,9 @@ def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage
         if record is None:
             started = time.monotonic()
             reporter = functools.partial(_report, run=at.run, last=epochs)
-            findings = transfer(at, LocalContext(storage, reporter=reporter, fence=lease.fence))
+            timeout = resolved.experiment.launch.stall_timeout
+            context = LocalContext(storage, reporter=reporter, fence=lease.fence, stall_timeout=timeout)
+            findings = transfer(at, context)
             record = build_record(at, findings, time.monotonic() - started)
             write_record(storage, record)
     tune.report(

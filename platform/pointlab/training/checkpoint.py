@@ -36,7 +36,6 @@ class Progress:
     """Where a run stands. `best_weights` are those of `best_step`, kept only where selection is "best"."""
 
     step: int = 0
-    seconds: float = 0.0
     device_seconds: float = 0.0
     best_score: float | None = None
     best_step: int = 0
@@ -149,7 +148,7 @@ def conditions() -> dict[str, str]:
     }
 
 
-_NUMBERS = ("step", "seconds", "device_seconds", "best_score", "best_step")
+_NUMBERS = ("step", "device_seconds", "best_score", "best_step")
 _PARTS = ("paradigm", "statistics", "average")
 
 

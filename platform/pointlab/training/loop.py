@@ -112,7 +112,6 @@ class Trainer:
             for step, arrays in enumerate(self._feed(), start=progress.step):
                 self.step(step, arrays)
                 progress.step, taken, last = step + 1, time.perf_counter() - last, time.perf_counter()
-                progress.seconds += taken
                 progress.device_seconds += taken * self.share.world_size
                 validates = self._completes(self.config.validate_every * self.steps_per_epoch)
                 if validates or self._completes(self.config.log_every):

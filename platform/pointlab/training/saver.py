@@ -6,7 +6,6 @@ much is kept in memory and how much work an interruption can cost.
 """
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -22,13 +21,12 @@ Logs = Mapping[str, Sequence[Mapping[str, Any]]]
 class Saver:
     """Stores snapshots of `run` one after the other and keeps the newest `keep` checkpoints.
 
-    As a context manager it waits at its end for what is on its way. `waited` adds up the seconds for
-    which training stood still because the store was slower than training.
+    As a context manager it waits at its end for what is on its way.
     """
 
     def __init__(self, run: Run, keep: int) -> None:
         """Start idle."""
-        self.run, self.keep, self.waited = run, keep, 0.0
+        self.run, self.keep = run, keep
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._on_its_way: Future[None] | None = None
 
@@ -40,12 +38,8 @@ class Saver:
     def wait(self) -> None:
         """Wait until everything submitted is stored; raises the StorageError that kept it from being."""
         if self._on_its_way is not None:
-            started = time.perf_counter()
-            try:
-                self._on_its_way.result()
-            finally:
-                self._on_its_way = None
-                self.waited += time.perf_counter() - started
+            on_its_way, self._on_its_way = self._on_its_way, None
+            on_its_way.result()
 
     def check(self) -> None:
         """Raise the error of the last checkpoint if it has failed; never waits."""
