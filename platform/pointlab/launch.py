@@ -141,8 +141,8 @@ def prepare(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watch
     """Name of the set, prepared now: in parallel on Ray, or in this process."""
     plan = make_plan(config)
     logger.info("Preparing %s: %d clouds in %d shards", plan.name, len(plan.index.rows), len(plan.shards))
-    if plan.index.licence:
-        logger.info("%s: %s", config.name, plan.index.licence)
+    if plan.index.card.terms:
+        logger.info("%s: %s", config.name, plan.index.card.terms)
     if launch.kind == "ray":
         from pointlab.engine.prepare import prepare_on_ray
 

@@ -13,7 +13,11 @@ from pydantic import Field
 
 from pointlab.config import StrictModel
 from pointlab.data.builtin import Scans, Shapes
-from pointlab.data.formats import ModelNetH5, ModelNetOff, ModelNetTxt
+from pointlab.data.formats import (
+    ModelNetH5,
+    ModelNetOff,
+    ModelNetTxt,
+)
 from pointlab.data.source import SourceIndex
 from pointlab.errors import DataError
 from pointlab.seeding import stable_hash
@@ -23,6 +27,7 @@ logger = logging.getLogger(__name__)
 PREPARATION_VERSION = 1
 
 SourceConfig = Annotated[
+    # one a line, in the order of the modules
     Shapes | Scans | ModelNetH5 | ModelNetTxt | ModelNetOff,
     Field(discriminator="kind"),
 ]
@@ -69,7 +74,7 @@ def find_prepared(config: DatasetConfig, storage: Storage) -> str | None:
     Without `root` the source cannot be hashed, so a prepared set of the same recipe is looked for; there
     must be just one.
     """
-    if config.root is not None or not _needs_root(config):
+    if config.root is not None or not config.source.needs_root:
         name = dataset_id(config, config.source.index(config.root_path))
         return name if read_manifest(storage, f"datasets/{name}") else None
     found = []
@@ -83,10 +88,6 @@ def find_prepared(config: DatasetConfig, storage: Storage) -> str | None:
             remedy="say which by giving the source folder with --set data.root=...",
         )
     return found[0] if found else None
-
-
-def _needs_root(config: DatasetConfig) -> bool:
-    return not isinstance(config.source, Shapes | Scans)
 
 
 def file_sha256(path: Path) -> str:

@@ -117,8 +117,8 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     details = DatasetManifest(
         name=config.name,
         recipe=config.recipe(),
-        origin=plan.index.origin,
-        licence=plan.index.licence,
+        origin=plan.index.card.title,
+        licence=plan.index.card.licence,
         class_names=plan.index.class_names,
         part_names=plan.index.part_names,
         normalise=config.normalise,

@@ -1,22 +1,49 @@
 """The sample schema: one `Cloud` as a source yields it, one `PointBatch` as a network takes it.
 
 Coordinates are float32 in a right-handed, y-up frame. Clouds have any length on disk; in memory a batch
-is dense and zero-padded, and `counts` says how many rows of each cloud are real.
+is dense and zero-padded, and `counts` says how many rows of each cloud are real. A cloud may bring pictures
+of itself along, its views.
 """
 
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
+
+from pointlab.geometry.cameras import Pinhole
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image and the camera that took it; `pose` is its camera_from_points (see `cameras`).
+
+    `content` is a JPEG or PNG file. A depth image is a PNG of 16 bits whose counts are `unit` long, in the
+    length that `pose` maps to; 0 is no measurement. A colour image has unit 0.
+    """
+
+    content: bytes
+    camera: Pinhole
+    pose: Float64[np.ndarray, "4 4"]
+    unit: float = 0.0
+
+
+@dataclass(frozen=True)
+class View:
+    """What was seen of a cloud from one place: a colour image, perhaps a depth image by another camera."""
+
+    name: str
+    colour: Picture | None = None
+    depth: Picture | None = None
 
 
 @dataclass(frozen=True)
 class Cloud:
     """One point cloud with what is known of it; arrays share their first dimension, the points.
 
-    `label` indexes the set's class names, `point_labels` its part names; `normals` have unit length.
+    `label` indexes the set's class names, `point_labels` its part names; `normals` have unit length,
+    `colours` lie in 0 to 1.
     """
 
     points: Float32[np.ndarray, "points 3"]
@@ -25,6 +52,7 @@ class Cloud:
     colours: Float32[np.ndarray, "points 3"] | None = None
     point_labels: Int64[np.ndarray, " points"] | None = None
     caption: str | None = None
+    views: tuple[View, ...] = ()
 
     def take(self, rows: Int64[np.ndarray, " taken"]) -> "Cloud":
         """The cloud made of these rows of every per-point array, in this order."""

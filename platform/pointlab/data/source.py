@@ -6,12 +6,13 @@ be read by any worker in any order.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pointlab.config import StrictModel
+from pointlab.data.catalogue import UNKNOWN, Card
 from pointlab.data.sample import Cloud
 
 Split = Literal["train", "validation", "test"]
@@ -20,12 +21,17 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SourceRow:
-    """One cloud to be read: row `row` of `file` (relative to the root; a made-up name in a built-in set)."""
+    """One cloud to be read: row `row` of `file` (relative to the root; a made-up name in a built-in set).
+
+    `group` names what belongs together: the scene of a frame, the corruption of a corrupted cloud. Rows of
+    one group of `train` stay together when validation is carved from it, where `SourceIndex.is_grouped`.
+    """
 
     file: str
     row: int
     split: Split
     label: int | None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class SourceIndex:
     """What a source holds, learnt without reading its clouds.
 
     `files` are all the files its content depends on, relative to the root, for provenance and identity.
-    `points_per_cloud` is their common length, or None where clouds differ in length.
+    `points_per_cloud` is their common length, or None where clouds differ in length. `card` says where the
+    set comes from; `defects` counts what is known to be wrong with a release and was dealt with, by name.
     """
 
     class_names: tuple[str, ...]
@@ -41,8 +48,9 @@ class SourceIndex:
     files: tuple[str, ...] = ()
     points_per_cloud: int | None = None
     part_names: tuple[str, ...] = ()
-    origin: str = ""
-    licence: str = ""
+    card: Card = UNKNOWN
+    is_grouped: bool = False
+    defects: Mapping[str, int] = field(default_factory=dict)
 
 
 class Source(StrictModel, ABC):
@@ -50,6 +58,8 @@ class Source(StrictModel, ABC):
 
     version: ClassVar[int] = 1
     """Raised whenever the clouds that come out change, so that prepared sets are made anew."""
+    needs_root: ClassVar[bool] = True
+    """Whether there are files to read; a built-in set has none."""
 
     @abstractmethod
     def index(self, root: Path | None) -> SourceIndex:

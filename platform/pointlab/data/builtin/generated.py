@@ -8,11 +8,13 @@ that was made before it; so any worker can make any row, in any order, with equa
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from pointlab.data.builtin.objects import CLASSES
+from pointlab.data.catalogue import BUILT_IN
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
@@ -22,6 +24,7 @@ from pointlab.seeding import generator
 class GeneratedSource(Source):
     """A set of clouds made from the built-in classes."""
 
+    needs_root: ClassVar[bool] = False
     num_train_per_class: int = Field(default=100, ge=0)
     """100 instances of each class train a small network well, and are made in seconds."""
     num_test_per_class: int = Field(default=25, ge=0)
@@ -64,8 +67,7 @@ class GeneratedSource(Source):
             ),
             points_per_cloud=self.points_per_cloud,
             part_names=self.part_names,
-            origin="made by pointlab",
-            licence="Apache-2.0",
+            card=BUILT_IN,
         )
 
     def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:  # noqa: ARG002

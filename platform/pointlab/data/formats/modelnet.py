@@ -1,14 +1,8 @@
-"""What the three published forms of ModelNet share: where they come from, their terms, their length.
-
-ModelNet: Wu et al., "3D ShapeNets: A Deep Representation for Volumetric Shapes", CVPR 2015.
-"""
+"""What the published forms of ModelNet share: a bound on the length of a cloud."""
 
 from pathlib import Path
 
 from pointlab.errors import DataError
-
-ORIGIN = "ModelNet (Wu et al., CVPR 2015), Princeton University: CAD models collected from the web."
-LICENCE = "For academic research use only; the copyright of the models is with their authors."
 
 
 def require_points(path: Path, stored: int, num_points: int | None) -> int:

@@ -19,10 +19,11 @@ import h5py
 import numpy as np
 from pydantic import PositiveInt
 
+from pointlab.data.catalogue.modelnet import MODELNET
 from pointlab.data.formats.axes import UpAxis, to_y_up
 from pointlab.data.formats.files import read_lists, require_root
 from pointlab.data.formats.hdf5 import open_hdf5, read_labels, read_vectors, require_vectors
-from pointlab.data.formats.modelnet import LICENCE, ORIGIN, require_points
+from pointlab.data.formats.modelnet import require_points
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
@@ -56,8 +57,7 @@ class ModelNetH5(Source):
             rows=tuple(rows),
             files=(NAMES, TRAIN, TEST, *train, *test),
             points_per_cloud=lengths.pop() if len(lengths) == 1 else None,
-            origin=ORIGIN,
-            licence=LICENCE,
+            card=MODELNET,
         )
 
     def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:

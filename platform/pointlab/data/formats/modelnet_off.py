@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from pointlab import seeding
+from pointlab.data.catalogue.modelnet import MODELNET
 from pointlab.data.formats.axes import UpAxis, to_y_up
 from pointlab.data.formats.files import require_root
 from pointlab.data.formats.meshes import sample_surface
-from pointlab.data.formats.modelnet import LICENCE, ORIGIN
 from pointlab.data.formats.off import read_off
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
@@ -58,8 +58,7 @@ class ModelNetOff(Source):
             rows=tuple(rows),
             files=tuple(row.file for row in rows),
             points_per_cloud=self.num_points,
-            origin=ORIGIN,
-            licence=LICENCE,
+            card=MODELNET,
         )
 
     def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:

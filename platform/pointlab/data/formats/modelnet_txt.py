@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import PositiveInt
 
+from pointlab.data.catalogue.modelnet import MODELNET
 from pointlab.data.formats.axes import UpAxis, to_y_up
 from pointlab.data.formats.files import read_lines, read_lists, require_root
-from pointlab.data.formats.modelnet import LICENCE, ORIGIN, require_points
+from pointlab.data.formats.modelnet import require_points
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
@@ -55,8 +56,7 @@ class ModelNetTxt(Source):
             rows=tuple(rows),
             files=(*lists, *(row.file for row in rows)),
             points_per_cloud=self.num_points,
-            origin=ORIGIN,
-            licence=LICENCE,
+            card=MODELNET,
         )
 
     def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
