@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ from pointlab.config import merge, validate
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.dataset import DatasetConfig, dataset_id, find_prepared
 from pointlab.data.manifest import DatasetManifest, read_dataset
-from pointlab.data.planning import Plan, make_plan
-from pointlab.data.preparation import find_problem, make_shard, normalise, resample
-from pointlab.data.sample import Cloud
-from pointlab.data.shards import PreparedCloud, decode_shard, encode_shard
+from pointlab.data.planning import Plan, assign_splits, make_plan
+from pointlab.data.preparation import find_problem, make_shard
+from pointlab.data.resampling import first_in_voxels, normalise, resample
+from pointlab.data.sample import Cloud, Picture, View
+from pointlab.data.shards import PreparedCloud, decode_clouds, decode_shard, encode_shard
+from pointlab.data.source import SourceIndex, SourceRow
 from pointlab.errors import DataError, StorageError
 from pointlab.experiment import LaunchConfig
 from pointlab.geometry import farthest_point_sample
+from pointlab.geometry.cameras import Pinhole, project
 from pointlab.launch import prepare
 from pointlab.storage import Storage, open_storage, read_manifest
 from pointlab.training import ignore_progress
@@ -218,8 +222,8 @@ def test_clouds_sampled_together_come_out_as_if_alone_with_all_their_arrays() ->
     for size in (70, 12, 40, 70, 41, 5):
         points = draw.normal(size=(size, 3)).astype(np.float32)
         clouds.append(Cloud(points, label=size, normals=-points, point_labels=np.arange(size)))
-    for cloud, sampled in zip(clouds, resample(clouds, 20), strict=True):
-        (alone,) = resample([cloud], 20)
+    for cloud, sampled in zip(clouds, resample(clouds, range(6), 20), strict=True):
+        (alone,) = resample([cloud], [0], 20)
         np.testing.assert_array_equal(sampled.points, alone.points)
         np.testing.assert_array_equal(sampled.normals, -sampled.points)
         np.testing.assert_array_equal(sampled.points, cloud.points[sampled.point_labels])
@@ -423,8 +427,9 @@ def test_the_manifest_says_where_a_set_comes_from_and_what_it_holds(tmp_path: Pa
     assert manifest.class_names == ("chair", "table")
     assert (manifest.num_points, manifest.normalise, manifest.dropped) == (8, "none", {})
     assert (manifest.name, manifest.recipe) == ("mine", config.recipe())
-    assert "ModelNet" in manifest.origin
-    assert manifest.licence
+    assert "ModelNet" in manifest.card.title
+    assert manifest.card.licence
+    assert manifest.source["kind"] == "modelnet_txt"
     files = read_manifest(store, f"datasets/{name}").files
     for file, entry in files.items():
         content = store.read(f"datasets/{name}/{file}")
@@ -490,6 +495,136 @@ def test_two_sets_of_one_recipe_are_told_apart_by_their_source_only(tmp_path: Pa
         find_prepared(config.model_copy(update={"root": None}), store)
     assert "data.root" in caught.value.remedy
     assert find_prepared(config, store) == second
+
+
+# Going on after a kill
+
+
+def test_a_killed_preparation_goes_on_where_it_stopped_with_the_same_bytes(
+    tmp_path: Path, store: Storage
+) -> None:
+    config = write_release(tmp_path / "release", some_clouds(*[9] * 12)).model_copy(
+        update={"clouds_per_shard": 2}
+    )
+    undisturbed = open_storage(str(tmp_path / "undisturbed"))
+    name, _ = prepared(config, undisturbed)
+
+    class KilledError(BaseException):
+        pass
+
+    def kill_after_three(_: str, done: int, *__: object) -> None:
+        if done == 3:
+            raise KilledError
+
+    launch = LaunchConfig(kind="local")
+    with pytest.raises(KilledError):
+        prepare(config, store, launch, kill_after_three)
+    assert read_manifest(store, f"datasets/{name}") is None
+    kept = {
+        file: (Path(store.address) / "datasets" / name / file).stat().st_mtime_ns
+        for file in store.files(f"datasets/{name}")
+    }
+    assert len(kept) == 3
+    spoilt = min(kept)
+    store.write(f"datasets/{name}/{spoilt}", b"half of it")
+    steps: list[int] = []
+    assert prepare(config, store, launch, lambda _, done, *__: steps.append(done)) == name
+    assert steps == [3, 4, 5, 6, 7]  # two of three are there, and the spoilt one is made anew
+    for file in store.files(f"datasets/{name}"):
+        path = Path(store.address) / "datasets" / name / file
+        assert path.read_bytes() == undisturbed.read(f"datasets/{name}/{file}")
+        assert (path.stat().st_mtime_ns == kept.get(file)) == (file in kept and file != spoilt)
+    assert store.folders(f"datasets/{name}") == []
+
+
+def test_a_set_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", spoilt_clouds()).model_copy(update={"clouds_per_shard": 1})
+    with pytest.raises(DataError):
+        prepared(config, store)
+    assert store.folders("datasets") == []
+
+
+# Scenes
+
+
+def test_a_group_never_lies_on_both_sides_of_a_carved_split() -> None:
+    rows = [SourceRow(f"frame-{n}", 0, "train", None, f"scene-{n % 7}") for n in range(70)]
+    config = configured(SHAPES, validation_fraction=0.2)
+    by_split = assign_splits(config, SourceIndex((), tuple(rows), is_grouped=True))
+    groups = {split: {row.group for row in members} for split, members in by_split.items()}
+    assert len(by_split["validation"]) == 20
+    assert not groups["validation"] & groups["train"]
+    alone = assign_splits(config, SourceIndex((), tuple(rows)))
+    assert len(alone["validation"]) == 14
+
+
+def test_a_single_group_is_trained_on() -> None:
+    rows = tuple(SourceRow(f"frame-{n}", 0, "train", None, "scene") for n in range(5))
+    by_split = assign_splits(
+        configured(SHAPES, validation_fraction=0.5), SourceIndex((), rows, is_grouped=True)
+    )
+    assert len(by_split["train"]) == 5
+
+
+def test_a_grid_keeps_the_first_point_of_every_cell() -> None:
+    draw = np.random.default_rng(0)
+    points = draw.uniform(-1, 1, (500, 3)).astype(np.float32)
+    kept = first_in_voxels(points, 0.5)
+    cells = [tuple(cell) for cell in np.floor(points / 0.5).astype(int)]
+    assert kept.tolist() == [row for row, cell in enumerate(cells) if cell not in cells[:row]]
+    assert len(kept) == len(set(cells))
+
+
+def test_a_random_sample_depends_on_the_id_and_any_prefix_is_a_smaller_one() -> None:
+    cloud = Cloud(
+        np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32), point_labels=np.arange(200)
+    )
+    first, second = resample([cloud, cloud], [1, 2], 50, "random")
+    (alone,) = resample([cloud], [2], 80, "random")
+    assert not np.array_equal(first.points, second.points)
+    np.testing.assert_array_equal(second.points, alone.points[:50])
+    assert len(set(alone.point_labels.tolist())) == 80
+
+
+def seen_cloud() -> Cloud:
+    camera = Pinhole(4, 3, 2.0, 2.5, 1.5, 1.0)
+    pose = np.eye(4)
+    pose[:3, 3] = [0.1, -0.2, 5.0]
+    colour = Picture(b"a picture", camera, pose)
+    depth = Picture(b"depths", replace(camera, width=8), pose, unit=0.001)
+    points = np.random.default_rng(3).normal(size=(6, 3)).astype(np.float32)
+    return Cloud(points * 3 + 7, 0, caption="seen", views=(View("a", colour, depth), View("b", None, depth)))
+
+
+def test_views_and_groups_round_trip_through_a_shard() -> None:
+    clouds = [PreparedCloud(1, "0" * 16, seen_cloud(), "scene-1"), *hand_made(6, 6)]
+    decoded = decode_clouds(encode_shard(clouds, 6))
+    assert [cloud.group for cloud in decoded] == ["scene-1", "", ""]
+    for before, after in zip(clouds, decoded, strict=True):
+        assert (before.sample_id, before.content_hash) == (after.sample_id, after.content_hash)
+        assert (before.cloud.label, before.cloud.caption) == (after.cloud.label, after.cloud.caption)
+        np.testing.assert_array_equal(before.cloud.points, after.cloud.points)
+        assert len(before.cloud.views) == len(after.cloud.views)
+    for before, after in zip(clouds[0].cloud.views, decoded[0].cloud.views, strict=True):
+        assert before.name == after.name
+        for one, other in ((before.colour, after.colour), (before.depth, after.depth)):
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert (one.content, one.camera, one.unit) == (other.content, other.camera, other.unit)
+                np.testing.assert_array_equal(one.pose, other.pose)
+
+
+def test_views_follow_a_cloud_into_the_unit_sphere() -> None:
+    cloud = seen_cloud()
+    view = cloud.views[0].depth
+    placed = normalise(cloud)
+    moved = placed.views[0].depth
+    assert view is not None
+    assert moved is not None
+    before = project(torch.from_numpy(cloud.points).double(), view.camera, torch.from_numpy(view.pose))
+    after = project(torch.from_numpy(placed.points).double(), moved.camera, torch.from_numpy(moved.pose))
+    np.testing.assert_allclose(before[0], after[0], rtol=1e-5)
+    np.testing.assert_allclose(before[1], after[1], rtol=1e-5)  # the depth stays in the camera's units
 
 
 # The cache

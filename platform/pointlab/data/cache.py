@@ -1,14 +1,15 @@
 """The decoded cache: a split's arrays as memory-mapped files on the machine that trains.
 
 Filled once from verified shards and kept under the dataset's hash, it makes reading a random cloud a
-matter of a memory copy. A fill is written aside and renamed, so a reader meets a whole one or none; the
-oldest sets leave when the bound is passed.
+matter of a memory copy. A fill holds one shard in memory at a time; it is written aside and renamed, so a
+reader meets a whole one or none; the oldest sets leave when the bound is passed.
 """
 
 import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,14 @@ def cache_folder() -> Path:
 
 
 class CachedSplit:
-    """One split of a prepared set: `ids`, `labels` and per-point arrays, mapped from disk."""
+    """One split of a prepared set: `ids`, `labels`, `groups` and per-point arrays, mapped from disk."""
 
     def __init__(self, folder: Path) -> None:
         """Map the arrays of a filled cache folder."""
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
         self.folder = folder
         self.ids, self.labels, self.offsets = (arrays.pop(name) for name in ("ids", "labels", "offsets"))
+        self.groups = arrays.pop("groups")
         self.per_point = arrays
 
     def __len__(self) -> int:
@@ -95,9 +97,8 @@ def _fill(storage: Storage, dataset: str, split: str, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{split}-"))
     try:
-        shards = [decode_shard(read_verified(storage, path, name, manifest)) for name in names]
-        for name, array in _join(shards).items():
-            np.save(unfinished / f"{name}.npy", array)
+        shards = (decode_shard(read_verified(storage, path, name, manifest)) for name in names)
+        _write_split(unfinished, shards)
         unfinished.rename(folder)
     except OSError:
         if not folder.exists():  # otherwise another process was quicker, and its fill is as good
@@ -110,17 +111,54 @@ def _splits(manifest: Manifest) -> list[str]:
     return sorted({name.split("-")[0] for name in manifest.files if name.endswith(".parquet")})
 
 
-def _join(shards: list[Columns]) -> dict[str, np.ndarray]:
-    shards = [shard for shard in shards if len(shard.ids)]
-    lengths = np.concatenate([np.diff(shard.offsets) for shard in shards])
-    joined = {
-        "ids": np.concatenate([shard.ids for shard in shards]),
-        "labels": np.concatenate([shard.labels for shard in shards]),
-        "offsets": np.concatenate([[0], np.cumsum(lengths)]),
-    }
-    for name in shards[0].per_point:
-        joined[name] = np.concatenate([shard.per_point[name] for shard in shards])
-    return joined
+def _write_split(folder: Path, shards: Iterable[Columns]) -> None:
+    """Lay the shards' arrays end to end in one file each, holding a single shard at a time."""
+    small: dict[str, list[np.ndarray]] = {"ids": [], "labels": [], "groups": [], "lengths": []}
+    with contextlib.ExitStack() as open_files:
+        growing: dict[str, GrowingArray] = {}
+        for shard in shards:
+            if len(shard.ids) == 0:
+                continue
+            for name, values in shard.per_point.items():
+                if name not in growing:
+                    growing[name] = open_files.enter_context(GrowingArray(folder / f"{name}.npy", values))
+                growing[name].append(values)
+            for name in ("ids", "labels", "groups"):
+                small[name].append(getattr(shard, name))
+            small["lengths"].append(np.diff(shard.offsets))
+    lengths = np.concatenate(small.pop("lengths"))
+    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
+    for name, parts in small.items():
+        np.save(folder / f"{name}.npy", np.concatenate(parts))
+
+
+class GrowingArray:
+    """An .npy file that grows along its first axis; numpy leaves room in the header for its length."""
+
+    def __init__(self, path: Path, like: np.ndarray) -> None:
+        """Begin an empty array of rows like those of `like`."""
+        self._stream = path.open("wb")
+        self._row_shape, self._dtype, self._length = like.shape[1:], like.dtype, 0
+        self._write_header()
+
+    def __enter__(self) -> "GrowingArray":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.seek(0)
+        self._write_header()
+        self._stream.close()
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add `rows` at the end."""
+        self._stream.write(np.ascontiguousarray(rows).data)
+        self._length += len(rows)
+
+    def _write_header(self) -> None:
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        shape = (self._length, *self._row_shape)
+        header = {"descr": description, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._stream, header)
 
 
 def _make_room(cache: Path, bound: int, keep: str) -> None:

@@ -1,30 +1,49 @@
-"""What a prepared dataset says of itself: origin, licence, provenance, classes, conventions, sizes."""
+"""What a prepared dataset says of itself: provenance, licence, classes, conventions, sizes, findings."""
+
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from pointlab.data.catalogue import Scale
 from pointlab.errors import DataError
 from pointlab.storage import Storage, read_manifest
+
+
+class StoredCard(BaseModel):
+    """What a manifest keeps of a set's card."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+    name: str
+    title: str
+    citation: str
+    homepage: str
+    licence: str
+    terms: str
+    scale: Scale
 
 
 class DatasetManifest(BaseModel):
     """The `details` of a prepared set's artifact manifest.
 
-    `rows` counts clouds by split, `dropped` those left out by reason. The ids of every split lie beside
-    the shards, in `splits.json`.
+    `rows` counts clouds by split, `dropped` those left out by reason, `defects` what is known to be wrong
+    with the release and was dealt with, by name. The ids of every split lie beside the shards, in
+    `splits.json`. `frame` is that of the stored clouds, `source` the reader's settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     recipe: str
-    origin: str
-    licence: str
+    card: StoredCard
+    source: dict[str, Any]
     class_names: tuple[str, ...]
     part_names: tuple[str, ...]
     frame: str = "right-handed, y up"
     normalise: str
+    sampling: str
     num_points: int
     rows: dict[str, int]
     dropped: dict[str, int]
+    defects: dict[str, int]
     source_files: dict[str, str]
 
 

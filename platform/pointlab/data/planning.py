@@ -35,7 +35,7 @@ class Plan:
 def make_plan(config: DatasetConfig) -> Plan:
     """Shards of the set that `config` describes; DataError where the source is not as it should be."""
     index = config.source.index(config.root_path)
-    by_split = _assign_splits(config, index)
+    by_split = assign_splits(config, index)
     shards = [shard for split in SPLITS for shard in _shards_of(config, split, by_split[split])]
     if not shards:
         raise DataError(f"The source of {config.name} holds no clouds at all.", remedy="check its settings")
@@ -47,23 +47,38 @@ def sample_id(config: DatasetConfig, row: SourceRow) -> int:
     return stable_integer(config.name, row.file, row.row)
 
 
-def _assign_splits(config: DatasetConfig, index: SourceIndex) -> dict[Split, list[SourceRow]]:
-    """Rows by split; where the source has no validation split, the lowest hashes of each class become it."""
+def assign_splits(config: DatasetConfig, index: SourceIndex) -> dict[Split, list[SourceRow]]:
+    """Rows by split; where the source has no validation split, the lowest hashes of each class become it.
+
+    Rows of one group stay together, so that a scene never lies on both sides.
+    """
     by_split: dict[Split, list[SourceRow]] = {split: [] for split in SPLITS}
     for row in index.rows:
         by_split[row.split].append(row)
     if by_split["validation"] or config.validation_fraction == 0:
         return by_split
-    by_class: dict[int | None, list[SourceRow]] = {}
-    for row in by_split["train"]:
-        by_class.setdefault(row.label, []).append(row)
-    by_split["train"] = []
-    for rows in by_class.values():
-        rows.sort(key=lambda row: sample_id(config, row))
-        held_out = min(math.ceil(len(rows) * config.validation_fraction), len(rows) - 1)
-        by_split["validation"] += rows[:held_out]
-        by_split["train"] += rows[held_out:]
+    train, by_split["train"] = by_split["train"], []
+    by_class: dict[int | None, list[list[SourceRow]]] = {}
+    for together in _units(config, train, is_grouped=index.is_grouped):
+        by_class.setdefault(together[0].label, []).append(together)
+    for units in by_class.values():
+        num_rows = sum(len(unit) for unit in units)
+        wanted = min(math.ceil(num_rows * config.validation_fraction), num_rows - len(units[-1]))
+        for unit in units:
+            chosen: Split = "validation" if wanted > 0 else "train"
+            by_split[chosen] += unit
+            wanted -= len(unit)
     return by_split
+
+
+def _units(config: DatasetConfig, rows: list[SourceRow], *, is_grouped: bool) -> list[list[SourceRow]]:
+    """Rows that may not be parted, the unit with the lowest hash first: single ones, or whole groups."""
+    members: dict[str | int, list[SourceRow]] = {}
+    for row in rows:
+        identity = sample_id(config, row)
+        members.setdefault(row.group if is_grouped and row.group else identity, []).append(row)
+    keys = {key: key if isinstance(key, int) else stable_integer(config.name, key) for key in members}
+    return [members[key] for key in sorted(members, key=lambda key: keys[key])]
 
 
 def _shards_of(config: DatasetConfig, split: Split, rows: list[SourceRow]) -> list[ShardPlan]:

@@ -1,37 +1,44 @@
 """Preparation: planned rows become shards, by plain functions that any worker can run in any order.
 
 `make_shard` turns one entry of a plan into one file, and depends on nothing else: shards come out with the
-same bytes whoever makes them. `finish` makes the set whole.
+same bytes whoever makes them. It reads a few clouds at a time, so that memory does not grow with a shard's
+raw clouds. What became of a shard is noted beside it as soon as it is stored; a preparation that was killed
+goes on from these notes. `finish` makes the set whole.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pointlab.data.dataset import DatasetConfig, file_sha256
-from pointlab.data.manifest import DatasetManifest
+from pointlab.data.manifest import DatasetManifest, StoredCard
 from pointlab.data.planning import Plan, ShardPlan
+from pointlab.data.resampling import normalise, resample
 from pointlab.data.sample import Cloud
 from pointlab.data.shards import PreparedCloud, encode_shard
 from pointlab.data.source import SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
-from pointlab.geometry import farthest_point_sample
 from pointlab.storage import FileEntry, Manifest, Storage, seal
 from pointlab.storage.artifact import put
+from pointlab.storage.files import AbsentError, sha256
 
-SAMPLING_BLOCK = 64
-"""Clouds sampled together: enough to amortise the loop, small enough for the processor's cache."""
+READ_TOGETHER = 64
+"""Clouds read and sampled together: enough to amortise opening a file and the loop of the sampling."""
+POINTS_AT_A_TIME = 1 << 20
+"""Raw points held at a time, if a single cloud does not have more: 24 MB with normals."""
+NOTES = "unfinished"
+"""Folder of the notes, beside the shards; it goes when the set is whole."""
 
 
-@dataclass(frozen=True)
-class ShardResult:
+class ShardResult(BaseModel):
     """What became of a planned shard: its manifest entry, the ids kept, the rows dropped by reason."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
     file: str
     split: Split
     entry: FileEntry
@@ -53,10 +60,33 @@ class Problem:
 def write_shard(
     storage: Storage, dataset: str, config: DatasetConfig, index: SourceIndex, shard: ShardPlan
 ) -> ShardResult:
-    """Make one shard and store it, verified, under the set's name; the set's manifest comes later."""
+    """Make one shard, store it, verified, under the set's name, and note what became of it."""
     content, kept, counts = make_shard(config, index, shard)
     entry = put(storage, f"datasets/{dataset}/{shard.file}", content)
-    return ShardResult(shard.file, shard.split, entry, kept, dict(counts))
+    result = ShardResult(file=shard.file, split=shard.split, entry=entry, kept=kept, dropped=dict(counts))
+    storage.write(_note(dataset, shard.file), result.model_dump_json().encode())
+    return result
+
+
+def stored_shards(storage: Storage, plan: Plan) -> list[ShardResult]:
+    """Results of the shards that an earlier attempt has stored, each read back and compared."""
+    present = set(storage.files(f"datasets/{plan.name}/{NOTES}"))
+    noted = [shard.file for shard in plan.shards if f"{shard.file}.json" in present]
+    return [result for file in noted if (result := _read_note(storage, plan.name, file)) is not None]
+
+
+def _note(dataset: str, file: str) -> str:
+    return f"datasets/{dataset}/{NOTES}/{file}.json"
+
+
+def _read_note(storage: Storage, dataset: str, file: str) -> ShardResult | None:
+    """The note on a shard, or None where it or the shard is not as it was written."""
+    try:
+        result = ShardResult.model_validate_json(storage.read(_note(dataset, file)))
+        content = storage.read(f"datasets/{dataset}/{file}")
+    except (ValidationError, AbsentError):
+        return None
+    return result if sha256(content) == result.entry.sha256 else None
 
 
 def make_shard(
@@ -66,25 +96,49 @@ def make_shard(
 
     Raises DataError for an unusable cloud, unless `bad_clouds` says to drop it.
     """
-    clouds = config.source.read(config.root_path, shard.rows)
     dropped: Counter[str] = Counter()
-    kept: list[tuple[int, str, Cloud]] = []
-    for row, identity, cloud in zip(shard.rows, shard.ids, clouds, strict=True):
-        problem = find_problem(cloud, len(index.class_names))
-        if problem is None:
-            kept.append((identity, hashlib.sha256(cloud.points.tobytes()).hexdigest()[:16], cloud))
-        elif config.bad_clouds == "drop":
-            dropped[problem.reason] += 1
-        else:
-            raise _unusable(config, row, problem)
-    sampled = resample([cloud for _, _, cloud in kept], config.num_points)
-    prepared = [
-        PreparedCloud(identity, digest, normalise(cloud) if config.normalise == "unit_sphere" else cloud)
-        for (identity, digest, _), cloud in zip(kept, sampled, strict=True)
-    ]
-    is_fixed = (index.points_per_cloud or 0) >= config.num_points
+    prepared: list[PreparedCloud] = []
+    for rows, ids, clouds in _read_in_parts(config, index, shard):
+        usable: list[tuple[SourceRow, int, Cloud]] = []
+        for row, identity, cloud in zip(rows, ids, clouds, strict=True):
+            problem = find_problem(cloud, len(index.class_names))
+            if problem is None:
+                usable.append((row, identity, cloud))
+            elif config.bad_clouds == "drop":
+                dropped[problem.reason] += 1
+            else:
+                raise _unusable(config, row, problem)
+        prepared += _prepare(config, usable)
+    is_fixed = (index.points_per_cloud or 0) >= config.num_points and config.voxel_size is None
     content = encode_shard(prepared, config.num_points if is_fixed else None)
-    return content, [identity for identity, _, _ in kept], dropped
+    return content, [cloud.sample_id for cloud in prepared], dropped
+
+
+def _read_in_parts(
+    config: DatasetConfig, index: SourceIndex, shard: ShardPlan
+) -> Iterator[tuple[Sequence[SourceRow], Sequence[int], list[Cloud]]]:
+    """Rows, ids and raw clouds of a shard, as many at a time as their size allows."""
+    size = READ_TOGETHER if index.points_per_cloud else 1
+    first = 0
+    while first < len(shard.rows):
+        rows = shard.rows[first : first + size]
+        clouds = config.source.read(config.root_path, rows)
+        yield rows, shard.ids[first : first + size], clouds
+        first += len(rows)
+        largest = max(1, *(len(cloud.points) for cloud in clouds))
+        size = max(1, min(READ_TOGETHER, POINTS_AT_A_TIME // largest))
+
+
+def _prepare(
+    config: DatasetConfig, usable: Sequence[tuple[SourceRow, int, Cloud]]
+) -> Iterator[PreparedCloud]:
+    clouds = [cloud for _, _, cloud in usable]
+    ids = [identity for _, identity, _ in usable]
+    sampled = resample(clouds, ids, config.num_points, config.sampling, config.voxel_size)
+    for (row, identity, raw), cloud in zip(usable, sampled, strict=True):
+        digest = hashlib.sha256(raw.points.tobytes()).hexdigest()[:16]
+        placed = normalise(cloud) if config.normalise == "unit_sphere" else cloud
+        yield PreparedCloud(identity, digest, placed, row.group)
 
 
 def _unusable(config: DatasetConfig, row: SourceRow, problem: Problem) -> DataError:
@@ -117,17 +171,21 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     details = DatasetManifest(
         name=config.name,
         recipe=config.recipe(),
-        origin=plan.index.card.title,
-        licence=plan.index.card.licence,
+        card=StoredCard.model_validate(plan.index.card),
+        source=config.source.model_dump(mode="json"),
+        defects=dict(plan.index.defects),
         class_names=plan.index.class_names,
         part_names=plan.index.part_names,
         normalise=config.normalise,
         num_points=config.num_points,
+        sampling=config.sampling,
         rows={split: len(ids) for split, ids in split_ids.items()},
         dropped=dict(dropped),
         source_files={name: file_sha256(root / name) for name in plan.index.files} if root else {},
     )
-    return seal(storage, folder, "dataset", files, details.model_dump())
+    manifest = seal(storage, folder, "dataset", files, details.model_dump())
+    storage.delete_folder(f"{folder}/{NOTES}")
+    return manifest
 
 
 def find_problem(cloud: Cloud, num_classes: int) -> Problem | None:
@@ -140,34 +198,3 @@ def find_problem(cloud: Cloud, num_classes: int) -> Problem | None:
     if cloud.label is not None and not 0 <= cloud.label < num_classes:
         return Problem("has a label outside the classes", f" ({cloud.label}, of {num_classes} classes)")
     return None
-
-
-def resample(clouds: list[Cloud], num_points: int) -> list[Cloud]:
-    """Each cloud in farthest-point order, cut to `num_points`; smaller clouds keep all their points."""
-    sizes = [len(cloud.points) for cloud in clouds]
-    by_size = sorted(range(len(clouds)), key=lambda position: sizes[position])
-    large = [position for position in by_size if sizes[position] >= num_points]
-    blocks = [large[first : first + SAMPLING_BLOCK] for first in range(0, len(large), SAMPLING_BLOCK)]
-    blocks += [[position] for position in by_size if sizes[position] < num_points]
-    result = list(clouds)
-    for block in blocks:
-        rows = _farthest_order([clouds[position] for position in block], num_points)
-        for position, taken in zip(block, rows, strict=True):
-            result[position] = clouds[position].take(taken)
-    return result
-
-
-def _farthest_order(clouds: list[Cloud], num_points: int) -> np.ndarray:
-    """Rows of every cloud in farthest-point order, as many as the smallest of them has, or `num_points`."""
-    sizes = torch.tensor([len(cloud.points) for cloud in clouds])
-    dense = torch.zeros(len(clouds), int(sizes.max()), 3)
-    for row, cloud in enumerate(clouds):
-        dense[row, : len(cloud.points)] = torch.from_numpy(cloud.points)
-    return farthest_point_sample(dense, min(num_points, int(sizes.min())), sizes).numpy()
-
-
-def normalise(cloud: Cloud) -> Cloud:
-    """The cloud centred on its mean and scaled so that its farthest point lies at radius 1."""
-    centred = cloud.points - cloud.points.mean(0, dtype=np.float64).astype(np.float32)
-    radius = float(np.sqrt((centred.astype(np.float64) ** 2).sum(1).max()))
-    return replace(cloud, points=centred / np.float32(radius) if radius > 0 else centred)

@@ -1,33 +1,46 @@
 """Shards: Parquet files of prepared clouds, readable by anything that reads Parquet.
 
 Sets in which every cloud has the same length use fixed-shape tensor columns; others use lists. Arrays are
-float32 and int64, `sample_id` is the 63-bit identity of the source row, `content_hash` that of its points.
+float32 and int64, `sample_id` is the 63-bit identity of the source row, `content_hash` that of its points,
+`group` what the row belongs to. Views are lists of structs that hold image files as they are.
 """
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pointlab.data.sample import Cloud
+from pointlab.data.sample import Cloud, Picture, View
 from pointlab.errors import DataError
+from pointlab.geometry.cameras import Pinhole
 
 ROWS_PER_GROUP = 64
 PER_POINT = {"points": 3, "normals": 3, "colours": 3, "point_labels": 1}
 """Per-point columns and their channels."""
+PICTURE = pa.struct(
+    {
+        "content": pa.large_binary(),
+        "camera": pa.list_(pa.float64(), 6),
+        "pose": pa.list_(pa.float64(), 16),
+        "unit": pa.float64(),
+    }
+)
+"""`camera` is (width, height, fx, fy, cx, cy), `pose` is row by row."""
+VIEWS = pa.list_(pa.struct({"name": pa.string(), "colour": PICTURE, "depth": PICTURE}))
 
 
 @dataclass(frozen=True)
 class PreparedCloud:
-    """A cloud with its identities."""
+    """A cloud with its identities, and the group that it belongs to."""
 
     sample_id: int
     content_hash: str
     cloud: Cloud
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class Columns:
 
     ids: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray
     offsets: np.ndarray
     per_point: dict[str, np.ndarray]
 
@@ -50,7 +64,10 @@ def encode_shard(clouds: Sequence[PreparedCloud], num_points: int | None) -> byt
         "content_hash": pa.array([c.content_hash for c in clouds], pa.string()),
         "label": pa.array([c.cloud.label for c in clouds], pa.int64()),
         "caption": pa.array([c.cloud.caption for c in clouds], pa.string()),
+        "group": pa.array([c.group for c in clouds], pa.string()),
     }
+    if any(c.cloud.views for c in clouds):
+        columns["views"] = pa.array([[_view_row(view) for view in c.cloud.views] for c in clouds], VIEWS)
     for name in PER_POINT:
         arrays = [array for c in clouds if (array := getattr(c.cloud, name)) is not None]
         if 0 < len(arrays) < len(clouds):
@@ -82,19 +99,79 @@ def _lists(arrays: list[np.ndarray]) -> pa.Array:
     return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
 
 
+def _view_row(view: View) -> dict[str, Any]:
+    return {"name": view.name, "colour": _picture_row(view.colour), "depth": _picture_row(view.depth)}
+
+
+def _picture_row(picture: Picture | None) -> dict[str, Any] | None:
+    if picture is None:
+        return None
+    return {
+        "content": picture.content,
+        "camera": [float(value) for value in astuple(picture.camera)],
+        "pose": picture.pose.reshape(-1).tolist(),
+        "unit": picture.unit,
+    }
+
+
 def decode_shard(content: bytes) -> Columns:
-    """Rows of a shard as flat arrays; DataError if the file is not one of ours."""
+    """Rows of a shard as flat arrays, without views; DataError if the file is not one of ours."""
+    return _columns(_table(content, ["sample_id", "label", "group", *PER_POINT]))
+
+
+def decode_clouds(content: bytes) -> list[PreparedCloud]:
+    """Rows of a shard as clouds, views and captions included; DataError if the file is not one of ours."""
+    table = _table(content, None)
+    columns = _columns(table)
+    views = table["views"].to_pylist() if "views" in table.column_names else [[]] * len(columns.ids)
+    hashes, captions = table["content_hash"].to_pylist(), table["caption"].to_pylist()
+    clouds = []
+    for row, (identity, label) in enumerate(zip(columns.ids.tolist(), columns.labels.tolist(), strict=True)):
+        part = slice(columns.offsets[row], columns.offsets[row + 1])
+        cloud = Cloud(
+            label=None if label < 0 else label,
+            caption=captions[row],
+            views=tuple(_view(entry) for entry in views[row]),
+            **{name: values[part] for name, values in columns.per_point.items()},
+        )
+        clouds.append(PreparedCloud(identity, hashes[row], cloud, str(columns.groups[row])))
+    return clouds
+
+
+def _view(row: dict[str, Any]) -> View:
+    return View(row["name"], _picture(row["colour"]), _picture(row["depth"]))
+
+
+def _picture(row: dict[str, Any] | None) -> Picture | None:
+    if row is None:
+        return None
+    width, height, *lengths = row["camera"]
+    camera = Pinhole(int(width), int(height), *lengths)
+    return Picture(row["content"], camera, np.reshape(row["pose"], (4, 4)), row["unit"])
+
+
+def _table(content: bytes, columns: list[str] | None) -> pa.Table:
     try:
-        table = pq.read_table(io.BytesIO(content)).combine_chunks()
-        labels = table["label"].fill_null(-1).to_numpy()
-        ids = table["sample_id"].to_numpy()
-    except (pa.ArrowInvalid, KeyError) as error:
+        source = pq.ParquetFile(io.BytesIO(content))
+        present = set(source.schema_arrow.names)
+        missing = {"sample_id", "label", "group"} - present
+        if missing:
+            raise KeyError(f"it has no column {sorted(missing)[0]!r}")
+        return source.read(None if columns is None else [name for name in columns if name in present])
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise DataError(f"This is not a pointlab shard: {error}.", remedy="prepare the set again") from None
+
+
+def _columns(table: pa.Table) -> Columns:
+    table = table.combine_chunks()
+    ids = table["sample_id"].to_numpy()
+    labels = table["label"].fill_null(-1).to_numpy()
+    groups = np.array(table["group"].to_pylist(), dtype=np.str_)
     if len(ids) == 0:
-        return Columns(ids, labels, np.zeros(1, np.int64), {})
+        return Columns(ids, labels, groups, np.zeros(1, np.int64), {})
     present = [name for name in PER_POINT if name in table.column_names]
     decoded = {name: _decode(table[name]) for name in present}
-    return Columns(ids, labels, decoded["points"][1], {name: decoded[name][0] for name in present})
+    return Columns(ids, labels, groups, decoded["points"][1], {name: decoded[name][0] for name in present})
 
 
 def _decode(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

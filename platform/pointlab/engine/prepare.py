@@ -1,38 +1,37 @@
 """Preparation on Ray Data: every planned shard is a row, and making it is a task."""
 
 import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import ray.data
 
 from pointlab.data.dataset import DatasetConfig
-from pointlab.data.planning import Plan
-from pointlab.data.preparation import ShardResult, finish, write_shard
+from pointlab.data.planning import Plan, ShardPlan
+from pointlab.data.preparation import ShardResult, write_shard
 from pointlab.data.source import SourceIndex
 from pointlab.engine.session import connect, quiet_ray_data
 from pointlab.errors import PointlabError
 from pointlab.storage import Storage
-from pointlab.training import Watcher
 
 
-def prepare_on_ray(config: DatasetConfig, plan: Plan, storage: Storage, watcher: Watcher) -> None:
-    """Make all shards of `plan` in parallel, then the set's manifest.
+def shards_on_ray(
+    config: DatasetConfig, plan: Plan, todo: Sequence[ShardPlan], storage: Storage
+) -> Iterator[ShardResult]:
+    """The shards `todo` of `plan`, made in parallel, in the order in which they are finished.
 
     An unusable source stops it with the DataError that a loop in this process would have raised.
     """
     connect()
     quiet_ray_data()
-    shards = ray.data.from_items(list(plan.shards), override_num_blocks=len(plan.shards))
+    shards = ray.data.from_items(list(todo), override_num_blocks=len(todo))
     index = replace(plan.index, rows=())
     make = functools.partial(_make, config=config, dataset=plan.name, index=index, storage=storage)
-    results: list[ShardResult] = []
     for row in shards.map(make).iter_rows():
         if isinstance(row["result"], PointlabError):
             raise row["result"]
-        results.append(row["result"])
-        watcher(plan.name, len(results), len(plan.shards), {})
-    finish(storage, config, plan, results)
+        yield row["result"]
 
 
 def _make(
