@@ -1,6 +1,6 @@
-"""Augmentation: each cloud changed by draws keyed by (seed, epoch, sample id).
+"""Augmentation: each cloud changed by draws keyed by (seed, epoch, sample id), a batch at a time.
 
-The draws depend on nothing else, so a sample looks the same whatever the batch order, the number of
+The draws depend on nothing else, so a sample looks the same whatever the batch, its order, the number of
 workers or the machine. Normals follow: turned with the cloud, and by the inverse-transpose under
 anisotropic scaling.
 """
@@ -8,10 +8,13 @@ anisotropic scaling.
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from pydantic import Field
 
 from pointlab.config import StrictModel
-from pointlab.seeding import generator
+from pointlab.seeding import KeyedDraws
+
+Arrays = dict[str, np.ndarray]
 
 
 class AugmentationConfig(StrictModel):
@@ -34,51 +37,82 @@ OVERSAMPLING = 1.2
 """Ratio of the farthest-point sample to the subset drawn from it (1200 for 1024 in Point-BERT)."""
 
 
-def augment(
-    arrays: dict[str, np.ndarray],
-    num_points: int,
-    config: AugmentationConfig,
-    key: tuple[int, int, int],
-) -> dict[str, np.ndarray]:
-    """A cloud's per-point arrays after one draw; `key` is (seed, epoch, sample id).
+def choose_points(
+    draws: KeyedDraws, available: Int64[np.ndarray, " batch"], num_points: int, config: AugmentationConfig
+) -> Int64[np.ndarray, "batch {num_points}"]:
+    """Which of its `available` points each cloud shows, by their places in the stored order.
 
-    `arrays` hold at least `points` [n, 3], in farthest-point order; at most `num_points` rows come out.
+    A cloud with fewer than `num_points` shows all of them; the places beyond hold anything.
     """
-    draw = generator("augmentation", *key)
-    available = len(arrays["points"])
-    if config.random_subset and available > num_points:
-        pool = min(available, round(num_points * OVERSAMPLING))
-        rows = draw.permutation(pool)[:num_points]
-        arrays = {name: values[rows] for name, values in arrays.items()}
-    else:
-        arrays = {name: values[:num_points] for name, values in arrays.items()}
-    scale = draw.uniform(*config.scale, size=3)
-    linear = np.diag(scale) @ draw_rotation(draw, config.rotation)
-    shift = draw.uniform(-config.translation, config.translation, size=3)
+    in_order = np.broadcast_to(np.arange(num_points), (len(available), num_points))
+    if not config.random_subset or not (available > num_points).any():
+        return in_order
+    pools = np.minimum(available, round(num_points * OVERSAMPLING))
+    # A random key above, the place below: sorted, the places come in random order. Keys of 32 bits sort
+    # fastest; where two are equal, which is rare, their places stay in order.
+    width = int(pools.max())
+    place_bits = width.bit_length()
+    keys = (draws.bits("subset", width) >> np.uint64(32 + place_bits)).astype(np.uint32) << place_bits
+    places = np.arange(width, dtype=np.uint32)
+    keys |= places
+    keys[places >= pools[:, None]] = np.iinfo(np.uint32).max
+    keys.sort(axis=1)
+    chosen = (keys[:, :num_points] & np.uint32((1 << place_bits) - 1)).astype(np.int64)
+    return np.where((available > num_points)[:, None], chosen, in_order)
+
+
+def augment(arrays: Arrays, config: AugmentationConfig, draws: KeyedDraws) -> Arrays:
+    """The clouds of a batch after one draw for each; `arrays` hold at least `points` [batch, points, 3]."""
+    num_clouds, num_points = arrays["points"].shape[:2]
+    scale = draws.uniform("scale", 3, *config.scale)
+    linear = scale[:, :, None] * draw_rotations(draws, config.rotation)
+    shift = draws.uniform("shift", 3, -config.translation, config.translation).astype(np.float32)
     moved = dict(arrays)
-    moved["points"] = (arrays["points"] @ linear.T + shift).astype(np.float32)
+    moved["points"] = arrays["points"] @ linear.transpose(0, 2, 1).astype(np.float32)
+    moved["points"] += shift[:, None]
     if config.jitter:
-        moved["points"] += draw.normal(0, config.jitter, moved["points"].shape).astype(np.float32)
+        noise = draws.normal("jitter", 3 * num_points).reshape(num_clouds, num_points, 3)
+        moved["points"] += (config.jitter * noise).astype(np.float32)
     if "normals" in arrays:
-        turned = arrays["normals"] @ np.linalg.inv(linear)
-        length = np.linalg.norm(turned, axis=1, keepdims=True)
-        moved["normals"] = (turned / np.maximum(length, 1e-12)).astype(np.float32)
+        turned = arrays["normals"] @ np.linalg.inv(linear).astype(np.float32)
+        turned /= np.maximum(np.linalg.norm(turned, axis=2, keepdims=True), 1e-12)
+        moved["normals"] = turned
     return moved
 
 
-def draw_rotation(draw: np.random.Generator, kind: Literal["none", "vertical", "full"]) -> np.ndarray:
-    """A 3x3 rotation matrix (columns: images of the axes)."""
-    if kind == "none":
-        return np.eye(3)
+def draw_rotations(
+    draws: KeyedDraws, kind: Literal["none", "vertical", "full"]
+) -> Float64[np.ndarray, "batch 3 3"]:
+    """A rotation matrix for each cloud (columns: images of the axes)."""
+    if kind == "full":
+        return _of_quaternions(_uniform_quaternions(draws.uniform("rotation", 3)))
+    rotations = np.broadcast_to(np.eye(3), (len(draws.roots), 3, 3)).copy()
     if kind == "vertical":
-        angle = draw.uniform(0, 2 * np.pi)
-        cosine, sine = np.cos(angle), np.sin(angle)
-        return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
-    w, x, y, z = (quaternion := draw.normal(size=4)) / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+        angle = 2 * np.pi * draws.uniform("rotation", 1)[:, 0]
+        rotations[:, [0, 2], [0, 2]] = np.cos(angle)[:, None]
+        rotations[:, 0, 2], rotations[:, 2, 0] = np.sin(angle), -np.sin(angle)
+    return rotations
+
+
+def _uniform_quaternions(uniform: Float64[np.ndarray, "batch 3"]) -> Float64[np.ndarray, "batch 4"]:
+    """Unit quaternions spread evenly (Shoemake, "Uniform Random Rotations", Graphics Gems III, 1992)."""
+    share, first, second = uniform.T
+    inner, outer = np.sqrt(1 - share), np.sqrt(share)
+    angles = 2 * np.pi * first, 2 * np.pi * second
+    parts = [
+        inner * np.sin(angles[0]),
+        inner * np.cos(angles[0]),
+        outer * np.sin(angles[1]),
+        outer * np.cos(angles[1]),
+    ]
+    return np.stack(parts, axis=1)
+
+
+def _of_quaternions(quaternions: Float64[np.ndarray, "batch 4"]) -> Float64[np.ndarray, "batch 3 3"]:
+    w, x, y, z = quaternions.T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.array(rows).transpose(2, 0, 1)

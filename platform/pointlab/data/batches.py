@@ -1,21 +1,23 @@
 """From stream positions to batches: the one path that both feeds take.
 
-`training_arrays` and `evaluation_arrays` return plain NumPy arrays, so that a Ray Data task and a loop in
-this process produce the same bytes; `to_batch` wraps them as tensors.
+`training_arrays` and `evaluation_arrays` return plain NumPy arrays of exactly `num_points` rows a cloud, so
+that a Ray Data task and a loop in this process produce the same bytes; `to_batch` wraps them as tensors.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from pointlab.data.augmentation import AugmentationConfig, augment
+from pointlab.data.augmentation import Arrays, AugmentationConfig, augment, choose_points
 from pointlab.data.cache import CachedSplit
 from pointlab.data.order import locate
 from pointlab.data.sample import PointBatch
+from pointlab.seeding import KeyedDraws
 
-Arrays = dict[str, np.ndarray]
+TOGETHER = 64
+"""Clouds augmented together: their arrays stay within the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +36,41 @@ class Recipe:
 def training_arrays(split: CachedSplit, positions: np.ndarray, recipe: Recipe) -> Arrays:
     """Arrays of the samples at these stream positions, augmented."""
     epochs, rows = locate(positions, recipe.seed, len(split))
-    names = ("points", *recipe.inputs)
-    clouds = [
-        augment(
-            split.arrays(int(row), names),
-            recipe.num_points,
-            recipe.augmentation,
-            (recipe.seed, int(epoch), int(split.ids[row])),
-        )
-        for epoch, row in zip(epochs, rows, strict=True)
+    parts = [
+        _training_part(split, epochs[first : first + TOGETHER], rows[first : first + TOGETHER], recipe)
+        for first in range(0, len(rows), TOGETHER)
     ]
-    return _stack(split, rows, clouds, recipe.num_points)
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _training_part(split: CachedSplit, epochs: np.ndarray, rows: np.ndarray, recipe: Recipe) -> Arrays:
+    draws = KeyedDraws.of("augmentation", recipe.seed, epochs, split.ids[rows])
+    available = split.lengths(rows)
+    chosen = choose_points(draws, available, recipe.num_points, recipe.augmentation)
+    counts = np.minimum(available, recipe.num_points)
+    drawn = split.gather(rows, chosen, ("points", *recipe.inputs))
+    return _with_padding(split, rows, counts, augment(drawn, recipe.augmentation, draws))
 
 
 def evaluation_arrays(
     split: CachedSplit, rows: np.ndarray, num_points: int, inputs: tuple[str, ...] = ()
 ) -> Arrays:
-    """Arrays of these rows as stored: the farthest-point sample of `num_points`, nothing drawn."""
-    names = ("points", *inputs)
-    clouds = [{k: v[:num_points] for k, v in split.arrays(int(row), names).items()} for row in rows]
-    return _stack(split, rows, clouds, num_points)
+    """Arrays of these rows as stored: the first `num_points` of each cloud, nothing drawn."""
+    counts = np.minimum(split.lengths(rows), num_points)
+    in_order = np.broadcast_to(np.arange(num_points), (len(rows), num_points))
+    return _with_padding(split, rows, counts, split.gather(rows, in_order, ("points", *inputs)))
 
 
-def _stack(split: CachedSplit, rows: np.ndarray, clouds: Sequence[Arrays], num_points: int) -> Arrays:
-    """Zero-padded to exactly `num_points` rows, so that shapes do not depend on the batch."""
-    counts = np.array([len(cloud["points"]) for cloud in clouds], np.int64)
-    stacked: Arrays = {"counts": counts, "ids": split.ids[rows], "labels": split.labels[rows]}
-    for name, first in clouds[0].items():
-        fill = -1 if first.dtype.kind == "i" else 0
-        stacked[name] = np.full((len(rows), num_points, *first.shape[1:]), fill, first.dtype)
-        for target, cloud in zip(stacked[name], clouds, strict=True):
-            target[: len(cloud[name])] = cloud[name]
-    return stacked
+def _with_padding(split: CachedSplit, rows: np.ndarray, counts: np.ndarray, arrays: Arrays) -> Arrays:
+    """With counts, ids and labels; past a cloud's count, points are zero and point labels -1."""
+    num_points = arrays["points"].shape[1]
+    if (counts < num_points).any():
+        is_padding = np.arange(num_points) >= counts[:, None]
+        for values in arrays.values():
+            values[is_padding] = -1 if values.dtype.kind == "i" else 0
+    return {"counts": counts, "ids": split.ids[rows], "labels": split.labels[rows], **arrays}
 
 
 def to_batch(arrays: Arrays) -> PointBatch:

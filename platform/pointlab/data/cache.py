@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int64
 
 from pointlab.data.shards import Columns, decode_shard
 from pointlab.data.source import SPLITS
@@ -33,7 +34,8 @@ class CachedSplit:
 
     def __init__(self, folder: Path) -> None:
         """Map the arrays of a filled cache folder."""
-        arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+        mapped = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+        arrays = {name: array.view(np.ndarray) for name, array in mapped.items()}
         self.folder = folder
         self.ids, self.labels, self.offsets = (arrays.pop(name) for name in ("ids", "labels", "offsets"))
         self.groups = arrays.pop("groups")
@@ -43,15 +45,42 @@ class CachedSplit:
         return len(self.ids)
 
     def arrays(self, row: int, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Per-point arrays of one cloud, in stored (farthest-point) order."""
+        """Per-point arrays of one cloud, in stored order."""
+        self._require(names)
+        first, last = self.offsets[row], self.offsets[row + 1]
+        return {name: self.per_point[name][first:last] for name in names}
+
+    def lengths(self, rows: Int64[np.ndarray, " clouds"]) -> Int64[np.ndarray, " clouds"]:
+        """Number of stored points of each of these clouds."""
+        lengths: Int64[np.ndarray, " clouds"] = self.offsets[rows + 1] - self.offsets[rows]
+        return lengths
+
+    def gather(
+        self,
+        rows: Int64[np.ndarray, " clouds"],
+        places: Int64[np.ndarray, "clouds places"],
+        names: tuple[str, ...],
+    ) -> dict[str, np.ndarray]:
+        """Per-point arrays [clouds, places, ...] of these clouds, at these places of their stored order.
+
+        A place past a cloud's end holds anything.
+        """
+        self._require(names)
+        at = (self.offsets[rows][:, None] + places).reshape(-1)
+        return {
+            name: np.take(self.per_point[name], at, axis=0, mode="clip").reshape(
+                *places.shape, *self.per_point[name].shape[1:]
+            )
+            for name in names
+        }
+
+    def _require(self, names: tuple[str, ...]) -> None:
         missing = [name for name in names if name not in self.per_point]
         if missing:
             raise DataError(
                 f"{self.folder.parent.name} has {', '.join(self.per_point)}, but no {missing[0]}.",
                 remedy="choose a set that has them, or a paradigm that does without",
             )
-        first, last = self.offsets[row], self.offsets[row + 1]
-        return {name: self.per_point[name][first:last] for name in names}
 
 
 def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
