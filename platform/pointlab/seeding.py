@@ -7,6 +7,7 @@ state to save, only the position in the stream.
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt64
@@ -44,14 +45,14 @@ class KeyedDraws:
     @classmethod
     def of(cls, name: str, *parts: int | Int64[np.ndarray, " keys"]) -> "KeyedDraws":
         """Draws by name and the rest of the key: numbers that all keys share, and arrays of one a key."""
-        roots = np.array([int(stable_hash(name), 16)], np.uint64)
+        roots = np.array([_hashed(name)])
         for part in parts:
             roots = _mixed(roots * _GAMMA + np.atleast_1d(np.asarray(part, np.int64)).view(np.uint64))
         return cls(roots)
 
     def bits(self, purpose: str, count: int) -> UInt64[np.ndarray, "keys {count}"]:
         """`count` numbers of 64 random bits for each key."""
-        starts = _mixed(self.roots ^ np.uint64(int(stable_hash(purpose), 16)))
+        starts = _mixed(self.roots ^ _hashed(purpose))
         return _mixed(starts[:, None] + np.arange(count, dtype=np.uint64) * _GAMMA)
 
     def uniform(
@@ -69,6 +70,11 @@ class KeyedDraws:
 
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+@lru_cache(maxsize=256)
+def _hashed(name: str) -> np.uint64:
+    return np.uint64(int(stable_hash(name), 16))
 
 
 def _mixed(state: UInt64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
