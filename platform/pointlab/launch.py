@@ -6,15 +6,19 @@ newest checkpoint.
 
 import logging
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pointlab.config import dump
+from pointlab.data.checks import require_no_warnings
 from pointlab.data.dataset import DatasetConfig, find_prepared
-from pointlab.data.planning import Plan, make_plan
-from pointlab.data.preparation import ShardResult, finish, write_shard
-from pointlab.errors import ConfigError
+from pointlab.data.manifest import read_dataset
+from pointlab.data.planning import Plan, ShardPlan, make_plan
+from pointlab.data.preparation import ShardResult, finish, stored_shards, write_shard
+from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import (
+    EvaluateExperiment,
     Experiment,
     LaunchConfig,
     PrepareExperiment,
@@ -22,6 +26,7 @@ from pointlab.experiment import (
     SearchExperiment,
     TransferExperiment,
 )
+from pointlab.experiment.evaluating import evaluate
 from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
@@ -30,11 +35,17 @@ from pointlab.interruption import stop_on_sigterm
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
 from pointlab.storage.lease import Fence, hold
-from pointlab.training import LocalContext, Run, Watcher, ignore_progress
+from pointlab.training import LocalContext, Run, TrainContext, Watcher, ignore_progress
 from pointlab.training.tensorboard import publish_tensorboard
 
 logger = logging.getLogger(__name__)
-RunExperiment = PretrainExperiment | TransferExperiment | SearchExperiment
+RunExperiment = PretrainExperiment | TransferExperiment | SearchExperiment | EvaluateExperiment
+STAGES: dict[str, Callable[[Any, TrainContext], Findings]] = {
+    "pretrain": pretrain,
+    "transfer": transfer,
+    "evaluate": evaluate,
+}
+"""What runs in a context, by the kind of experiment; a search runs other runs instead."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignor
                 remedy="drop --rerun, or delete the set's folder to make it anew",
             )
         found = find_prepared(experiment.data, storage)
-        name = found or prepare(experiment.data, storage, experiment.launch, watcher)
+        name = ensure_prepared(experiment.data, storage, experiment.launch, watcher)
         return Outcome(storage, f"datasets/{name}", None, was_finished=found is not None)
     return _run(experiment, storage, rerun, watcher)
 
@@ -111,7 +122,7 @@ def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence:
         from pointlab.engine.search import search
 
         return search(resolved, storage, watcher)
-    stage = pretrain if isinstance(experiment, PretrainExperiment) else transfer
+    stage = STAGES[experiment.kind]
     with stop_on_sigterm() as stop:
         if experiment.launch.kind == "local":
             timeout = experiment.launch.stall_timeout
@@ -125,37 +136,73 @@ def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence:
 def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = ignore_progress) -> Resolved[Any]:
     """Make definite what `experiment` refers to; datasets and parents that are missing are made now."""
     datasets = {
-        role: find_prepared(config, storage) or prepare(config, storage, experiment.launch, watcher)
+        role: ensure_prepared(config, storage, experiment.launch, watcher)
         for role, config in experiment.datasets.items()
     }
-    base = experiment.transfer if isinstance(experiment, SearchExperiment) else experiment
     parents = {}
-    if isinstance(base, TransferExperiment) and base.pretrained is not None:
-        outcome = _run(base.pretrained, storage, False, watcher)
+    for role, parent in parents_of(experiment).items():
+        outcome = _run(parent, storage, False, watcher)
         assert outcome.record is not None, "a run leaves a record"
-        parents["pretrained"] = outcome.record.run
+        parents[role] = outcome.record.run
     return make_definite(experiment, datasets, parents)
 
 
+def parents_of(experiment: RunExperiment) -> dict[str, RunExperiment]:
+    """The experiments whose results `experiment` starts from, by role; each may have parents of its own."""
+    match experiment:
+        case SearchExperiment():
+            return parents_of(experiment.transfer)
+        case TransferExperiment() if experiment.pretrained is not None:
+            return {"pretrained": experiment.pretrained}
+        case EvaluateExperiment():
+            return {"classifier": experiment.classifier}
+        case _:
+            return {}
+
+
+def ensure_prepared(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watcher: Watcher) -> str:
+    """Name of the set, prepared now if it is not there; DataError if `launch.strict` and it has warnings."""
+    name = find_prepared(config, storage)
+    if name is None:
+        return prepare(config, storage, launch, watcher)
+    if launch.strict:
+        require_no_warnings(read_dataset(storage, name).findings, name)
+    return name
+
+
 def prepare(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watcher: Watcher) -> str:
-    """Name of the set, prepared now: in parallel on Ray, or in this process."""
+    """Name of the set, prepared now: in parallel on Ray, or in this process.
+
+    A preparation that was killed goes on. One that ends with a DataError leaves nothing behind.
+    """
     plan = make_plan(config)
     logger.info("Preparing %s: %d clouds in %d shards", plan.name, len(plan.index.rows), len(plan.shards))
-    if plan.index.card.terms:
-        logger.info("%s: %s", config.name, plan.index.card.terms)
-    if launch.kind == "ray":
-        from pointlab.engine.prepare import prepare_on_ray
-
-        prepare_on_ray(config, plan, storage, watcher)
-    else:
-        _prepare_here(config, plan, storage, watcher)
+    if notice := plan.index.card.notice():  # a set is prepared at its first use
+        logger.info("%s: %s", config.name, notice, extra={"card": plan.index.card})
+    done = {result.file: result for result in stored_shards(storage, plan)}
+    if done:
+        logger.info("%s: %d of %d shards are there already", plan.name, len(done), len(plan.shards))
+    todo = [shard for shard in plan.shards if shard.file not in done]
+    try:
+        for result in _shards(config, plan, todo, storage, launch):
+            done[result.file] = result
+            watcher(plan.name, len(done), len(plan.shards), {})
+        finish(storage, config, plan, list(done.values()), strict=launch.strict)
+    except DataError:
+        storage.delete_folder(f"datasets/{plan.name}")
+        raise
     return plan.name
 
 
-def _prepare_here(config: DatasetConfig, plan: Plan, storage: Storage, watcher: Watcher) -> None:
+def _shards(
+    config: DatasetConfig, plan: Plan, todo: Sequence[ShardPlan], storage: Storage, launch: LaunchConfig
+) -> Iterator[ShardResult]:
+    """The shards `todo`, stored: in parallel on Ray, or one after the other in this process."""
+    if launch.kind == "ray" and todo:
+        from pointlab.engine.prepare import shards_on_ray
+
+        yield from shards_on_ray(config, plan, todo, storage)
+        return
     index = replace(plan.index, rows=())
-    results: list[ShardResult] = []
-    for shard in plan.shards:
-        results.append(write_shard(storage, plan.name, config, index, shard))
-        watcher(plan.name, len(results), len(plan.shards), {})
-    finish(storage, config, plan, results)
+    for shard in todo:
+        yield write_shard(storage, plan.name, config, index, shard)

@@ -1,4 +1,4 @@
-"""What the command line shows: progress, tables, and errors as paragraphs.
+"""What the command line shows: progress, tables, terms of use, and errors as paragraphs.
 
 On a terminal progress is a set of bars; in a log file, such as that of a submitted job, it is a line at
 every tenth of a stage.
@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.measure import Measurement
+from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pointlab.data.catalogue import Card
 from pointlab.errors import PointlabError, PreemptedError
 from pointlab.interruption import EXIT_CODE
 from pointlab.storage import Record, Storage, read_record
@@ -44,10 +46,29 @@ def guarded(command: Callable[[], Any]) -> None:
 
 def _set_up_logging() -> None:
     logger = logging.getLogger("pointlab")
-    logger.handlers = [RichHandler(console=complaints, show_path=False, show_time=False)]
+    logger.handlers = [LogHandler(console=complaints, show_path=False, show_time=False)]
     logger.setLevel(logging.INFO)
     logger.propagate = False
     warnings.filterwarnings("ignore", module="ray")
+
+
+class LogHandler(RichHandler):
+    """Shows a line of the log; a line that carries a `card` (of a set at its first use) as its terms."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record."""
+        card = getattr(record, "card", None)
+        if isinstance(card, Card):
+            show_terms(card)
+        else:
+            super().emit(record)
+
+
+def show_terms(card: Card) -> None:
+    """Show on what terms a set is used, in a frame; nothing for one that asks nothing. Nobody is asked."""
+    title, _, asked = card.notice().partition("\n")
+    if asked:
+        complaints.print(Panel(escape(asked), title=escape(title), title_align="left", expand=False))
 
 
 @contextlib.contextmanager

@@ -113,7 +113,7 @@ def test_h5_clouds_come_back_as_written_with_their_classes_and_splits(h5_root: P
     assert index.points_per_cloud == 6
     assert set(index.files) == {path.name for path in h5_root.iterdir()}
     assert index.card.licence
-    assert index.origin
+
     written = np.concatenate(
         [random_vectors(count, 6, seed=number) for number, count in enumerate([5, 3, 2])]
     )

@@ -24,7 +24,7 @@ from pointlab.config import merge, validate
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.dataset import DatasetConfig, dataset_id, find_prepared
 from pointlab.data.manifest import DatasetManifest, read_dataset
-from pointlab.data.planning import Plan, assign_splits, make_plan
+from pointlab.data.planning import Plan, assign_splits, make_plan, sample_id
 from pointlab.data.preparation import find_problem, make_shard
 from pointlab.data.resampling import first_in_voxels, normalise, resample
 from pointlab.data.sample import Cloud, Picture, View
@@ -34,7 +34,7 @@ from pointlab.errors import DataError, StorageError
 from pointlab.experiment import LaunchConfig
 from pointlab.geometry import farthest_point_sample
 from pointlab.geometry.cameras import Pinhole, project
-from pointlab.launch import prepare
+from pointlab.launch import ensure_prepared, prepare
 from pointlab.storage import Storage, open_storage, read_manifest
 from pointlab.training import ignore_progress
 
@@ -105,8 +105,8 @@ def stored_clouds(storage: Storage, name: str, split: str) -> dict[int, np.ndarr
 def test_shards_have_the_same_bytes_in_whatever_order_they_are_made() -> None:
     config = configured(SHAPES)
     plan, again = make_plan(config), make_plan(config)
-    forwards = {shard.file: make_shard(config, plan.index, shard)[0] for shard in plan.shards}
-    backwards = {shard.file: make_shard(config, again.index, shard)[0] for shard in again.shards[::-1]}
+    forwards = {shard.file: make_shard(config, plan.index, shard).content for shard in plan.shards}
+    backwards = {shard.file: make_shard(config, again.index, shard).content for shard in again.shards[::-1]}
     assert len(forwards) == 4
     assert forwards == backwards
 
@@ -194,7 +194,7 @@ def test_equal_clouds_share_their_content_hash_and_not_their_id(tmp_path: Path) 
     values = some_clouds(20)["chair_0000"]
     config = write_release(tmp_path / "release", {"chair_0001": values, "table_0002": values})
     plan = make_plan(config)
-    table = pq.read_table(io.BytesIO(make_shard(config, plan.index, plan.shards[0])[0]))
+    table = pq.read_table(io.BytesIO(make_shard(config, plan.index, plan.shards[0]).content))
     assert len(set(table["sample_id"].to_pylist())) == 2
     points = np.ascontiguousarray(values[:, :3])
     assert set(table["content_hash"].to_pylist()) == {hashlib.sha256(points.tobytes()).hexdigest()[:16]}
@@ -208,7 +208,9 @@ def test_any_prefix_of_a_stored_cloud_is_its_farthest_point_sample() -> None:
     plan = make_plan(config)
     shard = plan.shards[-1]
     originals = config.source.read(None, shard.rows)
-    stored = decode_shard(make_shard(config, plan.index, shard)[0]).per_point["points"].reshape(-1, 64, 3)
+    stored = (
+        decode_shard(make_shard(config, plan.index, shard).content).per_point["points"].reshape(-1, 64, 3)
+    )
     points = torch.from_numpy(np.stack([cloud.points for cloud in originals]))
     for length in (1, 7, 64):
         rows = farthest_point_sample(points, length)
@@ -387,7 +389,7 @@ def test_a_ragged_set_is_stored_as_lists() -> None:
 def test_only_sets_of_one_length_are_stored_as_tensors(settings: dict[str, Any], is_fixed: bool) -> None:
     config = configured(settings, clouds_per_shard=2)
     plan = make_plan(config)
-    content, _, _ = make_shard(config, plan.index, plan.shards[-1])
+    content = make_shard(config, plan.index, plan.shards[-1]).content
     kind = pq.read_schema(io.BytesIO(content)).field("points").type
     assert isinstance(kind, pa.FixedShapeTensorType) == is_fixed
 
@@ -542,6 +544,60 @@ def test_a_set_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path, store: 
     with pytest.raises(DataError):
         prepared(config, store)
     assert store.folders("datasets") == []
+
+
+# The checks at the door
+
+
+def copied_clouds() -> tuple[Clouds, Clouds]:
+    """Training and test clouds of which one is in both."""
+    train, test = some_clouds(*[40] * 8), some_clouds(*[40] * 2)
+    draw = np.random.default_rng(11)
+    test = {
+        f"{name[:-4]}9{name[-3:]}": draw.normal(size=values.shape).astype(np.float32)
+        for name, values in test.items()
+    }
+    test["chair_9000"] = train["chair_0002"]
+    return train, test
+
+
+def strictly(config: DatasetConfig, storage: Storage) -> str:
+    return ensure_prepared(config, storage, LaunchConfig(kind="local", strict=True), ignore_progress)
+
+
+def test_findings_are_kept_with_the_set_and_name_clouds(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", *copied_clouds())
+    _, manifest = prepared(config, store)
+    warnings = [finding for finding in manifest.findings if finding.severity == "warning"]
+    copies = [finding for finding in warnings if "cop" in finding.check]
+    assert [finding.count for finding in copies] == [2]
+    ids = {sample_id(config, row) for row in config.source.index(config.root_path).rows}
+    assert set(copies[0].sample_ids) <= ids
+
+
+def test_findings_do_not_depend_on_the_shards(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", *copied_clouds())
+    findings = [
+        prepared(config.model_copy(update={"clouds_per_shard": size}), store)[1].findings
+        for size in (1, 3, 100)
+    ]
+    assert findings[0] == findings[1] == findings[2]
+
+
+def test_strict_makes_a_warning_an_error_that_leaves_nothing_behind(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", *copied_clouds())
+    with pytest.raises(DataError, match="problem") as caught:
+        strictly(config, store)
+    assert "strict" in caught.value.remedy
+    assert store.folders("datasets") == []
+    name, _ = prepared(config, store)
+    with pytest.raises(DataError, match="problem"):  # a set that was prepared without it is looked at again
+        strictly(config, store)
+    assert ensure_prepared(config, store, LaunchConfig(kind="local"), ignore_progress) == name
+
+
+def test_strict_lets_a_clean_set_through(storage: Storage) -> None:
+    assert strictly(configured(SHAPES), storage).startswith("shapes-")
 
 
 # Scenes
@@ -782,4 +838,4 @@ def test_an_error_in_the_data_comes_back_from_ray_as_it_was_raised(tmp_path: Pat
             prepared(config, store, kind)
         errors.append(caught.value)
     assert errors[0].args == errors[1].args
-    assert find_prepared(config, store) is None
+    assert store.folders("datasets") == []

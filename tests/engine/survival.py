@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pointlab import distributed
-from pointlab.data.batches import Arrays
+from pointlab.data.sample import Arrays
 from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.training import TrainContext

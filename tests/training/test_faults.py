@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from conftest import tiny_pretrain
-from pointlab.data.batches import Arrays
 from pointlab.data.order import Share
+from pointlab.data.sample import Arrays
 from pointlab.errors import StorageError, TrainingError
 from pointlab.experiment.pretrain import pretrain
 from pointlab.launch import resolve

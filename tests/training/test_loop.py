@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from conftest import tiny_pretrain
-from pointlab.data.batches import Arrays
+from pointlab.data.sample import Arrays
 from pointlab.errors import TrainingError, TransferError
 from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.resolve import Resolved

@@ -12,9 +12,8 @@ from jaxtyping import Float64, Int64
 from pydantic import Field
 
 from pointlab.config import StrictModel
+from pointlab.data.sample import Arrays
 from pointlab.seeding import KeyedDraws
-
-Arrays = dict[str, np.ndarray]
 
 
 class AugmentationConfig(StrictModel):

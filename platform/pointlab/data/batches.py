@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pointlab.data.augmentation import Arrays, AugmentationConfig, augment, choose_points
+from pointlab.data.augmentation import AugmentationConfig, augment, choose_points
 from pointlab.data.cache import CachedSplit
 from pointlab.data.order import locate
-from pointlab.data.sample import PointBatch
+from pointlab.data.sample import Arrays, PointBatch
 from pointlab.seeding import KeyedDraws
 
 TOGETHER = 64

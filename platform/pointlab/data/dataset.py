@@ -6,17 +6,32 @@ the sha256 of every source file, and how it was prepared. It does not cover wher
 
 import hashlib
 import logging
+import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pointlab.config import StrictModel
-from pointlab.data.builtin import Scans, Shapes
+from pointlab.data.builtin import Rooms, Scans, Shapes
 from pointlab.data.formats import (
+    Folder,
+    ModelNet40C,
+    ModelNetC,
+    ModelNetDat,
+    ModelNetFewshot,
     ModelNetH5,
     ModelNetOff,
     ModelNetTxt,
+    Npz,
+    PsbParts,
+    RgbdFrames,
+    S3dis,
+    Scannet,
+    ScanObjectNN,
+    ShapeNet55,
+    ShapeNetPart,
 )
 from pointlab.data.source import SourceIndex
 from pointlab.errors import DataError
@@ -24,11 +39,31 @@ from pointlab.seeding import stable_hash
 from pointlab.storage import Storage, read_manifest, whole_artifacts
 
 logger = logging.getLogger(__name__)
-PREPARATION_VERSION = 1
+PREPARATION_VERSION = 2
+SETTLED_AFTER = 2_000_000_000
+"""Nanoseconds, as long as the coarsest tick of a file system."""
 
 SourceConfig = Annotated[
     # one a line, in the order of the modules
-    Shapes | Scans | ModelNetH5 | ModelNetTxt | ModelNetOff,
+    Shapes
+    | Scans
+    | Rooms
+    | Folder
+    | ModelNetH5
+    | ModelNetTxt
+    | ModelNetOff
+    | PsbParts
+    | RgbdFrames
+    | S3dis
+    | Scannet
+    | ModelNet40C
+    | ModelNetC
+    | ModelNetDat
+    | ModelNetFewshot
+    | Npz
+    | ScanObjectNN
+    | ShapeNet55
+    | ShapeNetPart,
     Field(discriminator="kind"),
 ]
 
@@ -41,7 +76,13 @@ class DatasetConfig(StrictModel):
     root: str | None = Field(default=None, json_schema_extra={"identity": False})
     """Folder of the source files; not needed once the prepared set is in the store."""
     num_points: int = Field(default=1024, ge=1)
-    """Points kept of each cloud, in farthest-point order: any prefix is a farthest-point sample."""
+    """Points kept of each cloud, ordered so that any prefix is a sample of the kind that `sampling` names."""
+    sampling: Literal["farthest", "random"] = "farthest"
+    """farthest: farthest-point order, which suits objects; its cost is points times points kept, so scenes of
+    a hundred thousand points are better drawn at random, by a generator keyed by the sample id."""
+    voxel_size: float | None = Field(default=None, gt=0)
+    """Edge of a grid, in the units of the source, of which each cell keeps its first point before sampling;
+    it evens out the density of scans. None: no grid."""
     normalise: Literal["unit_sphere", "none"] = "unit_sphere"
     """unit_sphere: centred on the mean, farthest point at radius 1, as the papers do."""
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
@@ -91,11 +132,23 @@ def find_prepared(config: DatasetConfig, storage: Storage) -> str | None:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file's content; DataError if it is not there."""
+    """sha256 of a file's content; DataError if it is not there.
+
+    A file is hashed once in a process while its size and its time of change stay; one that has just been
+    changed is hashed each time, for a clock's tick may hide a second change.
+    """
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        state = path.stat()
+        is_settled = time.time_ns() - state.st_mtime_ns > SETTLED_AFTER
+        digest = _sha256 if is_settled else _sha256.__wrapped__
+        return digest(path, state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror}.", remedy="check the download and data.root"
         ) from None
+
+
+@lru_cache(maxsize=1 << 17)
+def _sha256(path: Path, size: int, changed: int) -> str:  # noqa: ARG001
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

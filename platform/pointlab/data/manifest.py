@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pointlab.data.catalogue import Scale
+from pointlab.data.checks import Finding
 from pointlab.errors import DataError
 from pointlab.storage import Storage, read_manifest
 
@@ -26,8 +27,9 @@ class DatasetManifest(BaseModel):
     """The `details` of a prepared set's artifact manifest.
 
     `rows` counts clouds by split, `dropped` those left out by reason, `defects` what is known to be wrong
-    with the release and was dealt with, by name. The ids of every split lie beside the shards, in
-    `splits.json`. `frame` is that of the stored clouds, `source` the reader's settings.
+    with the release and was dealt with, by name; `findings` are those of the checks at the door. The ids of
+    every split lie beside the shards, in `splits.json`. `frame` is that of the stored clouds, `source` the
+    reader's settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,14 +46,22 @@ class DatasetManifest(BaseModel):
     rows: dict[str, int]
     dropped: dict[str, int]
     defects: dict[str, int]
+    findings: tuple[Finding, ...]
     source_files: dict[str, str]
 
 
 def read_dataset(storage: Storage, dataset: str) -> DatasetManifest:
-    """The manifest of a prepared set; DataError if there is no whole one of this name."""
+    """The manifest of a prepared set; DataError if there is no whole one of this name, or one of old code."""
     manifest = read_manifest(storage, f"datasets/{dataset}")
     if manifest is None:
         raise DataError(
             f"There is no prepared set {dataset} in {storage.address}.", remedy="prepare it first"
         )
-    return DatasetManifest.model_validate(manifest.details)
+    try:
+        return DatasetManifest.model_validate(manifest.details)
+    except ValidationError as error:
+        raise DataError(
+            f"The set {dataset} in {storage.address} was prepared by another version of pointlab:"
+            f" {error.error_count()} entries of its manifest are not understood.",
+            remedy=f"delete {storage.locate(f'datasets/{dataset}')} and prepare it again",
+        ) from None

@@ -8,6 +8,7 @@ goes on from these notes. `finish` makes the set whole.
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,18 +16,27 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pointlab.data.checks import (
+    Examination,
+    Finding,
+    check_release,
+    conclude,
+    examine,
+    require_no_warnings,
+)
 from pointlab.data.dataset import DatasetConfig, file_sha256
 from pointlab.data.manifest import DatasetManifest, StoredCard
 from pointlab.data.planning import Plan, ShardPlan
 from pointlab.data.resampling import normalise, resample
 from pointlab.data.sample import Cloud
-from pointlab.data.shards import PreparedCloud, encode_shard
+from pointlab.data.shards import PreparedCloud, decode_shard, encode_shard
 from pointlab.data.source import SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
 from pointlab.storage import FileEntry, Manifest, Storage, seal
 from pointlab.storage.artifact import put
 from pointlab.storage.files import AbsentError, sha256
 
+logger = logging.getLogger(__name__)
 READ_TOGETHER = 64
 """Clouds read and sampled together: enough to amortise opening a file and the loop of the sampling."""
 POINTS_AT_A_TIME = 1 << 20
@@ -36,7 +46,10 @@ NOTES = "unfinished"
 
 
 class ShardResult(BaseModel):
-    """What became of a planned shard: its manifest entry, the ids kept, the rows dropped by reason."""
+    """What became of a planned shard: its manifest entry, the ids kept, the rows dropped by reason.
+
+    `examination` is what the checks at the door have learnt of its clouds, as they write it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     file: str
@@ -44,6 +57,17 @@ class ShardResult(BaseModel):
     entry: FileEntry
     kept: list[int]
     dropped: dict[str, int]
+    examination: dict[str, str]
+
+
+@dataclass(frozen=True)
+class MadeShard:
+    """A shard's Parquet content, the ids of its clouds, and what is noted about it."""
+
+    content: bytes
+    kept: list[int]
+    dropped: Counter[str]
+    examination: Examination
 
 
 @dataclass(frozen=True)
@@ -61,9 +85,15 @@ def write_shard(
     storage: Storage, dataset: str, config: DatasetConfig, index: SourceIndex, shard: ShardPlan
 ) -> ShardResult:
     """Make one shard, store it, verified, under the set's name, and note what became of it."""
-    content, kept, counts = make_shard(config, index, shard)
-    entry = put(storage, f"datasets/{dataset}/{shard.file}", content)
-    result = ShardResult(file=shard.file, split=shard.split, entry=entry, kept=kept, dropped=dict(counts))
+    made = make_shard(config, index, shard)
+    result = ShardResult(
+        file=shard.file,
+        split=shard.split,
+        entry=put(storage, f"datasets/{dataset}/{shard.file}", made.content),
+        kept=made.kept,
+        dropped=dict(made.dropped),
+        examination=made.examination.to_json(),
+    )
     storage.write(_note(dataset, shard.file), result.model_dump_json().encode())
     return result
 
@@ -89,15 +119,14 @@ def _read_note(storage: Storage, dataset: str, file: str) -> ShardResult | None:
     return result if sha256(content) == result.entry.sha256 else None
 
 
-def make_shard(
-    config: DatasetConfig, index: SourceIndex, shard: ShardPlan
-) -> tuple[bytes, list[int], Counter[str]]:
-    """Parquet content of one shard, the ids of the clouds in it, and counts of those dropped, by reason.
+def make_shard(config: DatasetConfig, index: SourceIndex, shard: ShardPlan) -> MadeShard:
+    """One shard, made from its entry alone.
 
     Raises DataError for an unusable cloud, unless `bad_clouds` says to drop it.
     """
     dropped: Counter[str] = Counter()
     prepared: list[PreparedCloud] = []
+    examinations: list[Examination] = []
     for rows, ids, clouds in _read_in_parts(config, index, shard):
         usable: list[tuple[SourceRow, int, Cloud]] = []
         for row, identity, cloud in zip(rows, ids, clouds, strict=True):
@@ -108,10 +137,13 @@ def make_shard(
                 dropped[problem.reason] += 1
             else:
                 raise _unusable(config, row, problem)
+        kept = [identity for _, identity, _ in usable]
+        examinations.append(examine([cloud for _, _, cloud in usable], kept, shard.split))
         prepared += _prepare(config, usable)
     is_fixed = (index.points_per_cloud or 0) >= config.num_points and config.voxel_size is None
     content = encode_shard(prepared, config.num_points if is_fixed else None)
-    return content, [cloud.sample_id for cloud in prepared], dropped
+    examination = Examination(shard.split, np.concatenate([part.records for part in examinations]))
+    return MadeShard(content, [cloud.sample_id for cloud in prepared], dropped, examination)
 
 
 def _read_in_parts(
@@ -150,19 +182,32 @@ def _unusable(config: DatasetConfig, row: SourceRow, problem: Problem) -> DataEr
     )
 
 
-def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequence[ShardResult]) -> Manifest:
-    """Make the set whole: its split lists and its manifest."""
+def finish(
+    storage: Storage,
+    config: DatasetConfig,
+    plan: Plan,
+    results: Sequence[ShardResult],
+    *,
+    strict: bool = False,
+) -> Manifest:
+    """Make the set whole: check what was learnt of all its clouds, then write split lists and manifest.
+
+    Raises DataError where a split lost all its clouds, and for any warning of the checks if `strict`.
+    """
+    results = sorted(results, key=lambda result: result.file)
     split_ids: dict[str, list[int]] = {}
     dropped: Counter[str] = Counter()
-    for result in sorted(results, key=lambda result: result.file):
+    for result in results:
         split_ids.setdefault(result.split, []).extend(result.kept)
         dropped.update(result.dropped)
-    lost = [split for split, ids in split_ids.items() if not ids]
-    if lost:
-        raise DataError(
-            f"Every cloud of the {lost[0]} split of {config.name} was dropped: {dict(dropped)}.",
-            remedy="look at the source files; bad_clouds=drop is for the odd one",
+    _require_clouds(config, split_ids, dropped)
+    findings = (*check_release(plan.index, config.root_path), *_findings(storage, plan, results, dropped))
+    for finding in findings:
+        logger.log(
+            logging.WARNING if finding.severity == "warning" else logging.INFO, "%s: %s", plan.name, finding
         )
+    if strict:
+        require_no_warnings(findings, config.name)
     folder = f"datasets/{plan.name}"
     storage.sweep(folder)  # every shard is there: what is unfinished belongs to an attempt that was killed
     files = {result.file: result.entry for result in results}
@@ -181,11 +226,41 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
         sampling=config.sampling,
         rows={split: len(ids) for split, ids in split_ids.items()},
         dropped=dict(dropped),
+        findings=findings,
         source_files={name: file_sha256(root / name) for name in plan.index.files} if root else {},
     )
     manifest = seal(storage, folder, "dataset", files, details.model_dump())
     storage.delete_folder(f"{folder}/{NOTES}")
     return manifest
+
+
+def _require_clouds(config: DatasetConfig, split_ids: dict[str, list[int]], dropped: Counter[str]) -> None:
+    lost = [split for split, ids in split_ids.items() if not ids]
+    if lost:
+        raise DataError(
+            f"Every cloud of the {lost[0]} split of {config.name} was dropped: {dict(dropped)}.",
+            remedy="look at the source files; bad_clouds=drop is for the odd one",
+        )
+
+
+def _findings(
+    storage: Storage, plan: Plan, results: Sequence[ShardResult], dropped: Counter[str]
+) -> tuple[Finding, ...]:
+    def read_points(ids: Sequence[int]) -> dict[int, np.ndarray]:
+        """Stored points of these clouds; one shard at a time is in memory."""
+        wanted, points = set(ids), dict[int, np.ndarray]()
+        for result in results:
+            if wanted.isdisjoint(result.kept):
+                continue
+            columns = decode_shard(storage.read(f"datasets/{plan.name}/{result.file}"))
+            for row, identity in enumerate(columns.ids.tolist()):
+                if identity in wanted:
+                    part = slice(columns.offsets[row], columns.offsets[row + 1])
+                    points[identity] = columns.per_point["points"][part].copy()
+        return points
+
+    examinations = [Examination.from_json(result.examination) for result in results]
+    return conclude(examinations, plan.index, read_points, dropped)
 
 
 def find_problem(cloud: Cloud, num_classes: int) -> Problem | None:

@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int64
 
 from pointlab.data.sample import Cloud, Picture, View
 from pointlab.geometry import farthest_point_sample
+from pointlab.geometry.cameras import pose_after
 from pointlab.seeding import generator
 
 Sampling = Literal["farthest", "random"]
@@ -49,26 +50,30 @@ def first_in_voxels(points: Float32[np.ndarray, "points 3"], voxel_size: float) 
 
 
 def _in_farthest_order(clouds: Sequence[Cloud], num_points: int) -> list[Cloud]:
-    sizes = [len(cloud.points) for cloud in clouds]
-    by_size = sorted(range(len(clouds)), key=lambda position: sizes[position])
-    large = [position for position in by_size if sizes[position] >= num_points]
-    blocks = [large[first : first + SAMPLING_BLOCK] for first in range(0, len(large), SAMPLING_BLOCK)]
-    blocks += [[position] for position in by_size if sizes[position] < num_points]
+    by_size = sorted(range(len(clouds)), key=lambda position: len(clouds[position].points))
     result = list(clouds)
-    for block in blocks:
-        rows = _farthest_rows([clouds[position] for position in block], num_points)
-        for position, taken in zip(block, rows, strict=True):
-            result[position] = clouds[position].take(taken)
+    for first in range(0, len(by_size), SAMPLING_BLOCK):
+        block = by_size[first : first + SAMPLING_BLOCK]
+        for position, rows in zip(
+            block, _farthest_rows([clouds[at] for at in block], num_points), strict=True
+        ):
+            result[position] = clouds[position].take(rows)
     return result
 
 
-def _farthest_rows(clouds: list[Cloud], num_points: int) -> np.ndarray:
-    """Rows of every cloud in farthest-point order, as many as the smallest of them has, or `num_points`."""
-    sizes = torch.tensor([len(cloud.points) for cloud in clouds])
-    dense = torch.zeros(len(clouds), int(sizes.max()), 3)
-    for row, cloud in enumerate(clouds):
-        dense[row, : len(cloud.points)] = torch.from_numpy(cloud.points)
-    return farthest_point_sample(dense, min(num_points, int(sizes.min())), sizes).numpy()
+def _farthest_rows(clouds: Sequence[Cloud], num_points: int) -> list[Int64[np.ndarray, " taken"]]:
+    """Rows of each cloud in farthest-point order, `num_points` of them or all that it has.
+
+    Shorter clouds are filled up with copies of their first point, which is chosen first: copies of what is
+    chosen come last, in the order of their rows, so that no cloud's own rows come after them.
+    """
+    sizes = [len(cloud.points) for cloud in clouds]
+    dense = torch.empty(len(clouds), max(sizes), 3)
+    for filled, cloud in zip(dense, clouds, strict=True):
+        filled[:] = torch.from_numpy(cloud.points[:1])
+        filled[: len(cloud.points)] = torch.from_numpy(cloud.points)
+    orders = farthest_point_sample(dense, min(num_points, max(sizes))).numpy()
+    return [order[: min(size, num_points)] for order, size in zip(orders, sizes, strict=True)]
 
 
 def normalise(cloud: Cloud) -> Cloud:
@@ -78,16 +83,17 @@ def normalise(cloud: Cloud) -> Cloud:
     radius = float(np.sqrt((centred.astype(np.float64) ** 2).sum(1).max()))
     if radius == 0:
         radius = 1.0
-    original_from_stored = np.diag([radius, radius, radius, 1.0])
-    original_from_stored[:3, 3] = centre
-    views = tuple(_after(view, original_from_stored) for view in cloud.views)
+    views = tuple(_after(view, centre, radius) for view in cloud.views)
     return replace(cloud, points=centred / np.float32(radius), views=views)
 
 
-def _after(view: View, original_from_stored: np.ndarray) -> View:
-    """The view as seen from stored points: its poses begin with the way back to the original ones."""
+def _after(view: View, centre: Float32[np.ndarray, "3"], radius: float) -> View:
+    """The view as seen from stored points."""
 
     def follow(picture: Picture | None) -> Picture | None:
-        return None if picture is None else replace(picture, pose=picture.pose @ original_from_stored)
+        if picture is None:
+            return None
+        pose = pose_after(torch.from_numpy(picture.pose), torch.from_numpy(centre).double(), radius)
+        return replace(picture, pose=pose.numpy())
 
     return replace(view, colour=follow(view.colour), depth=follow(view.depth))

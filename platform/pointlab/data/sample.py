@@ -14,13 +14,17 @@ from torch import Tensor
 
 from pointlab.geometry.cameras import Pinhole
 
+Arrays = dict[str, np.ndarray]
+"""Arrays by name, as batches are before they become tensors: what travels between processes."""
+
 
 @dataclass(frozen=True)
 class Picture:
     """An encoded image and the camera that took it; `pose` is its camera_from_points (see `cameras`).
 
     `content` is a JPEG or PNG file. A depth image is a PNG of 16 bits whose counts are `unit` long, in the
-    length that `pose` maps to; 0 is no measurement. A colour image has unit 0.
+    length that `pose` maps to; 0 and 65535 are no measurement. A colour image has unit 0.
+    Where nobody knows the camera, its intrinsics and pose are NaN.
     """
 
     content: bytes

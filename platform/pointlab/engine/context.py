@@ -8,7 +8,7 @@ import ray.train.torch
 from ray.train.v2._internal.execution.context import get_train_context
 
 from pointlab import distributed
-from pointlab.data.batches import Arrays
+from pointlab.data.sample import Arrays
 from pointlab.engine.feed import ray_feed
 from pointlab.engine.progress import StopQuestion
 from pointlab.paradigms import Paradigm

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 import numpy as np
 import ray.data
 
-from pointlab.data.batches import Arrays, training_arrays
+from pointlab.data.batches import training_arrays
 from pointlab.data.cache import open_split
+from pointlab.data.sample import Arrays
 from pointlab.engine.session import quiet_ray_data
 from pointlab.training.context import FeedPlan
 

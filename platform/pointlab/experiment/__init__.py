@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pointlab.config import apply_overrides, read_yaml, validate
+from pointlab.experiment.evaluate import EvaluateExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.prepare import PrepareExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
@@ -14,7 +15,7 @@ from pointlab.experiment.search import SearchExperiment
 from pointlab.experiment.transfer import TransferExperiment
 
 Experiment = Annotated[
-    PrepareExperiment | PretrainExperiment | TransferExperiment | SearchExperiment,
+    PrepareExperiment | PretrainExperiment | TransferExperiment | SearchExperiment | EvaluateExperiment,
     Field(discriminator="kind"),
 ]
 
@@ -27,6 +28,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 __all__ = [
+    "EvaluateExperiment",
     "Experiment",
     "LaunchConfig",
     "PrepareExperiment",

@@ -20,7 +20,7 @@ def require_points(num_points: int, datasets: Iterable[DatasetConfig]) -> None:
 
 
 class LaunchConfig(StrictModel):
-    """In this process, or on Ray with some workers."""
+    """In this process, or on Ray with some workers; how failures and doubtful data are taken."""
 
     kind: Literal["local", "ray"] = "local"
     """local suits debugging and small runs; ray runs on this machine's cores or on a cluster alike."""
@@ -40,6 +40,9 @@ class LaunchConfig(StrictModel):
     stall_timeout: float = Field(default=900, gt=0)
     """Seconds without a batch, or without an answer from the other workers, after which a worker counts as
     hung; longer than any validation, and than a store may be away."""
+
+    strict: bool = False
+    """Whether a warning of the checks at the door ends the run, where a dataset is prepared or has one."""
 
     @field_validator("num_workers", mode="before")
     @classmethod

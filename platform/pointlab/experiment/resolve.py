@@ -95,7 +95,8 @@ def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outerm
     if isinstance(value, DatasetConfig):
         return name_of(value).rpartition("-")[2]
     if isinstance(value, BaseModel):
-        skipped = {"name"} | ({"seed"} if is_outermost else set())
+        named = {"name"} if isinstance(value, TrainedExperiment) else set()
+        skipped = named | ({"seed"} if is_outermost else set())
         return {
             name: definition(getattr(value, name), name_of, is_outermost=False)
             for name, info in type(value).model_fields.items()

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from pointlab import distributed
-from pointlab.backbones import Backbone, build_backbone
+from pointlab.backbones import Backbone
 from pointlab.errors import ConfigError, DataError
 from pointlab.evaluation import classification_metrics, pooled_features
+from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data, open_data, publish_model, read_module, seeded, seeded_backbone
-from pointlab.objectives import build_head
 from pointlab.paradigms.supervised import Supervised
 from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingResult
@@ -163,29 +163,11 @@ def measure_test(
     """Accuracy of the classifier stored by `run` on the test split of every role: the one reading of it."""
     experiment, data = resolved.experiment, open_roles(resolved, storage)
     make_deterministic(experiment.training.num_threads)
-    backbone = build_backbone(experiment.architecture)
-    load_weights(backbone, read_module(storage, run, "backbone"))
-    head = _read_head(experiment, run, storage, backbone.num_features, data["target"].num_classes)
+    classifier = read_classifier(experiment, run, storage)
     figures: dict[str, float] = {}
     for role, entry in data.items():
         batches = entry.batches("test", experiment.training.batch_size)()
-        (table,) = pooled_features([backbone.to(device)], batches, device)
-        measured = classification_metrics(predict(head, table.features), table.labels)
+        measured = classifier.measure(batches, device)
         prefix = "test" if role == "target" else f"{role}-test"
         figures |= {f"{prefix}/{name}": value for name, value in measured.items()}
     return figures
-
-
-def _read_head(
-    experiment: TransferExperiment, run: str, storage: Storage, num_features: int, num_classes: int
-) -> nn.Module:
-    """The stored head: a probe is a single layer, whatever head was fine-tuned before it."""
-    weights = read_module(storage, run, "head")
-    is_probe = weights.keys() == {"weight", "bias"}
-    head: nn.Module = (
-        nn.Linear(num_features, num_classes)
-        if is_probe
-        else build_head(experiment.supervised.head, num_features, num_classes)
-    )
-    load_weights(head, weights)
-    return head

@@ -1,21 +1,36 @@
-"""Exact geometry on batches of points, in plain PyTorch: sampling, neighbours, Chamfer distance, normals.
+"""Exact geometry in plain PyTorch: sampling, neighbours, Chamfer distance, normals; cameras and pictures.
 
-Clouds of differing length share a dense, zero-padded batch; `counts` says how many rows of each are real
-(None: all of them). No function is approximate, and ties are broken by a stated rule, so that a result
-depends on the coordinates alone and not on the batch, the number of threads or the path that was taken.
+Where clouds come in batches, those of differing length share a dense, zero-padded one; `counts` says how
+many rows of each are real (None: all of them). No function is approximate, and ties are broken by a stated
+rule, so that a result depends on the coordinates alone and not on the batch, the number of threads or the
+path that was taken. Pictures, too: what is drawn is a disc for every point, and which is seen is exact.
 """
 
+from pointlab.geometry.cameras import Pinhole, back_project, depth_to_points, look_at, pose_after, project
 from pointlab.geometry.chamfer import chamfer_distance
 from pointlab.geometry.neighbours import nearest_neighbours
 from pointlab.geometry.normals import estimate_normals
 from pointlab.geometry.padding import real_rows
+from pointlab.geometry.rendering import render
 from pointlab.geometry.sampling import farthest_point_sample, gather_points
+from pointlab.geometry.splatting import Raster, Splats, closing_size, splat
 
 __all__ = [
+    "Pinhole",
+    "Raster",
+    "Splats",
+    "back_project",
     "chamfer_distance",
+    "closing_size",
+    "depth_to_points",
     "estimate_normals",
     "farthest_point_sample",
     "gather_points",
+    "look_at",
     "nearest_neighbours",
+    "pose_after",
+    "project",
     "real_rows",
+    "render",
+    "splat",
 ]

@@ -1,9 +1,11 @@
-"""Reports: one self-contained HTML page on some finished runs, made from their records alone.
+"""Reports: self-contained HTML pages, on finished runs and on prepared sets, made from the store alone.
 
-`collect` reads the store; `answer`, `runs`, `coefficients`, `training_curves`, `trials`, `gallery` and
-`results` are the sections of the page, in the reader's order, and `page` puts them together.
+On runs: `collect` reads the store; `answer`, `runs`, `coefficients`, `training_curves`, `trials`, `gallery`
+and `results` are the sections of the page, in the reader's order, and `page` puts them together. On a set:
+`dataset_sample` reads it, `dataset_plots` and `frames` draw, and `dataset_page` puts that together.
 """
 
+from pointlab.report.dataset_page import build_dataset_page
 from pointlab.report.page import build_report
 
-__all__ = ["build_report"]
+__all__ = ["build_dataset_page", "build_report"]

@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from pointlab.report.answer import answers
 from pointlab.report.coefficients import coefficient_pictures
 from pointlab.report.collect import collect
 from pointlab.report.figures import CHOSEN, TARGET
-from pointlab.report.gallery import Gallery, SetViews, build_gallery
+from pointlab.report.gallery import SetViews, build_gallery
+from pointlab.report.rendering import render
 from pointlab.report.results import result_tables
 from pointlab.report.runs import anchors_of, run_rows
 from pointlab.report.scenes import scene
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.training_curves import training_pictures
 from pointlab.report.trials import trial_tables
-from pointlab.report.views import MAX_POINTS
+from pointlab.report.views import MAX_POINTS, legend_of
 from pointlab.storage import Storage
 
 
@@ -39,9 +38,8 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
     """
     material = collect(storage, runs)
     gallery = build_gallery(storage, material)
-    template = _environment().get_template("page.html.jinja")
-    return template.render(
-        plotly=Markup(get_plotlyjs()),
+    return render(
+        "page.html.jinja",
         anchors=anchors_of(material),
         answers=answers(material),
         runs=run_rows(material),
@@ -50,20 +48,10 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         searches=trial_tables(material),
         gallery=gallery,
         sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
-        legends=_legends(gallery),
+        legends=[legend_of(views) for views in zip(*(one.views for one in gallery.sets), strict=True)],
         results=result_tables(material),
         colours={"finished": TARGET, "chosen": CHOSEN},
         max_points=MAX_POINTS,
-    )
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("pointlab.report", package_path=""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
     )
 
 
@@ -72,18 +60,4 @@ def _row(views: SetViews, number: int, classes: tuple[str, ...]) -> Row:
         None if view is None else thumbnail(view, f"{name}, {views.role}")
         for name, view in zip(classes, views.views, strict=True)
     )
-    return Row(views, scene(views, number), drawings)
-
-
-def _legends(gallery: Gallery) -> list[list[tuple[str, str]]]:
-    """For every class, the names of its parts with their colours."""
-    legends = []
-    for by_set in zip(*(views.views for views in gallery.sets), strict=True):
-        parts = {
-            part: colour
-            for view in by_set
-            if view is not None
-            for part, colour in zip(view.parts, view.colours, strict=False)
-        }
-        legends.append([(part.rpartition("/")[2], colour) for part, colour in parts.items()])
-    return legends
+    return Row(views, scene(views.views, number), drawings)

@@ -1,4 +1,4 @@
-"""The gallery's moving half: one 3D scene for every set, in which the reader picks the class.
+"""Clouds to turn: one 3D scene for every set or draw, in which the reader picks the class.
 
 A scene holds a trace per class and shows one of them; the page's script switches all scenes together and
 turns them together. One scene per set keeps the page within the WebGL contexts that browsers allow.
@@ -12,16 +12,15 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from pointlab.report.figures import FONT, embed, label
-from pointlab.report.gallery import SetViews
 from pointlab.report.views import View
 
 EYE = (0.78, 0.52, 1.0)
 """Where the camera stands, in widths of the scene: to the front right of the cloud, a little above."""
 
 
-def scene(views: SetViews, number: int) -> Markup:
-    """The scene of one set, with the first class visible."""
-    figure = go.Figure([_trace(view, is_visible=i == 0) for i, view in enumerate(views.views)])
+def scene(views: Sequence[View | None], number: int) -> Markup:
+    """The scene of one cloud per class, with the first class visible."""
+    figure = go.Figure([_trace(view, is_visible=i == 0) for i, view in enumerate(views)])
     hidden = {"visible": False, "range": [-1, 1]}
     x, y, z = _upright(EYE)
     figure.update_layout(

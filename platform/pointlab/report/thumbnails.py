@@ -1,4 +1,4 @@
-"""The gallery's still half: a cloud as a small drawing, seen from where the 3D scene's camera starts.
+"""Clouds to see at a glance: a cloud as a small drawing, seen from where the 3D scene's camera starts.
 
 A drawing is a few SVG paths whose every point is a line of no length with round ends; far points are
 smaller and paler, which is what makes it look solid. It needs no script, and it prints.

@@ -1,11 +1,12 @@
-"""One cloud as the gallery shows it: few points, one size, and a colour for each.
+"""One cloud as a page shows it: few points, one size, and a colour for each.
 
-Colours tell parts apart where points are labelled, the same part alike in every set; else they tell the
-height. A cloud's first points are those that farthest-point sampling keeps, so a prefix is an even sample.
+Colours tell parts apart where points are labelled, the same part alike in every set; else they are the
+points' own, or tell the height. A cloud's first points are those that sampling keeps, so a prefix is an even
+sample.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -16,14 +17,17 @@ PARTS = ("#2f7fc4", "#e69f00", "#109f7c", "#d9582b", "#c46fa6", "#7d68c2", "#a8a
 HEIGHTS = ("#3b4cc0", "#4f7bd9", "#5aa6d0", "#57c4a5", "#9bcb5c", "#dfb23a", "#e8803a", "#d9483b")
 CLUTTER, RECEDING = "clutter", "#88919d"
 """The name of points that belong to no object, and their colour."""
+LEVELS = 5
+"""Levels that each channel of a point's own colour is rounded to: 125 colours tell a sofa from a wall."""
 
 
 @dataclass(frozen=True)
 class LabelledCloud:
-    """Points as a set stores them, y up, with the names of their parts where they have any."""
+    """Points as a set stores them, y up, with names of their parts and colours, where they have any."""
 
     points: Float32[np.ndarray, "points 3"]
     parts: tuple[str, ...] | None
+    colours: Float32[np.ndarray, "points 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,23 +39,55 @@ class View:
     colours: tuple[str, ...]
     parts: tuple[str, ...] = ()
 
+    def first(self, num_points: int) -> "View":
+        """The view with its first points alone."""
+        return replace(self, points=self.points[:num_points], shades=self.shades[:num_points])
+
 
 def view_together(clouds: Sequence[LabelledCloud | None]) -> tuple[View | None, ...]:
     """A view of each cloud, in which equal parts have equal colours; None stays None."""
-    named = dict.fromkeys(part for cloud in clouds if cloud and cloud.parts for part in cloud.parts)
+    colours = part_colours(part for cloud in clouds if cloud and cloud.parts for part in cloud.parts)
+    return tuple(None if cloud is None else _view(cloud, colours) for cloud in clouds)
+
+
+def part_colours(parts: Iterable[str]) -> dict[str, str]:
+    """A colour for each part, in the order of their first mention; clutter recedes, and comes last."""
+    named = dict.fromkeys(parts)
     objects = [part for part in named if part != CLUTTER]
     colours = {part: PARTS[number % len(PARTS)] for number, part in enumerate(objects)}
-    colours |= {CLUTTER: RECEDING} if CLUTTER in named else {}
-    return tuple(None if cloud is None else _view(cloud, colours) for cloud in clouds)
+    return colours | ({CLUTTER: RECEDING} if CLUTTER in named else {})
+
+
+def legend_of(views: Iterable[View | None]) -> list[tuple[str, str]]:
+    """The parts in some views with their colours, without what stands before the last slash of a name."""
+    parts = {
+        part: colour
+        for view in views
+        if view is not None
+        for part, colour in zip(view.parts, view.colours, strict=False)
+    }
+    return [(part.rpartition("/")[2], colour) for part, colour in parts.items()]
 
 
 def _view(cloud: LabelledCloud, colours: dict[str, str]) -> View:
     points = _in_unit_sphere(cloud.points)
-    if cloud.parts is None:
-        shades = ((points[:, 1] + 1) / 2 * len(HEIGHTS)).astype(np.int64).clip(0, len(HEIGHTS) - 1)
-        return View(points, shades, HEIGHTS)
-    shades = np.array([list(colours).index(part) for part in cloud.parts])
-    return View(points, shades, tuple(colours.values()), tuple(colours))
+    if cloud.parts is not None:
+        shades = np.array([list(colours).index(part) for part in cloud.parts])
+        return View(points, shades, tuple(colours.values()), tuple(colours))
+    if cloud.colours is not None:
+        return View(points, *_own_colours(cloud.colours))
+    shades = ((points[:, 1] + 1) / 2 * len(HEIGHTS)).astype(np.int64).clip(0, len(HEIGHTS) - 1)
+    return View(points, shades, HEIGHTS)
+
+
+def _own_colours(
+    colours: Float32[np.ndarray, "points 3"],
+) -> tuple[Int64[np.ndarray, " points"], tuple[str, ...]]:
+    """The colours of points, rounded, as shades and the colours that these index."""
+    levels = (colours * (LEVELS - 1)).round().clip(0, LEVELS - 1).astype(np.int64)
+    present, shades = np.unique(levels, axis=0, return_inverse=True)
+    values = present * 255 // (LEVELS - 1)
+    return shades.reshape(-1), tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in values)
 
 
 def _in_unit_sphere(points: Float32[np.ndarray, "points 3"]) -> Float32[np.ndarray, "points 3"]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pointlab.data.batches import Arrays, Recipe, training_arrays
+from pointlab.data.batches import Recipe, training_arrays
 from pointlab.data.cache import open_split
 from pointlab.data.order import Share
+from pointlab.data.sample import Arrays
 from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage
 from pointlab.storage.lease import Fence

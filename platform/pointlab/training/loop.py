@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from pointlab import distributed
-from pointlab.data.batches import Arrays, Recipe, to_batch
+from pointlab.data.batches import Recipe, to_batch
 from pointlab.data.order import Share, num_steps
-from pointlab.data.sample import PointBatch
+from pointlab.data.sample import Arrays, PointBatch
 from pointlab.errors import ConfigError, PreemptedError
 from pointlab.paradigms import Paradigm
 from pointlab.seeding import stable_integer

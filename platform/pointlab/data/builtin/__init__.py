@@ -2,10 +2,12 @@
 
 From the bottom up: `primitives` are surfaces that are sampled exactly, `assembly` joins them into objects,
 `objects` holds the classes, `optics` and `sensors` see them as a depth camera would, with `clutter` around
-them. `shapes` and `scans` are the two sources that come of it.
+them; `materials` colour them and `portraits` take their pictures. `shapes` and `scans` are the two sources
+that come of it, and `rooms` furnishes whole rooms with the objects.
 """
 
+from pointlab.data.builtin.rooms import Rooms
 from pointlab.data.builtin.scans import Scans
 from pointlab.data.builtin.shapes import Shapes
 
-__all__ = ["Scans", "Shapes"]
+__all__ = ["Rooms", "Scans", "Shapes"]

@@ -6,6 +6,7 @@ the surfaces of its parts; what one part hides of another is sampled as well, as
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -76,9 +77,18 @@ class Assembly:
         self, count: int, generator: np.random.Generator
     ) -> tuple[Points, Points, Int64[np.ndarray, " points"]]:
         """`count` points uniform over all parts, their outward normals, and the index of each one's part."""
-        areas = np.array([part.surface.area for part in self.parts])
-        counts = generator.multinomial(count, areas / areas.sum())
-        points, normals = np.empty((count, 3)), np.empty((count, 3))
+        return self.sample_parts(generator.multinomial(count, self.areas / self.areas.sum()), generator)
+
+    @cached_property
+    def areas(self) -> Float64[np.ndarray, " parts"]:
+        """Area of every part, in square metres."""
+        return np.array([part.surface.area for part in self.parts])
+
+    def sample_parts(
+        self, counts: Int64[np.ndarray, " parts"], generator: np.random.Generator
+    ) -> tuple[Points, Points, Int64[np.ndarray, " points"]]:
+        """As `sample`, with so many points of each part."""
+        points, normals = np.empty((counts.sum(), 3)), np.empty((counts.sum(), 3))
         for part, stop, size in zip(self.parts, np.cumsum(counts), counts, strict=True):
             rows = slice(stop - size, stop)
             placed, directions = part.surface.sample(int(size), generator)

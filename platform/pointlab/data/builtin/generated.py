@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from pointlab.data.builtin.objects import CLASSES
@@ -18,7 +17,7 @@ from pointlab.data.catalogue import BUILT_IN
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
-from pointlab.seeding import generator
+from pointlab.seeding import Key
 
 
 class GeneratedSource(Source):
@@ -48,8 +47,8 @@ class GeneratedSource(Source):
         """Name of the stream of instances; sets of different streams share none."""
 
     @abstractmethod
-    def make(self, class_name: str, source: np.random.Generator) -> Cloud:
-        """A cloud of an instance of `class_name`, drawn from `source`."""
+    def make(self, class_name: str, key: tuple[Key, ...]) -> Cloud:
+        """A cloud of an instance of `class_name`, drawn from generators whose keys begin with `key`."""
 
     def index(self, root: Path | None) -> SourceIndex:  # noqa: ARG002
         """All classes and rows; there are no files. Only `train` and `test` are listed."""
@@ -83,4 +82,4 @@ class GeneratedSource(Source):
                 expected=f"{self.stream}/<train or test>/<class>, such as {self.stream}/train/chair",
                 remedy="take rows from the index of the same source",
             )
-        return self.make(name, generator(stream, self.version, self.seed, split, name, row.row))
+        return self.make(name, (stream, self.version, self.seed, split, name, row.row))

@@ -22,6 +22,7 @@ from pointlab.data.builtin.optics import View, visible
 from pointlab.data.builtin.sensors import SENSORS, Sensor, choose_view, measure
 from pointlab.data.builtin.surfels import Surfels, join, sample_object
 from pointlab.data.sample import Cloud
+from pointlab.seeding import Key, generator
 
 OBJECT_SURFELS = 6144
 """About two samples for every pixel that an object fills, so that near surfaces have no gaps."""
@@ -60,8 +61,9 @@ class Scans(GeneratedSource):
         """Scans differ in length."""
         return
 
-    def make(self, class_name: str, source: np.random.Generator) -> Cloud:
+    def make(self, class_name: str, key: tuple[Key, ...]) -> Cloud:
         """A scan of an instance of `class_name` from a random side."""
+        source = generator(*key)
         assembly = CLASSES[class_name](source)
         outline = assembly.sample(OUTLINE_POINTS, source)[0]
         low, high = outline.min(0), outline.max(0)

@@ -2,6 +2,8 @@
 
 from pointlab.data.catalogue.card import Card, Download, Scale
 from pointlab.data.catalogue.modelnet import MODELNET
+from pointlab.data.catalogue.objects import OBJECT_CARDS
+from pointlab.data.catalogue.scenes import PSB_PARTS, S3DIS, SCANNET, SEVEN_SCENES, TUM_RGBD
 
 UNKNOWN = Card(
     name="unknown",
@@ -19,6 +21,22 @@ BUILT_IN = Card(
     scale="metres",
 )
 
-CATALOGUE: dict[str, Card] = {card.name: card for card in (BUILT_IN, MODELNET)}
+CATALOGUE: dict[str, Card] = {
+    card.name: card
+    for card in (BUILT_IN, MODELNET, S3DIS, SCANNET, SEVEN_SCENES, TUM_RGBD, PSB_PARTS, *OBJECT_CARDS)
+}
 
-__all__ = ["BUILT_IN", "CATALOGUE", "MODELNET", "UNKNOWN", "Card", "Download", "Scale"]
+__all__ = [
+    "BUILT_IN",
+    "CATALOGUE",
+    "MODELNET",
+    "PSB_PARTS",
+    "S3DIS",
+    "SCANNET",
+    "SEVEN_SCENES",
+    "TUM_RGBD",
+    "UNKNOWN",
+    "Card",
+    "Download",
+    "Scale",
+]

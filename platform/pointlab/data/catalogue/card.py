@@ -1,4 +1,8 @@
-"""The card of a published dataset: where it comes from, on what terms, and how to tell that it is whole."""
+"""The card of a published dataset: where it comes from, on what terms, and how to tell that it is whole.
+
+`downloads` names only what a verified source names: an address that works for nobody, or a checksum that
+was never right, costs more than none.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +13,13 @@ Scale = Literal["unit_sphere", "metres", "unknown"]
 
 @dataclass(frozen=True)
 class Download:
-    """A file that the public may fetch; `sha256` and `size` (bytes) are empty where nobody publishes them."""
+    """A file or page that the public may fetch, and what to know of it.
+
+    `sha256` and `size` (bytes) are empty where nobody publishes them.
+    """
 
     url: str
+    note: str = ""
     sha256: str = ""
     size: int = 0
 
@@ -36,3 +44,14 @@ class Card:
     downloads: tuple[Download, ...] = ()
     known_defects: Mapping[str, str] = field(default_factory=dict)
     """Name of a defect of the release -> what is wrong, and what is done about it."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of source that read it."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Name of a file of the release -> its MD5, as public code checks it."""
+
+    def notice(self) -> str:
+        """Title, licence, terms and citation in lines, for the first use; empty where nothing is asked."""
+        if not (self.terms or self.citation):
+            return ""
+        asked = {"Licence": self.licence, "Terms": self.terms, "Cite": self.citation, "From": self.homepage}
+        return "\n".join([self.title, *(f"{name}: {text}" for name, text in asked.items() if text)])

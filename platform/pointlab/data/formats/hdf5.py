@@ -6,9 +6,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, Shaped
 
 from pointlab.data.formats.files import require_file
+from pointlab.data.formats.labels import require_labels
 from pointlab.errors import DataError
 
 
@@ -56,30 +57,23 @@ def read_labels(file: h5py.File, num_clouds: int, num_classes: int) -> Int64[np.
     Raises DataError for another shape, for numbers that are not integers, and for a class that the set
     has not, naming its row.
     """
-    dataset = require_dataset(file, "label")
-    if dataset.shape not in {(num_clouds,), (num_clouds, 1)} or dataset.dtype.kind not in "iu":
-        raise DataError(
-            f"{file.filename} holds under 'label' {_in_words(dataset)}.",
-            expected=f"integers of shape ({num_clouds},) or ({num_clouds}, 1), one a cloud",
-            remedy="check that `kind` is the format of this file, or download it again",
-        )
-    labels = np.asarray(dataset[...]).reshape(-1).astype(np.int64)
-    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if outside.size:
-        raise DataError(
-            f"{file.filename} has label {labels[outside[0]]} in row {outside[0]}.",
-            expected=f"0 to {num_classes - 1}, the places in the list of class names",
-            remedy="check that the list of class names belongs to this file",
-        )
-    return labels
+    return require_labels(require_dataset(file, "label"), file.filename, num_clouds, num_classes)
 
 
 def read_vectors(
     dataset: h5py.Dataset, rows: Int64[np.ndarray, " clouds"], num_points: int
 ) -> Float32[np.ndarray, "clouds {num_points} 3"]:
-    """The first `num_points` vectors of these rows, in their order, in one pass over the file.
+    """The first `num_points` vectors of these rows, in their order, in one pass over the file."""
+    return read_rows(dataset, rows, num_points).astype(np.float32, copy=False)
 
-    HDF5 selects rows in rising order only, so each is read once and then put where it was asked for.
+
+def read_rows(
+    dataset: h5py.Dataset, rows: Int64[np.ndarray, " clouds"], num_points: int
+) -> Shaped[np.ndarray, "clouds {num_points} ..."]:
+    """What is stored of the first `num_points` points of these rows, in their order, as it is stored.
+
+    HDF5 selects rows in rising order only, so each is read once and then put where it was asked for. It
+    decompresses a chunk at a time, so memory is that of the rows and of a chunk.
     """
     stored_order, places = np.unique(rows, return_inverse=True)
     if rows.size and (stored_order[0] < 0 or stored_order[-1] >= len(dataset)):
@@ -88,8 +82,7 @@ def read_vectors(
             expected=f"rows {stored_order[0]} to {stored_order[-1]}, as indexed before",
             remedy="the file has changed since: index the dataset again",
         )
-    vectors = np.asarray(dataset[stored_order, :num_points], dtype=np.float32)
-    return vectors[places]
+    return np.asarray(dataset[stored_order, :num_points])[places]
 
 
 def _in_words(dataset: h5py.Dataset) -> str:

@@ -26,7 +26,19 @@ class Mesh:
 def sample_surface(
     mesh: Mesh, num_points: int, random: np.random.Generator
 ) -> tuple[Float32[np.ndarray, "{num_points} 3"], Float32[np.ndarray, "{num_points} 3"]]:
-    """Points spread evenly over the surface of `mesh`, and the unit normals of the faces they lie on.
+    """Points spread evenly over the surface of `mesh`, and the unit normals of the faces they lie on."""
+    points, normals, _ = sample_faces(mesh, num_points, random)
+    return points, normals
+
+
+def sample_faces(
+    mesh: Mesh, num_points: int, random: np.random.Generator
+) -> tuple[
+    Float32[np.ndarray, "{num_points} 3"],
+    Float32[np.ndarray, "{num_points} 3"],
+    Int64[np.ndarray, " {num_points}"],
+]:
+    """As `sample_surface`, with the row of the triangle that each point lies on.
 
     A triangle is drawn by its area, a point in it by square-root barycentric weights (Osada et al.,
     "Shape Distributions", 2002, equation 1). The mesh must have some area.
@@ -40,4 +52,4 @@ def sample_surface(
     first, second, third = (corner[chosen] for corner in mesh.corners())
     points = (1 - root) * first + root * (1 - along) * second + root * along * third
     normals = vectors[chosen] / areas[chosen, None]
-    return points.astype(np.float32), normals.astype(np.float32)
+    return points.astype(np.float32), normals.astype(np.float32), chosen

@@ -1,8 +1,16 @@
-"""What the published forms of ModelNet share: a bound on the length of a cloud."""
+"""What the published forms of ModelNet share: its classes, and a bound on the length of a cloud."""
 
 from pathlib import Path
 
 from pointlab.errors import DataError
+
+CLASSES_40 = (
+    *("airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone"),
+    *("cup", "curtain", "desk", "door", "dresser", "flower_pot", "glass_box", "guitar", "keyboard", "lamp"),
+    *("laptop", "mantel", "monitor", "night_stand", "person", "piano", "plant", "radio", "range_hood"),
+    *("sink", "sofa", "stairs", "stool", "table", "tent", "toilet", "tv_stand", "vase", "wardrobe", "xbox"),
+)
+"""ModelNet40's classes in the order of their labels, for releases without the list."""
 
 
 def require_points(path: Path, stored: int, num_points: int | None) -> int:

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
 from pydantic import PositiveInt
 
 from pointlab.data.catalogue.modelnet import MODELNET
 from pointlab.data.formats.axes import UpAxis, to_y_up
-from pointlab.data.formats.files import read_lines, read_lists, require_root
-from pointlab.data.formats.modelnet import require_points
+from pointlab.data.formats.files import read_lists, require_root
+from pointlab.data.formats.text_tables import read_table
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
@@ -80,8 +79,7 @@ class ModelNetTxt(Source):
         return [row for row in rows if row.file in files]
 
     def _read_cloud(self, path: Path, label: int | None) -> Cloud:
-        lines = read_lines(path)
-        values = _parse(lines[: require_points(path, len(lines), self.num_points)], path)
+        values = read_table(path, (6,), "x,y,z,nx,ny,nz", self.num_points)
         points, normals = to_y_up(values[:, :3], self.up_axis), to_y_up(values[:, 3:], self.up_axis)
         return Cloud(np.ascontiguousarray(points), label=label, normals=np.ascontiguousarray(normals))
 
@@ -100,19 +98,3 @@ def _listed_rows(names: list[str], split: Split, class_names: list[str], path: P
             )
         rows.append(SourceRow(f"{class_name}/{name}.txt", 0, split, labels[class_name]))
     return rows
-
-
-def _parse(lines: list[str], path: Path) -> Float32[np.ndarray, "points 6"]:
-    """Rows of x,y,z,nx,ny,nz as numbers; DataError names the row that is not."""
-    try:
-        values = np.loadtxt(lines, dtype=np.float32, delimiter=",", comments=None, ndmin=2)
-        problem = "" if values.shape[1] == 6 else f"rows of {values.shape[1]} numbers"
-    except ValueError as error:
-        problem = str(error).partition(";")[0]
-    if problem:
-        raise DataError(
-            f"{path} cannot be read: {problem}.",
-            expected="rows of six numbers, x,y,z,nx,ny,nz",
-            remedy="unpack this file from the release again",
-        )
-    return values

@@ -8,7 +8,8 @@
 Some files of ModelNet lack the line break after the first word: `OFF490518 6 0`.
 """
 
-# Written here, in plain numpy: trimesh is an optional extra, and ModelNet should need none.
+# Parsed here, although trimesh knows the format: trimesh takes a file whose faces are cut short for whole,
+# and fails on faces of two corners beside polygons. A class of triangles must never lose some in silence.
 
 from pathlib import Path
 

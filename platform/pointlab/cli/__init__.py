@@ -1,0 +1,25 @@
+"""The command line: `pointlab run`, `demo`, `report`, `show`, and `pointlab data` for datasets.
+
+Bad input ends with a paragraph that says what to do, and exit code 2. Each module holds one group of
+commands as plain functions; the table of them all is here.
+"""
+
+from pointlab.cli import data, experiments, reports
+from pointlab.cli.experiments import main_of_kind
+from pointlab.cli.options import new_group
+from pointlab.terminal import guarded
+
+app = new_group(
+    "Which pretraining should a point-cloud model start from, and will it still work under shift?"
+)
+for command, example in {**experiments.COMMANDS, **reports.COMMANDS}.items():
+    app.command(epilog=f"Example: {example}")(command)
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Entry point: errors that a user can fix become a paragraph and exit code 2."""
+    guarded(app)
+
+
+__all__ = ["app", "main", "main_of_kind"]

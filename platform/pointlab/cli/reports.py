@@ -1,0 +1,45 @@
+"""`pointlab report` and `show`: what finished runs found, as a page or on the terminal."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointlab.cli.options import Root, existing, write_page
+from pointlab.errors import PointlabError
+from pointlab.report import build_report
+from pointlab.storage import read_record
+from pointlab.terminal import screen, show_table, table_of_runs
+
+
+def report(
+    runs: Annotated[list[str], typer.Argument(help="Names of finished runs.")],
+    root: Root = None,
+    output: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained HTML page on some runs and their parents."""
+    write_page(output, build_report(existing(root), runs))
+    screen.print(f"Report: {output.resolve()}", soft_wrap=True)
+
+
+def show(
+    name: Annotated[str | None, typer.Argument(help="A run; all of them without it.")] = None,
+    root: Root = None,
+) -> None:
+    """List the runs of a storage root, or print one run's record."""
+    storage = existing(root)
+    if name is None:
+        show_table(table_of_runs(storage))
+        return
+    record = read_record(storage, name)
+    if record is None:
+        known = ", ".join(storage.folders("runs")) or "none"
+        raise PointlabError(f"There is no finished run {name!r} in {storage.address}.", f"one of: {known}")
+    screen.print_json(record.model_dump_json())
+
+
+COMMANDS: dict[Callable[..., None], str] = {
+    report: "`pointlab report demo-search-3f0c9a1b2d-s0 --output report.html`",
+    show: "`pointlab show` lists the runs, `pointlab show NAME` prints one",
+}

@@ -1,0 +1,48 @@
+"""What a check says: how bad it is, of how many clouds, which ones, and what to do."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pointlab.errors import DataError
+
+Severity = Literal["warning", "note"]
+NUM_SAMPLE_IDS = 10
+"""Enough to look at by hand; the count says how many there are."""
+
+
+class Finding(BaseModel):
+    """One result of one check: `count` of the `of` things it looked at, with the ids of the first of them.
+
+    A warning is something that makes results wrong or not comparable; a note is worth knowing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    check: str
+    severity: Severity
+    count: int
+    of: int
+    sample_ids: tuple[int, ...] = ()
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.check}: {self.message}"
+
+
+def first_ids(ids: Sequence[int]) -> tuple[int, ...]:
+    """The ids that a finding shows, in the order given."""
+    return tuple(int(identity) for identity in ids[:NUM_SAMPLE_IDS])
+
+
+def require_no_warnings(findings: Sequence[Finding], name: str) -> None:
+    """Nothing; DataError that lists every warning about the dataset `name`, where there are any."""
+    warnings = [finding for finding in findings if finding.severity == "warning"]
+    if not warnings:
+        return
+    listed = "\n".join(f"  - {finding.check}: {finding.message}" for finding in warnings)
+    raise DataError(
+        f"The checks of {name} found {len(warnings)} problem(s):\n{listed}\n",
+        expected="no warning, as strict was asked for",
+        remedy="repair what is listed, or prepare without strict to keep the set and its list of findings",
+    )

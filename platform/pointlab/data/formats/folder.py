@@ -1,0 +1,130 @@
+"""Any folder of clouds, one a file: npy, npz, ply, pcd, las, laz, off, obj, stl, xyz, txt.
+
+Classes and splits are the names of folders (`folder_layout`) or stand in a CSV file (`folder_csv`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from pointlab import seeding
+from pointlab.data.catalogue import UNKNOWN, Card
+from pointlab.data.formats.axes import UpAxis, to_y_up
+from pointlab.data.formats.cloud_fields import PER_POINT, PerPoint
+from pointlab.data.formats.cloud_files import EXTENSIONS, MESHES, Extension, read_cloud_file
+from pointlab.data.formats.files import require_root
+from pointlab.data.formats.folder_csv import CsvColumns, read_csv
+from pointlab.data.formats.folder_layout import Layout, Listed, apply_layout, find_layout, list_files
+from pointlab.data.formats.number_files import Column
+from pointlab.data.sample import Cloud
+from pointlab.data.source import Source, SourceIndex, SourceRow
+from pointlab.errors import DataError
+
+
+class Folder(Source):
+    """Clouds of a folder of the user's own, with classes by folder names or by a CSV file."""
+
+    kind: Literal["folder"] = "folder"
+    up_axis: UpAxis
+    """Has no default: files do not say it, and a wrong one spoils every comparison."""
+    extensions: tuple[Extension, ...] = EXTENSIONS
+    """Files that are read, in upper or lower case; all that can be."""
+    layout: Layout | Literal["auto"] = "auto"
+    """auto finds it out, and is an error where two would fit."""
+    csv: str | None = None
+    """Name of a CSV file in the root, which then says what there is; null, folder names say it."""
+    columns_of_csv: CsvColumns = CsvColumns()
+    """As most such files call them."""
+    class_names: tuple[str, ...] | None = None
+    """Order of the classes, to number them as another set does; null, alphabetical."""
+    part_names: tuple[str, ...] = ()
+    """Names of the point labels, if the files hold any; numbers do without."""
+    columns: tuple[Column, ...] | None = None
+    """Columns of npy and text files, such as [x, y, z, _, label]; null, told from their number and values."""
+    arrays: tuple[PerPoint, ...] = PER_POINT
+    """What is read beside the points; all, where every file has it."""
+    num_points: PositiveInt | None = 2048
+    """Points drawn from the surface of a mesh, as in the releases of ModelNet. null takes its vertices, which
+    alone have the colours and labels of a PLY file: right for reconstructed scenes."""
+    origin: str = UNKNOWN.title
+    """What the set is, and of whom: shown wherever it is used."""
+    licence: str = UNKNOWN.licence
+    """Its terms of use; not stated, unless the user does."""
+
+    def index(self, root: Path | None) -> SourceIndex:
+        """Rows of all files, by names alone; DataError where the layout is not clear."""
+        folder = require_root(root, self.kind)
+        listed = self._list(folder)
+        class_names = self._class_names({file.class_name for file in listed if file.class_name}, folder)
+        numbers = {name: number for number, name in enumerate(class_names)}
+        rows = [
+            SourceRow(file.file, 0, file.split, numbers.get(file.class_name or ""), file.group)
+            for file in listed
+        ]
+        only_meshes = all(Path(row.file).suffix.lower() in MESHES for row in rows)
+        return SourceIndex(
+            class_names=class_names,
+            rows=tuple(rows),
+            files=(*(row.file for row in rows), *([self.csv] if self.csv else [])),
+            points_per_cloud=self.num_points if only_meshes else None,
+            part_names=self.part_names,
+            card=self._card(),
+            is_grouped=any(row.group for row in rows),
+        )
+
+    def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
+        """The clouds of `rows`, in their order; a draw from a mesh depends on its name in the set alone."""
+        folder = require_root(root, self.kind)
+        captions = read_csv(folder, self.csv, self.columns_of_csv).captions if self.csv and rows else {}
+        return [self._read_cloud(folder, row, captions.get(row.file)) for row in rows]
+
+    def _list(self, folder: Path) -> list[Listed]:
+        if self.csv is None:
+            files = list_files(folder, self.extensions)
+            layout = find_layout(files, folder) if self.layout == "auto" else self.layout
+            return apply_layout(files, layout, folder)
+        listed = list(read_csv(folder, self.csv, self.columns_of_csv).files)
+        absent = [file.file for file in listed if not (folder / file.file).is_file()]
+        if absent:
+            raise DataError(
+                f"{folder / self.csv} names {len(absent)} files that are missing, first {absent[0]!r}.",
+                expected="every file in its place below the root",
+                remedy="check `root`, or take the rows out",
+            )
+        return listed
+
+    def _class_names(self, found: set[str], folder: Path) -> tuple[str, ...]:
+        """The classes in order; numbers are sorted as numbers."""
+        if self.class_names is None:
+            are_numbers = all(name.isdecimal() for name in found)
+            return tuple(sorted(found, key=(lambda name: (int(name), name)) if are_numbers else None))
+        unknown = sorted(found - set(self.class_names))
+        if unknown:
+            raise DataError(
+                f"{folder / self.csv if self.csv else folder} has the class {unknown[0]!r}.",
+                expected=f"one of `class_names`: {', '.join(self.class_names)}",
+                remedy="correct the name, or add it to `class_names`",
+            )
+        return self.class_names
+
+    def _card(self) -> Card:
+        return replace(UNKNOWN, title=self.origin, licence=self.licence)
+
+    def _read_cloud(self, folder: Path, row: SourceRow, caption: str | None) -> Cloud:
+        cloud = read_cloud_file(
+            folder / row.file,
+            self.num_points,
+            seeding.generator(self.kind, row.file),
+            columns=self.columns,
+            arrays=self.arrays,
+        )
+        return replace(
+            cloud,
+            points=to_y_up(cloud.points, self.up_axis),
+            normals=None if cloud.normals is None else to_y_up(cloud.normals, self.up_axis),
+            label=row.label,
+            caption=caption,
+        )

@@ -1,0 +1,153 @@
+"""ShapeNet-55, ShapeNet-34 and its 21 unseen categories: 8192 points a cloud, with renderings and captions.
+
+The lists of PoinTr (Yu et al., ICCV 2021; github.com/yuxumin/PoinTr), the pictures and texts of ReCon (Qi et
+al., ICML 2023). The folder `ShapeNet55-34` holds
+
+    ShapeNet-55/{train,test}.txt      names such as 02691156-1a04e3eab45ca15dd86060f189eb133.npy
+    ShapeNet-34/, ShapeNet-Unseen21/  likewise, of the categories that they are named by
+    shapenet_pc/<name>                (8192, 3)
+    shapenet_img/<same>.png           one rendering a shape, of unknown origin: by which camera is not said
+    shapenet55.json                   [{"catalogue": 2691156, "describe": "..."}, ...], a text a category
+
+A class is a synset (WordNet offset, what stands before the first dash); labels are places in the sorted
+synsets of the lists. The rest of the name, dashes included, is the model.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+from pydantic import PositiveInt
+
+from pointlab.data.catalogue.objects import SHAPENET55
+from pointlab.data.catalogue.shapenet import SYNSETS
+from pointlab.data.formats.files import read_lists, require_root
+from pointlab.data.formats.modelnet import require_points
+from pointlab.data.formats.npy import open_npy, require_points_array
+from pointlab.data.formats.renderings import read_rendering
+from pointlab.data.formats.shapenet_texts import read_texts
+from pointlab.data.sample import Cloud
+from pointlab.data.source import Source, SourceIndex, SourceRow, Split
+from pointlab.errors import DataError
+
+logger = logging.getLogger(__name__)
+SPLITS: tuple[Split, ...] = ("train", "test")
+LISTS = {
+    "55": ("ShapeNet-55",),
+    "34": ("ShapeNet-34",),
+    "unseen21": ("ShapeNet-Unseen21", "ShapeNetUnseen21"),
+}
+CLOUDS, PICTURES, TEXTS = "shapenet_pc", "shapenet_img", "shapenet55.json"
+WITHOUT_MODEL = ("04379243-.npy", "02747177-.npy")
+"""Rows of the official lists that name no model."""
+
+
+class ShapeNet55(Source):
+    """Clouds of ShapeNetCore by the lists of PoinTr, in the unit sphere or nearly so."""
+
+    kind: Literal["shapenet55"] = "shapenet55"
+    subset: Literal["55", "34", "unseen21"] = "55"
+    """Which lists; 55, on which self-supervised methods are trained."""
+    images: bool = False
+    """Whether each cloud brings its rendering along; only cross-modal training needs it."""
+    captions: bool = False
+    """Whether each cloud brings the text of its category along; only cross-modal training needs it."""
+    num_points: PositiveInt | None = None
+    """The first so many points of each cloud (they are in random order); None, as released: all."""
+
+    def index(self, root: Path | None) -> SourceIndex:
+        """Rows of all listed shapes; only the lists are read and the folders are looked into."""
+        folder = require_root(root, self.kind)
+        lists = [f"{self._lists_folder(folder)}/{split}.txt" for split in SPLITS]
+        listed = read_lists(*(folder / name for name in lists))
+        names = [[name for name in part if name not in WITHOUT_MODEL] for part in listed]
+        num_defects = sum(map(len, listed)) - sum(map(len, names))
+        if num_defects:
+            logger.warning("%d rows of the lists in %s name no model: left out", num_defects, folder)
+        synsets = sorted({_synset(name, folder) for part in names for name in part})
+        rows = [
+            SourceRow(f"{CLOUDS}/{name}", 0, split, synsets.index(_synset(name, folder)))
+            for split, part in zip(SPLITS, names, strict=True)
+            for name in part
+        ]
+        clouds = [row.file for row in rows]
+        pictures = [_picture_of(name) for name in clouds] if self.images else []
+        _require_present(folder, clouds + pictures)
+        if self.captions:
+            read_texts(folder / TEXTS, synsets)
+        return SourceIndex(
+            class_names=tuple(SYNSETS.get(synset, synset) for synset in synsets),
+            rows=tuple(rows),
+            files=(*lists, *([TEXTS] if self.captions else []), *clouds, *pictures),
+            points_per_cloud=self.num_points,
+            card=SHAPENET55,
+            defects={"list row without a model": num_defects} if num_defects else {},
+        )
+
+    def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
+        """The clouds of `rows`, in their order, with what was asked for of picture and text."""
+        folder = require_root(root, self.kind)
+        texts = read_texts(folder / TEXTS) if self.captions and rows else {}
+        return [
+            Cloud(
+                self._read_points(folder / row.file),
+                label=row.label,
+                caption=texts.get(_synset(Path(row.file).name, folder)),
+                views=(read_rendering(folder / _picture_of(row.file)),) if self.images else (),
+            )
+            for row in rows
+        ]
+
+    def _lists_folder(self, folder: Path) -> str:
+        names = LISTS[self.subset]
+        found = [name for name in names if (folder / name).is_dir()]
+        if not found:
+            raise DataError(
+                f"{folder} holds no folder {names[0]}.",
+                expected=f"{names[0]} with train.txt and test.txt, beside {CLOUDS}",
+                remedy="set `root` to the folder ShapeNet55-34; lists are in the code release of PoinTr",
+            )
+        return found[0]
+
+    def _read_points(self, path: Path) -> Float32[np.ndarray, "points 3"]:
+        stored = open_npy(path)
+        require_points_array(stored, path, ndim=2)
+        return np.array(stored[: require_points(path, len(stored), self.num_points)], dtype=np.float32)
+
+
+def _synset(name: str, folder: Path) -> str:
+    """What stands before the first dash of a listed name; DataError where it is no synset."""
+    synset, _, model = name.removesuffix(".npy").partition("-")
+    if not (len(synset) == 8 and synset.isdigit() and model and name.endswith(".npy")):
+        raise DataError(
+            f"A list in {folder} has the row {name!r}.",
+            expected="<synset of 8 digits>-<model>.npy",
+            remedy="restore the lists of the release",
+        )
+    return synset
+
+
+def _picture_of(cloud: str) -> str:
+    return f"{PICTURES}/{Path(cloud).stem}.png"
+
+
+def _require_present(folder: Path, files: list[str]) -> None:
+    """DataError unless all of the files, which lie in few folders, are there."""
+    parents = {Path(file).parent.as_posix() for file in files}
+    present = {
+        f"{parent}/{entry.name}"
+        for parent in parents
+        if (folder / parent).is_dir()
+        for entry in os.scandir(folder / parent)
+    }
+    absent = [file for file in files if file not in present]
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(files)} files are missing, the first is {folder / absent[0]}.",
+            expected="every file that the lists name",
+            remedy="unpack the release again, all of its parts",
+        )

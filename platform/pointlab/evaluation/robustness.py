@@ -1,0 +1,138 @@
+"""How well a classifier withstands corruptions: the figures of ModelNet-C and of ModelNet40-C.
+
+With OA_c the overall accuracy under corruption c, averaged over its severities:
+
+    mOA   mean of OA_c
+    CE_c  (1 - OA_c) / (1 - baseline OA_c)                                mCE: mean of CE_c
+    RCE_c (OA_clean - OA_c) / (baseline OA_clean - baseline OA_c)         RmCE: mean of RCE_c
+    error 1 - mOA, the figure of ModelNet40-C, which divides by no baseline
+
+(Ren, Pan and Liu, ICML 2022; Sun et al., 2022.) A figure belongs to the clouds it was measured on: what
+compares or averages results refuses those of differing suites.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal
+
+from pointlab.errors import DataError
+from pointlab.evaluation.baselines import Baseline
+
+Rounding = Literal["none", "paper"]
+Accuracies = Mapping[str, Mapping[int, float]]
+"""Overall accuracy in [0, 1] by corruption and severity."""
+FRAGILE_DENOMINATOR = 0.05
+"""Loss of the baseline under a corruption below which the division by it is worth a warning."""
+
+
+@dataclass(frozen=True)
+class RobustnessResult:
+    """Accuracies of one classifier under one suite; `clean` is None where there are no clean clouds."""
+
+    suite: str
+    origin: str
+    suite_hash: str
+    accuracies: Accuracies
+    clean: float | None = None
+
+
+def require_one_suite(results: Sequence[RobustnessResult]) -> None:
+    """Raise DataError unless all results were measured on the same clouds of the same origin."""
+    found = {(result.suite, result.origin, result.suite_hash) for result in results}
+    if len(found) != 1:
+        listed = "; ".join(f"{suite}, {origin}, {suite_hash}" for suite, origin, suite_hash in sorted(found))
+        raise DataError(
+            f"Results of {len(found)} corruption suites were to be compared: {listed or 'none'}.",
+            expected="one suite: equal name, origin and hash",
+            remedy="measure all classifiers with the same suite, data, num_points and split",
+        )
+
+
+def mean_result(results: Sequence[RobustnessResult]) -> RobustnessResult:
+    """Accuracies averaged over results of one suite, such as those of several seeds."""
+    require_one_suite(results)
+    first = results[0]
+    accuracies = {
+        corruption: {severity: fmean(r.accuracies[corruption][severity] for r in results) for severity in row}
+        for corruption, row in first.accuracies.items()
+    }
+    cleans = [result.clean for result in results if result.clean is not None]
+    return replace(first, accuracies=accuracies, clean=fmean(cleans) if cleans else None)
+
+
+def robustness_metrics(
+    result: RobustnessResult, baseline: Baseline | None, rounding: Rounding = "none"
+) -> dict[str, float]:
+    """Every figure by name, in [0, 1] but for the ratios.
+
+    `<corruption>/<severity>/accuracy`, `<corruption>/accuracy`, `mOA`, `error`; `accuracy` where there are
+    clean clouds; with a baseline `<corruption>/CE` and `mCE`; with both, `<corruption>/RCE` and `RmCE`.
+
+    With `paper` rounding, accuracies by corruption, ratios and means are rounded to 3 decimals one after the
+    other, as the released evaluation does. Raises ConfigError where the baseline lacks a corruption.
+    """
+    rounded = _round_to_three if rounding == "paper" else float
+    accuracies = {name: rounded(fmean(row.values())) for name, row in result.accuracies.items()}
+    metrics = {
+        f"{name}/{severity}/accuracy": value
+        for name, row in result.accuracies.items()
+        for severity, value in row.items()
+    }
+    metrics |= {f"{name}/accuracy": value for name, value in accuracies.items()}
+    metrics["mOA"] = rounded(fmean(accuracies.values()))
+    metrics["error"] = rounded(1 - fmean(accuracies.values()))
+    if result.clean is not None:
+        metrics["accuracy"] = rounded(result.clean)
+    if baseline is not None:
+        clean = metrics.get("accuracy")
+        metrics |= _ratios(accuracies, clean, baseline, rounded)
+    return metrics
+
+
+def _ratios(
+    accuracies: Mapping[str, float],
+    clean: float | None,
+    baseline: Baseline,
+    rounded: Callable[[float], float],
+) -> dict[str, float]:
+    """Errors as multiples of the baseline's, by corruption and in the mean."""
+    baseline.require(accuracies)
+    errors = {
+        name: rounded((1 - value) / (1 - baseline.accuracies[name])) for name, value in accuracies.items()
+    }
+    ratios = {f"{name}/CE": value for name, value in errors.items()} | {
+        "mCE": rounded(fmean(errors.values()))
+    }
+    if clean is None:
+        return ratios
+    losses = {name: rounded((clean - value) / baseline.loss(name)) for name, value in accuracies.items()}
+    ratios |= {f"{name}/RCE": value for name, value in losses.items()}
+    return ratios | {"RmCE": rounded(fmean(losses.values()))}
+
+
+def warnings_about(result: RobustnessResult, baseline: Baseline | None) -> dict[str, str]:
+    """What to know before comparing these figures, by the name that a record notes it under."""
+    found = {}
+    if result.origin == "generated":
+        found["comparability"] = (
+            f"The clouds are generated, not those of the released {result.suite}: published figures, and"
+            " ratios to a baseline measured on released clouds, are a yardstick and no comparison."
+        )
+    if baseline is not None and result.clean is not None:
+        num_corruptions = len(result.accuracies)
+        terms = [
+            f"{name}: {baseline.name} loses {loss:.3f}, so one percentage point of accuracy moves RmCE by"
+            f" {0.01 / loss / num_corruptions:.2f}"
+            for name in result.accuracies
+            if (loss := baseline.loss(name)) < FRAGILE_DENOMINATOR
+        ]
+        if terms:
+            found["warning"] = (
+                f"RmCE divides by what the baseline loses, which is little. {'; '.join(terms)}."
+            )
+    return found
+
+
+def _round_to_three(value: float) -> float:
+    return round(value, 3)

@@ -1,0 +1,82 @@
+"""A finished classifier, read back from its run: what transfers and evaluations measure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pointlab.backbones import Backbone, build_backbone
+from pointlab.data.sample import PointBatch
+from pointlab.errors import ConfigError, DataError
+from pointlab.evaluation import classification_metrics, pooled_features
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.transfer import TransferExperiment
+from pointlab.experiment.wiring import read_module
+from pointlab.objectives import HeadConfig, build_head
+from pointlab.paradigms import SupervisedConfig
+from pointlab.storage import Storage, read_manifest
+from pointlab.training.checkpoint import load_weights
+from pointlab.transfer import predict
+
+ClassifierExperiment = PretrainExperiment | TransferExperiment
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A backbone with its head, and the classes that the head tells apart."""
+
+    backbone: Backbone
+    head: nn.Module
+    class_names: tuple[str, ...]
+
+    def measure(self, batches: Iterable[PointBatch], device: torch.device) -> dict[str, float]:
+        """`classification_metrics` on these clouds, in eval mode; DataError if one has no label."""
+        (table,) = pooled_features([self.backbone.to(device)], batches, device)
+        if bool((table.labels < 0).any()):
+            raise DataError(
+                "A classifier was measured on a cloud without a label.", remedy="choose a labelled set"
+            )
+        return classification_metrics(predict(self.head, table.features), table.labels)
+
+
+def read_classifier(experiment: ClassifierExperiment, run: str, storage: Storage) -> Classifier:
+    """The classifier that `run`, a finished run of `experiment`, left in the store."""
+    backbone = build_backbone(
+        experiment.architecture if isinstance(experiment, TransferExperiment) else experiment.backbone
+    )
+    load_weights(backbone, read_module(storage, run, "backbone"))
+    manifest = read_manifest(storage, f"runs/{run}/model")
+    assert manifest is not None, "its backbone was read"
+    names = tuple(manifest.details["class_names"])
+    return Classifier(
+        backbone, _read_head(experiment, run, storage, backbone.num_features, len(names)), names
+    )
+
+
+def head_of(experiment: ClassifierExperiment) -> HeadConfig:
+    """The configuration of an experiment's head; ConfigError where its paradigm trains none."""
+    if isinstance(experiment, TransferExperiment):
+        return experiment.supervised.head
+    if not isinstance(experiment.paradigm, SupervisedConfig):
+        raise ConfigError(
+            f"{experiment.name} is pretrained by {experiment.paradigm.kind}, which leaves no classifier.",
+            expected="a transfer, or supervised pretraining",
+            remedy="transfer the backbone first: kind: transfer with this experiment as its pretrained",
+        )
+    return experiment.paradigm.head
+
+
+def _read_head(
+    experiment: ClassifierExperiment, run: str, storage: Storage, num_features: int, num_classes: int
+) -> nn.Module:
+    """The stored head: a probe is a single layer, whatever head was fine-tuned before it."""
+    weights = read_module(storage, run, "head")
+    is_probe = weights.keys() == {"weight", "bias"}
+    head: nn.Module = (
+        nn.Linear(num_features, num_classes)
+        if is_probe
+        else build_head(head_of(experiment), num_features, num_classes)
+    )
+    load_weights(head, weights)
+    return head

@@ -1,0 +1,82 @@
+"""A folder is read by the kind whose layout it has, and the settings that come of it can be run."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pointlab.config import validate
+from pointlab.data.catalogue import CATALOGUE
+from pointlab.data.dataset import DatasetConfig
+from pointlab.data.detection import detect, kind_of, source_kinds
+from pointlab.data.formats import ModelNetH5
+from pointlab.errors import DataError
+
+
+def write_modelnet_h5(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    points = np.random.default_rng(0).normal(size=(2, 80, 3)).astype(np.float32)
+    for part in ("train", "test"):
+        with h5py.File(folder / f"{part}.h5", "w") as file:
+            file.create_dataset("data", data=points)
+            file.create_dataset("label", data=np.array([0, 1]))
+        (folder / f"{part}_files.txt").write_text(f"{part}.h5")
+    (folder / "shape_names.txt").write_text("chair\ntable")
+    return folder
+
+
+@pytest.mark.parametrize("above", [".", "one", "one/two"])
+def test_a_layout_is_found_at_the_top_or_up_to_two_folders_below(above: str, tmp_path: Path) -> None:
+    folder = write_modelnet_h5(tmp_path / "data" / above / "set")
+    (fit,) = detect(tmp_path / "data" / (above if above != "." else "set"))
+    assert fit.folder == folder
+    assert fit.kind == "modelnet_h5"
+    assert len(fit.index.rows) == 4
+
+
+def test_the_settings_prepare_the_same_rows(tmp_path: Path) -> None:
+    (fit,) = detect(write_modelnet_h5(tmp_path / "set"))
+    settings = fit.settings("mine")
+    config = validate(DatasetConfig, settings["data"], "test")
+    assert isinstance(config.source, ModelNetH5)
+    assert config.source.index(config.root_path) == fit.index
+    assert config.num_points == 80
+
+
+def test_any_folder_is_asked_for_only_where_no_published_layout_fits(tmp_path: Path) -> None:
+    write_modelnet_h5(tmp_path / "data/published")
+    np.save(tmp_path / "data/one.npy", np.zeros((5, 3), np.float32))
+    assert [fit.kind for fit in detect(tmp_path / "data")] == ["modelnet_h5"]
+
+
+def test_a_setting_that_no_name_tells_is_said_to_be_a_guess(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split / "chair").mkdir(parents=True)
+        np.save(tmp_path / split / "chair/a.npy", np.zeros((5, 3), np.float32))
+    (fit,) = detect(tmp_path)
+    assert fit.kind == "folder"
+    assert fit.guessed == ("up_axis",)
+
+
+def test_a_folder_that_nothing_reads_is_named_with_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "letter.doc").write_text("dear")
+    with pytest.raises(DataError, match=r"holds letter\.doc.*modelnet_h5"):
+        detect(tmp_path)
+    with pytest.raises(DataError, match="no folder"):
+        detect(tmp_path / "gone")
+
+
+def test_every_kind_on_a_card_exists_and_every_kind_but_the_general_ones_is_on_a_card() -> None:
+    on_cards = {kind for card in CATALOGUE.values() for kind in card.kinds}
+    kinds = {kind_of(source) for source in source_kinds()}
+    assert on_cards <= kinds
+    assert kinds - on_cards == {"folder", "npz"}
+
+
+@pytest.mark.parametrize("card", CATALOGUE.values(), ids=lambda card: card.name)
+def test_a_card_with_terms_or_a_citation_says_them_at_the_first_use(card) -> None:
+    notice = card.notice()
+    assert bool(notice) == bool(card.terms or card.citation)
+    for text in (card.terms, card.citation):
+        assert text in notice
