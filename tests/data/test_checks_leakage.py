@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pointlab.data.builtin.objects import CLASSES
+from pointlab.data.catalogue import BUILT_IN, UNKNOWN, Card
 from pointlab.data.checks import Finding, conclude, examine, leakage
 from pointlab.data.checks.alignment import distance, make_shape
 from pointlab.data.sample import Cloud
@@ -43,7 +44,9 @@ def cloud_of(kind: str, instance: int, sampling: str, *, posed: bool = False) ->
     return Cloud(points.astype(np.float32), NAMES.index(kind))
 
 
-def leaks(by_split: Mapping[Split, Sequence[Cloud]], rows: Sequence[SourceRow] = ()) -> list[Finding]:
+def leaks(
+    by_split: Mapping[Split, Sequence[Cloud]], rows: Sequence[SourceRow] = (), card: Card = UNKNOWN
+) -> list[Finding]:
     """The findings about near duplicates; ids are 1000 times the number of the split, and the row."""
     points: dict[int, np.ndarray] = {}
     examinations = []
@@ -51,7 +54,7 @@ def leaks(by_split: Mapping[Split, Sequence[Cloud]], rows: Sequence[SourceRow] =
         ids = [1000 * number + row for row in range(len(clouds))]
         points |= {identity: cloud.points for identity, cloud in zip(ids, clouds, strict=True)}
         examinations.append(examine(clouds, ids, split))
-    index = SourceIndex(NAMES, tuple(rows))
+    index = SourceIndex(NAMES, tuple(rows), card=card)
     found = conclude(examinations, index, lambda ids: {i: points[i] for i in ids})
     return [finding for finding in found if finding.check == leakage.CHECK]
 
@@ -90,6 +93,12 @@ def test_twins_in_validation_are_a_warning_only_where_the_source_made_that_split
     twin = cloud_of("chair", 1, "second")
     (finding,) = leaks({"train": training_clouds(), "validation": [twin]}, rows)
     assert finding.severity == severity
+
+
+def test_look_alikes_of_clouds_that_were_drawn_independently_are_a_note():
+    twin = cloud_of("chair", 1, "second")
+    (finding,) = leaks({"train": training_clouds(), "test": [twin]}, card=BUILT_IN)
+    assert finding.severity == "note"
 
 
 def test_clouds_of_few_points_are_not_compared_and_that_is_said():

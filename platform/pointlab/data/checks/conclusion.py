@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pointlab.data.catalogue import BUILT_IN
 from pointlab.data.checks.examination import Examination, gather
 from pointlab.data.checks.findings import Finding
 from pointlab.data.checks.labels import check_labels
@@ -37,7 +38,9 @@ def conclude(
         *check_copies(by_split),
         *check_scale(records, index.card.scale),
         *check_up_axis(records, index.class_names),
-        *check_leakage(by_split, read_points, is_carved=is_carved),
+        *check_leakage(
+            by_split, read_points, is_carved=is_carved, is_generated=index.card.name == BUILT_IN.name
+        ),
     )
 
 

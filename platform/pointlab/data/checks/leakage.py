@@ -1,8 +1,8 @@
-"""Leakage: clouds of a later split that all but equal a cloud of an earlier one, however sampled or turned.
+"""Leakage: clouds of a later split that can hardly be told from one of an earlier split, however turned.
 
 The same CAD model in train and test, sampled twice, shares no point, so content digests do not see it.
-Candidates by fingerprint are verified by aligning their stored points. What is found is a lower bound:
-sets of sparse or one-sided clouds hide their twins well.
+Candidates by fingerprint are verified by aligning their stored points. What is found are copies, and
+look-alikes that a network sees as copies; sparse and one-sided clouds hide their twins well.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,9 +51,12 @@ class Twins:
 
 
 def check_leakage(
-    by_split: Mapping[Split, np.ndarray], read_points: ReadPoints, *, is_carved: bool
+    by_split: Mapping[Split, np.ndarray], read_points: ReadPoints, *, is_carved: bool, is_generated: bool
 ) -> list[Finding]:
-    """What each pair of splits shares; `is_carved` says that validation was taken from train by pointlab.
+    """What each pair of splits shares; a note where it is known to be harmless, else a warning.
+
+    `is_carved` says that validation was taken from train by pointlab, `is_generated` that all clouds are
+    instances drawn independently: what is alike then is so by chance.
 
     Exact copies are left to `repetition`. `read_points` is called once at most, for at most twice as many
     clouds as `MAX_VERIFIED` in all, of which the first `alignment.MAX_POINTS` points are used.
@@ -77,7 +80,8 @@ def check_leakage(
     is_all_dense = all(len(dense[split]) == len(records) for split, records in by_split.items())
     findings = [] if is_all_dense or len(by_split) == 1 else [_too_sparse(by_split, dense)]
     for splits, found in candidates.items():
-        severity: Severity = "note" if is_carved and splits == ("train", "validation") else "warning"
+        is_harmless = is_generated or (is_carved and splits == ("train", "validation"))
+        severity: Severity = "note" if is_harmless else "warning"
         twins = _verify(found, shape_of)
         findings += _report(splits, twins, found, len(by_split[splits[1]]), severity)
     return findings
@@ -125,16 +129,11 @@ def _report(
     unlike = {other: one for other, one in twins.unlike.items() if other not in twins.alike}
     cases: list[tuple[Severity, dict[int, int], str]] = [
         (severity, twins.alike, "of its class; expected none; report scores with and without them"),
-        (
-            "note",
-            unlike,
-            "of another class; the label of one may be wrong, or the shape is too plain to tell",
-        ),
+        ("note", unlike, "of another class: the label of one may be wrong, or the shape is too plain"),
     ]
-    limit = "a lower bound"
     if candidates.num_left:
-        limit += f", as {candidates.num_left} less likely pairs were not compared"
         cases = [case for case in cases if case[1]] or [("note", {}, "among the likeliest pairs")]
+    limit = f" ({candidates.num_left} less likely pairs were not compared)" if candidates.num_left else ""
     return [
         Finding(
             check=CHECK,
@@ -142,8 +141,8 @@ def _report(
             count=len(found),
             of=num_later,
             sample_ids=first_ids(sorted(found)),
-            message=f"{len(found)} of {num_later} clouds of {later} all but equal a cloud of {earlier} {what}"
-            f" ({limit})",
+            message=f"{len(found)} of {num_later} clouds of {later} are copies, perhaps turned or sampled"
+            f" anew, or close look-alikes of a cloud of {earlier} {what}{limit}",
         )
         for level, found, what in cases
         if found or candidates.num_left

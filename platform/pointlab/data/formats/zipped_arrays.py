@@ -21,7 +21,7 @@ from pointlab.errors import DataError
 
 PIECE = 2**20
 """Bytes decompressed at a time where they are not wanted; larger ones are no faster."""
-DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 """What zipfile and numpy raise, by where the damage lies."""
 
 
