@@ -177,9 +177,32 @@ def test_an_archive_goes_in_and_its_config_prepares_it(
     store = tmp_path / "store"
     ended = pointlab("run", config, "--root", store, "--set", "launch.kind=local")
     assert ended.code == 0
+    assert MODELNET.terms in flat(ended.complaint)  # at the first use of the set
+    ended = pointlab("run", config, "--root", store, "--set", "launch.kind=local")
+    assert MODELNET.terms not in flat(ended.complaint)
     ended = pointlab("data", "verify", "my-set", "--root", store, "--source", target)
     assert ended.code == 0
     assert ended.last_line.endswith("5 source files.")
+
+
+def test_strict_ends_with_what_the_checks_found_and_leaves_nothing(
+    pointlab: Command, release: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(release) as archive:
+        archive.extractall(tmp_path / "leaky")
+    shutil.copy(tmp_path / "leaky" / "train0.h5", tmp_path / "leaky" / "test0.h5")
+    config = write_config(tmp_path, PREPARE | {"data": leaky_data(tmp_path / "leaky")})
+    store = tmp_path / "store"
+    ended = pointlab("run", config, "--root", store, "--strict", "--set", "launch.kind=local")
+    assert ended.code == 2
+    assert "copies across splits: 16 of 16 clouds" in flat(ended.complaint)
+    assert Storage(str(store)).folders("datasets") == []
+    assert pointlab("run", config, "--root", store, "--set", "launch.kind=local").code == 0
+    assert pointlab("run", config, "--root", store, "--strict").code == 2
+
+
+def leaky_data(root: Path) -> dict[str, object]:
+    return {"name": "leaky", "source": {"kind": "modelnet_h5"}, "root": str(root), "num_points": 64}
 
 
 def test_the_terms_of_the_card_that_was_named_are_shown(

@@ -201,6 +201,7 @@ def finish(
         split_ids.setdefault(result.split, []).extend(result.kept)
         dropped.update(result.dropped)
     _require_clouds(config, split_ids, dropped)
+    logger.info("%s: checking all %d clouds together", plan.name, sum(map(len, split_ids.values())))
     findings = (*check_release(plan.index, config.root_path), *_findings(storage, plan, results, dropped))
     for finding in findings:
         logger.log(
