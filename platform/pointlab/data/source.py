@@ -19,7 +19,7 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceRow:
     """One cloud to be read: row `row` of `file` (relative to the root; a made-up name in a built-in set).
 
