@@ -258,11 +258,27 @@ def test_released_clouds_are_measured_as_they_are_and_under_a_protocol_of_their_
     assert split.lengths(np.flatnonzero(split.groups == "add_local/3")).tolist() == [70] * 5
 
 
+def test_a_release_that_lacks_clouds_is_refused_before_anything_is_measured(
+    storage: Storage, tmp_path: Path
+) -> None:
+    settings = {"kind": "evaluate", "name": "official", "storage": {"root": storage.address}}
+    experiment = validate(EvaluateExperiment, settings | official_settings(tmp_path), "test")
+    with h5py.File(tmp_path / "rotate_2.h5", "r+") as content:
+        for key in ("data", "label"):
+            kept = content[key][:4]
+            del content[key]
+            content[key] = kept
+    with pytest.raises(DataError, match=r"rotate/3 has 4.*5 clouds in each, as in clean"):
+        run(experiment)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"data": {"normalise": "unit_sphere"}}, "normalise: none"),
         ({"data": {"num_points": 1024}}, "1524 or more"),
+        ({"data": {"voxel_size": 0.1}}, "no longer what was released"),
+        ({"data": {"bad_clouds": "drop"}}, "no longer what was released"),
         ({"num_points": 48}, "shown whole"),
         ({"suite": {"origin": "generated"}}, "corrupted already"),
         ({"suite": {"name": "modelnet40_c"}}, "of kind 'modelnet_c'"),
@@ -285,6 +301,7 @@ def test_released_and_generated_clouds_are_never_mixed(
         ({"suite": {"name": "modelnet40_c", "corruptions": ["density_inc"]}}, "picks 48 points from 96"),
         ({"suite": {"origin": "official"}}, "expected data in the released files"),
         ({"classifier": {"data": {"normalise": "none"}}}, "unit sphere"),
+        ({"classifier": {"data": {"voxel_size": 0.1}}}, "voxel_size: 0.1: expected null"),
         ({"baseline": {"name": "x", "clean": 0.9, "accuracies": {"scale": 0.5}}}, "dropout_local, add_local"),
         ({"split": "train"}, "split"),
         ({"classifier": {"kind": "search"}}, "unknown kind 'search'"),

@@ -33,7 +33,7 @@ from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
 from pointlab.provenance import code_version
-from pointlab.storage import Record, Storage, open_storage, read_record, write_record
+from pointlab.storage import Record, Storage, open_storage, read_manifest, read_record, write_record
 from pointlab.storage.lease import Fence, hold
 from pointlab.training import LocalContext, Run, TrainContext, Watcher, ignore_progress
 from pointlab.training.tensorboard import publish_tensorboard
@@ -162,9 +162,7 @@ def parents_of(experiment: RunExperiment) -> dict[str, RunExperiment]:
 
 def ensure_prepared(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watcher: Watcher) -> str:
     """Name of the set, prepared now if it is not there; DataError if `launch.strict` and it has warnings."""
-    name = find_prepared(config, storage)
-    if name is None:
-        return prepare(config, storage, launch, watcher)
+    name = find_prepared(config, storage) or prepare(config, storage, launch, watcher)
     if launch.strict:
         require_no_warnings(read_dataset(storage, name).findings, name)
     return name
@@ -173,9 +171,26 @@ def ensure_prepared(config: DatasetConfig, storage: Storage, launch: LaunchConfi
 def prepare(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watcher: Watcher) -> str:
     """Name of the set, prepared now: in parallel on Ray, or in this process.
 
-    A preparation that was killed goes on. One that ends with a DataError leaves nothing behind.
+    A preparation that was killed goes on; another one of the same set is waited for. What ends with a
+    DataError leaves nothing behind, unless the source's folder is gone: then the disk is, not the data.
     """
     plan = make_plan(config)
+    with hold(storage, f"leases/{plan.name}/lease", f"preparation of {plan.name}", wait=True):
+        if read_manifest(storage, f"datasets/{plan.name}") is not None:  # by whoever held the lease before
+            return plan.name
+        try:
+            _prepare(config, plan, storage, launch, watcher)
+        except DataError:
+            if config.root_path is None or config.root_path.is_dir():
+                storage.delete_folder(f"datasets/{plan.name}")
+            raise
+    return plan.name
+
+
+def _prepare(
+    config: DatasetConfig, plan: Plan, storage: Storage, launch: LaunchConfig, watcher: Watcher
+) -> None:
+    """Make the shards that are not there yet, and the set whole."""
     logger.info("Preparing %s: %d clouds in %d shards", plan.name, len(plan.index.rows), len(plan.shards))
     if notice := plan.index.card.notice():  # a set is prepared at its first use
         logger.info("%s: %s", config.name, notice, extra={"card": plan.index.card})
@@ -183,15 +198,10 @@ def prepare(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watch
     if done:
         logger.info("%s: %d of %d shards are there already", plan.name, len(done), len(plan.shards))
     todo = [shard for shard in plan.shards if shard.file not in done]
-    try:
-        for result in _shards(config, plan, todo, storage, launch):
-            done[result.file] = result
-            watcher(plan.name, len(done), len(plan.shards), {})
-        finish(storage, config, plan, list(done.values()), strict=launch.strict)
-    except DataError:
-        storage.delete_folder(f"datasets/{plan.name}")
-        raise
-    return plan.name
+    for result in _shards(config, plan, todo, storage, launch):
+        done[result.file] = result
+        watcher(plan.name, len(done), len(plan.shards), {})
+    finish(storage, config, plan, list(done.values()))
 
 
 def _shards(

@@ -64,6 +64,11 @@ class LogHandler(RichHandler):
             super().emit(record)
 
 
+def say(text: str, console: Console = screen) -> None:
+    """Print the text as it is, in whatever brackets it has, without breaking its lines."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
 def show_terms(card: Card) -> None:
     """Show on what terms a set is used, in a frame; nothing for one that asks nothing. Nobody is asked."""
     title, _, asked = card.notice().partition("\n")
@@ -77,7 +82,8 @@ def shown_progress() -> Iterator[Watcher]:
     if not complaints.is_terminal:
         yield _lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[figures]}"), console=complaints) as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -96,7 +102,7 @@ def _lines() -> Watcher:
         tenth = LINES_PER_STAGE * done // total
         if tenth > printed.get(stage, -1):
             printed[stage] = tenth
-            complaints.print(f"{stage}  {done}/{total}  {_brief(figures)}", soft_wrap=True, highlight=False)
+            say(f"{stage}  {done}/{total}  {_brief(figures)}", complaints)
 
     return watch
 
@@ -117,7 +123,8 @@ def show_table(table: Table) -> None:
 
 def table_of_metrics(record: Record) -> Table:
     """Every figure of a record."""
-    table = Table("metric", "value", title=f"{record.run} ({record.protocol})", title_justify="left")
+    title = escape(f"{record.run} ({record.protocol})")
+    table = Table("metric", "value", title=title, title_justify="left")
     for name, value in sorted(record.metrics.items()):
         table.add_row(escape(name), f"{value:.4g}")
     return table
@@ -129,9 +136,16 @@ def table_of_runs(storage: Storage) -> Table:
     for name in storage.folders("runs"):
         record = read_record(storage, name)
         if record is None:
-            table.add_row(name, "", "", "unfinished", "")
+            table.add_row(escape(name), "", "", "unfinished", "")
             continue
-        figures = {k: v for k, v in sorted(record.metrics.items()) if k.endswith("/accuracy")}
-        shown = "  ".join(f"{k.removesuffix('/accuracy')} {v:.1%}" for k, v in figures.items())
-        table.add_row(name, record.kind, record.protocol, record.finished, shown)
+        shown = "  ".join(f"{split} {value:.1%}" for split, value in _accuracies(record))
+        table.add_row(*map(escape, (name, record.kind, record.protocol, record.finished, shown)))
     return table
+
+
+def _accuracies(record: Record) -> Iterator[tuple[str, float]]:
+    """The accuracy on each split, without those under single corruptions."""
+    for metric, value in sorted(record.metrics.items()):
+        split, _, name = metric.partition("/")
+        if name == "accuracy":
+            yield split, value

@@ -113,7 +113,21 @@ def test_a_set_prepared_with_few_points_is_not_compared():
     few = sampled("chair", 1, "first")[:64]
     found = conclude([training, twin], SourceIndex(NAMES, ()), lambda ids: dict.fromkeys(ids, few))
     (finding,) = [finding for finding in found if finding.check == leakage.CHECK]
-    assert (finding.severity, finding.count, finding.of) == ("note", 19, 19)
+    assert (finding.severity, finding.count, finding.of) == ("note", 2, 19)  # the twins
+
+
+def test_twins_are_found_beside_clouds_that_are_too_sparse_once_prepared():
+    training, twins = training_clouds(), [cloud_of(kind, 1, "second") for kind in NAMES]
+    points = {row: cloud.points for row, cloud in enumerate([*training, *twins])}
+    points[len(training)] = points[len(training)][:64]  # as a coarse grid leaves them
+    examinations = [
+        examine(training, range(len(training)), "train"),
+        examine(twins, range(len(training), len(points)), "test"),
+    ]
+    found = conclude(examinations, SourceIndex(NAMES, ()), lambda ids: {i: points[i] for i in ids})
+    sparse, twin = [finding for finding in found if finding.check == leakage.CHECK]
+    assert (sparse.severity, sparse.count) == ("note", 1)
+    assert (twin.severity, twin.count) == ("warning", len(twins) - 1)
 
 
 def test_what_is_not_compared_is_said(monkeypatch: pytest.MonkeyPatch):

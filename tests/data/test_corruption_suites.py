@@ -19,6 +19,7 @@ from pointlab.data.corruptions import (
     corrupted_arrays,
     corrupted_batches,
     released_batches,
+    require_whole,
 )
 from pointlab.errors import ConfigError, DataError
 from pointlab.seeding import generator
@@ -136,6 +137,19 @@ def test_unknown_corruptions_and_tiny_clouds_are_refused() -> None:
     for cloud in (ball[:20], np.ones_like(ball)):
         with pytest.raises(DataError, match="32 points or more"):
             corrupt(cloud, SUITE["modelnet_c"], ("scale", 1), sample_id=1, num_points=64)
+
+
+def test_groups_that_lack_clouds_are_named_and_a_group_that_is_not_there(tmp_path: Path) -> None:
+    whole, part = make_split(tmp_path / "whole", 24), make_split(tmp_path / "part", 23)
+    require_whole(whole, ["scale/1", "jitter/1"])
+    with pytest.raises(DataError, match=r"no clouds of the group 'rotate/1'"):
+        require_whole(whole, ["scale/1", "rotate/1"])
+    with pytest.raises(DataError, match=r"jitter/1 has 5.*6 clouds in each, as in clean"):
+        require_whole(part, ["scale/1"])
+    without_clean = make_split(tmp_path / "without", 23)
+    without_clean.groups = np.where(without_clean.groups == "clean", "rotate/1", without_clean.groups)
+    with pytest.raises(DataError, match=r"jitter/1 has 5.*6 clouds in each, as in the largest"):
+        require_whole(without_clean, ["scale/1"])
 
 
 def test_released_clouds_come_by_their_group_and_whole(tmp_path: Path) -> None:

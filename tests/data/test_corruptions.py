@@ -397,6 +397,18 @@ def test_occlusion_shows_the_severity_s_side() -> None:
         assert abs((azimuth - 72 * severity + 180) % 360 - 180) < 40
 
 
+def test_occlusion_hides_among_all_stored_points_and_shows_at_most_as_many_as_asked() -> None:
+    suite, stored = SUITE["modelnet40_c"], sphere(4 * NUM_POINTS)
+    few, many = (
+        corrupt(cloud, suite, ("occlusion", 2), sample_id=7, num_points=NUM_POINTS)
+        for cloud in (stored[:NUM_POINTS], stored)
+    )
+    assert len(few) < 0.6 * NUM_POINTS
+    assert len(many) == NUM_POINTS
+    assert len(np.unique(many, axis=0)) == NUM_POINTS
+    assert many == pytest.approx(to_unit_box(many), abs=1e-6)
+
+
 def test_lidar_returns_lie_on_lines_one_degree_apart() -> None:
     view = look_at(np.zeros(3), 0.4, np.radians(22.5), 5.0, 0.01)
     points = sphere().astype(np.float64)

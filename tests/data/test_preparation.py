@@ -66,18 +66,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def some_clouds(*sizes: int) -> Clouds:
-    """Clouds of these sizes, of the classes chair and table by turns."""
+    """Clouds of these sizes with unit normals, of the classes chair and table by turns."""
     draw = np.random.default_rng(5)
-    return {
-        f"{('chair', 'table')[number % 2]}_{number:04d}": draw.normal(size=(size, 6)).astype(np.float32)
-        for number, size in enumerate(sizes)
-    }
+    return {f"{('chair', 'table')[n % 2]}_{n:04d}": some_rows(draw, size) for n, size in enumerate(sizes)}
+
+
+def some_rows(draw: np.random.Generator, size: int) -> np.ndarray:
+    rows = draw.normal(size=(size, 6)).astype(np.float32)
+    rows[:, 3:] /= np.linalg.norm(rows[:, 3:], axis=1, keepdims=True)
+    return rows
 
 
 def write_release(root: Path, train: Clouds, test: Clouds | None = None) -> DatasetConfig:
     """A release in the layout of `modelnet40_normal_resampled`; clouds may differ in length."""
     root.mkdir(exist_ok=True)
-    test = test if test is not None else {"chair_9999": np.ones((3, 6), np.float32)}
+    test = test if test is not None else {"chair_9999": np.tile(np.float32([1, 1, 1, 0, 1, 0]), (3, 1))}
     (root / "modelnet40_shape_names.txt").write_text("chair\ntable\n")
     for split, clouds in [("train", train), ("test", test)]:
         (root / f"modelnet40_{split}.txt").write_text("\n".join(clouds))
@@ -277,16 +280,36 @@ def test_stored_clouds_lie_in_the_unit_sphere_unless_told_otherwise(storage: Sto
         (Cloud(np.array([[0, 0, np.inf]], np.float32), 0), "NaN or infinite (1 of 1)"),
         (Cloud(np.ones((1, 3), np.float32), 2), "label outside the classes (2, of 2"),
         (Cloud(np.ones((1, 3), np.float32), -1), "label outside the classes (-1"),
+        (Cloud(np.ones((1, 3), np.float32), 0, np.full((1, 3), np.nan, np.float32)), "normals that are NaN"),
+        (
+            Cloud(np.ones((1, 3), np.float32), 0, np.full((1, 3), 5, np.float32)),
+            "not of unit length (1 of 1)",
+        ),
+        (
+            Cloud(np.ones((1, 3), np.float32), 0, None, np.full((1, 3), np.inf, np.float32)),
+            "colours that are",
+        ),
+        (Cloud(np.ones((2, 3), np.float32), 0, point_labels=np.array([0, 3])), "parts (0 to 3, of 3 parts)"),
+        (
+            Cloud(np.ones((2, 3), np.float32), 0, point_labels=np.array([-2, 1])),
+            "parts (-2 to 1, of 3 parts)",
+        ),
     ],
 )
 def test_an_unusable_cloud_is_recognised(cloud: Cloud, problem: str) -> None:
-    found = find_problem(cloud, num_classes=2)
+    found = find_problem(cloud, num_classes=2, num_parts=3)
     assert found is not None
     assert problem in str(found)
 
 
 def test_a_usable_cloud_is_not_suspected() -> None:
     assert find_problem(Cloud(np.ones((1, 3), np.float32), 1), num_classes=2) is None
+    partly_known = Cloud(
+        np.ones((2, 3), np.float32),
+        normals=np.array([[0, 0, 0], [0, 1, 0]], np.float32),
+        point_labels=np.array([-1, 2]),
+    )
+    assert find_problem(partly_known, num_classes=0, num_parts=3) is None
     assert find_problem(Cloud(np.ones((1, 3), np.float32), None), num_classes=0) is None
 
 
@@ -475,6 +498,22 @@ def test_the_name_changes_with_the_recipe(changes: dict[str, Any], tmp_path: Pat
     assert name_of(changed) != name_of(config)
 
 
+def test_the_name_changes_when_a_file_is_renamed(tmp_path: Path) -> None:
+    """A class or a split may be a folder's name: equal content in another place is another set."""
+    draw = np.random.default_rng(4)
+    for name in ("train/chair/0", "train/table/0", "test/chair/0"):
+        path = tmp_path / "mine" / f"{name}.npy"
+        path.parent.mkdir(parents=True)
+        np.save(path, draw.normal(size=(9, 3)))
+    settings = {"name": "mine", "source": {"kind": "folder", "up_axis": "y"}, "root": str(tmp_path / "mine")}
+    config = configured(settings)
+    names = [name_of(config)]
+    for before, after in [("train/chair", "train/sofa"), ("train/table", "test/table")]:
+        (tmp_path / "mine" / before).rename(tmp_path / "mine" / after)
+        names.append(name_of(config))
+    assert len(set(names)) == 3
+
+
 def test_the_name_changes_when_a_reader_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = write_release(tmp_path / "release", some_clouds(9, 9))
     before = name_of(config)
@@ -553,10 +592,7 @@ def copied_clouds() -> tuple[Clouds, Clouds]:
     """Training and test clouds of which one is in both."""
     train, test = some_clouds(*[40] * 8), some_clouds(*[40] * 2)
     draw = np.random.default_rng(11)
-    test = {
-        f"{name[:-4]}9{name[-3:]}": draw.normal(size=values.shape).astype(np.float32)
-        for name, values in test.items()
-    }
+    test = {f"{name[:-4]}9{name[-3:]}": some_rows(draw, len(values)) for name, values in test.items()}
     test["chair_9000"] = train["chair_0002"]
     return train, test
 
@@ -584,20 +620,144 @@ def test_findings_do_not_depend_on_the_shards(tmp_path: Path, store: Storage) ->
     assert findings[0] == findings[1] == findings[2]
 
 
-def test_strict_makes_a_warning_an_error_that_leaves_nothing_behind(tmp_path: Path, store: Storage) -> None:
+def test_strict_makes_a_warning_an_error_each_time_and_the_set_is_whole(
+    tmp_path: Path, store: Storage
+) -> None:
     config = write_release(tmp_path / "release", *copied_clouds())
-    with pytest.raises(DataError, match="problem") as caught:
-        strictly(config, store)
-    assert "strict" in caught.value.remedy
-    assert store.folders("datasets") == []
-    name, _ = prepared(config, store)
-    with pytest.raises(DataError, match="problem"):  # a set that was prepared without it is looked at again
-        strictly(config, store)
+    for _ in range(2):
+        with pytest.raises(DataError, match="problem") as caught:
+            strictly(config, store)
+        assert "strict" in caught.value.remedy
+    name = find_prepared(config, store)
+    assert name is not None
+    assert [finding.severity for finding in read_dataset(store, name).findings].count("warning") == 1
     assert ensure_prepared(config, store, LaunchConfig(kind="local"), ignore_progress) == name
 
 
 def test_strict_lets_a_clean_set_through(storage: Storage) -> None:
     assert strictly(configured(SHAPES), storage).startswith("shapes-")
+
+
+def test_clouds_with_and_without_an_array_make_no_set(tmp_path: Path, store: Storage) -> None:
+    """In one file they would be shifted against each other, whichever shards they came from."""
+    root = tmp_path / "mine" / "chair"
+    root.mkdir(parents=True)
+    draw = np.random.default_rng(2)
+    for number in range(6):
+        points = draw.normal(size=(20, 3))
+        normals = draw.normal(size=(20, 3))
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        np.save(root / f"{number}.npy", points if number == 3 else np.hstack([points, normals]))
+    settings = {
+        "name": "mine",
+        "source": {"kind": "folder", "up_axis": "y"},
+        "root": str(root.parent),
+        "num_points": 8,
+        "clouds_per_shard": 1,
+        "validation_fraction": 0,
+    }
+    with pytest.raises(DataError, match=r"do not all have the same arrays: points in .*; points, normals in"):
+        prepared(configured(settings), store)
+    assert store.folders("datasets") == []
+
+
+def test_files_that_change_meanwhile_are_never_certified(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", some_clouds(*[9] * 4)).model_copy(
+        update={"clouds_per_shard": 1}
+    )
+
+    def exchange(_: str, done: int, *__: object) -> None:
+        if done == 2:
+            path = tmp_path / "release/chair/chair_0000.txt"
+            path.write_text(path.read_text().replace("1", "2"))
+
+    with pytest.raises(DataError, match=r"changed meanwhile, such as chair/chair_0000\.txt"):
+        prepare(config, store, LaunchConfig(kind="local"), exchange)
+    assert store.folders("datasets") == []
+
+
+def test_two_preparations_of_one_set_make_it_once(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", some_clouds(*[9] * 8)).model_copy(
+        update={"clouds_per_shard": 1}
+    )
+    steps: list[int] = []
+
+    def slowly(_: str, done: int, *__: object) -> None:
+        steps.append(done)
+        time.sleep(0.01)
+
+    launch = LaunchConfig(kind="local")
+    with ThreadPoolExecutor(2) as pool:
+        names = [pool.submit(prepare, config, store, launch, slowly) for _ in range(2)]
+    assert names[0].result() == names[1].result()
+    assert steps == list(range(1, 10))
+
+
+def half_made(tmp_path: Path, store: Storage) -> tuple[DatasetConfig, str, Path]:
+    """A set of which some shards are there, with its name and the folder of their notes."""
+    config = write_release(tmp_path / "release", some_clouds(*[9] * 4)).model_copy(
+        update={"clouds_per_shard": 1}
+    )
+
+    class KilledError(BaseException):
+        pass
+
+    def kill(_: str, done: int, *__: object) -> None:
+        if done == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        prepare(config, store, LaunchConfig(kind="local"), kill)
+    name = make_plan(config).name
+    return config, name, Path(store.address) / "datasets" / name / "unfinished"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda note: note[: len(note) // 2],
+        lambda note: json.dumps(json.loads(note) | {"code": "0.0.0+other"}),
+        lambda note: json.dumps(json.loads(note) | {"examination": {"layout": "another", "split": "train"}}),
+        lambda note: note.replace('"records":"', '"records":"0'),
+        lambda note: note.replace('"split":"train"', '"split":"trial"'),
+    ],
+    ids=["cut short", "other code", "other layout", "other records", "no split"],
+)
+def test_a_note_that_does_not_fit_has_its_shard_made_anew(spoil: Any, tmp_path: Path, store: Storage) -> None:
+    config, name, notes = half_made(tmp_path, store)
+    note = sorted(notes.glob("train-*.json"))[0]
+    note.write_text(spoil(note.read_text()))
+    steps: list[int] = []
+    assert prepare(config, store, LaunchConfig(kind="local"), lambda _, n, *__: steps.append(n)) == name
+    assert steps == [3, 4, 5]
+
+
+def test_a_disk_that_is_gone_costs_no_shard(tmp_path: Path, store: Storage) -> None:
+    config, name, notes = half_made(tmp_path, store)
+    kept = sorted(path.name for path in notes.iterdir())
+
+    def unmount(_: str, done: int, *__: object) -> None:
+        if done == 4:
+            (tmp_path / "release").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(DataError):
+        prepare(config, store, LaunchConfig(kind="local"), unmount)
+    assert {path.name for path in notes.iterdir()} > set(kept)
+    (tmp_path / "elsewhere").rename(tmp_path / "release")
+    assert prepare(config, store, LaunchConfig(kind="local"), ignore_progress) == name
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_an_error_on_ray_leaves_nothing_behind_that_comes_later(tmp_path: Path, store: Storage) -> None:
+    clouds = some_clouds(*[20_000] * 10)
+    clouds["chair_0000"][0, 0] = clouds["table_0001"][0, 0] = np.nan
+    config = write_release(tmp_path / "release", clouds).model_copy(update={"clouds_per_shard": 1})
+    with pytest.raises(DataError):
+        prepared(config, store, "ray")
+    assert store.folders("datasets") == []
+    time.sleep(1)
+    assert store.folders("datasets") == []
 
 
 # Scenes
@@ -809,7 +969,8 @@ def test_eviction_leaves_alone_what_is_no_cached_set(
 
 
 def all_files(storage: Storage) -> dict[str, bytes]:
-    root = Path(storage.address)
+    """All files of all prepared sets; leases are each process's own."""
+    root = Path(storage.address) / "datasets"
     return {
         path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
     }

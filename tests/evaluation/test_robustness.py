@@ -1,16 +1,14 @@
-"""Corruption errors follow their definitions, and never mix what was measured on different clouds."""
+"""Corruption errors follow their definitions, and say what they may be compared with."""
 
 from dataclasses import replace
 
 import pytest
 
 from pointlab.config import validate
-from pointlab.errors import ConfigError, DataError
+from pointlab.errors import ConfigError
 from pointlab.evaluation.baselines import DGCNN, Baseline
 from pointlab.evaluation.robustness import (
     RobustnessResult,
-    mean_result,
-    require_one_suite,
     robustness_metrics,
     warnings_about,
 )
@@ -95,22 +93,14 @@ def test_only_released_clouds_compare_with_published_figures() -> None:
     assert "comparability" not in warnings_about(replace(PUBLISHED, origin="official"), DGCNN)
 
 
-@pytest.mark.parametrize(
-    "change", [{"suite_hash": "c3d4"}, {"origin": "official"}, {"suite": "modelnet40_c"}]
-)
-def test_results_of_different_suites_are_neither_compared_nor_averaged(change: dict[str, str]) -> None:
-    other = replace(PUBLISHED, **change)
-    for function in (require_one_suite, mean_result):
-        with pytest.raises(DataError, match="Results of 2 corruption suites"):
-            function([PUBLISHED, other])
+def test_a_generated_suite_says_how_its_clouds_differ_from_the_released_ones() -> None:
+    def told(suite: str, *corruptions: str) -> str:
+        result = RobustnessResult(suite, "generated", "a1b2", {name: {1: 0.5} for name in corruptions})
+        return warnings_about(result, None)["comparability"]
 
-
-def test_results_of_one_suite_average_by_corruption_and_severity() -> None:
-    first, second = result_of({"a": 0.2}, clean=0.8), result_of({"a": 0.4}, clean=0.9)
-    mean = mean_result([first, second])
-    assert mean.accuracies["a"][1] == pytest.approx(0.32)
-    assert mean.clean == pytest.approx(0.85)
-    assert mean.suite_hash == first.suite_hash
+    assert "farthest-point sample" in told("modelnet_c", "scale")
+    assert "fewer points" in told("modelnet40_c", "occlusion", "uniform")
+    assert "fewer points" not in told("modelnet40_c", "uniform")
 
 
 def test_a_baseline_that_lacks_a_corruption_is_refused() -> None:

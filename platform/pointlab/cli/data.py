@@ -34,9 +34,9 @@ def list_sets(root: Root = None) -> None:
     if storage.exists("datasets"):
         show_table(table_of_sets(storage))
     else:
-        screen.print(f"No set is prepared in {storage.address}.", soft_wrap=True)
+        say(f"No set is prepared in {storage.address}.")
     show_table(table_of_catalogue())
-    screen.print("`pointlab data card NAME` tells all that is known of a published set.")
+    say("`pointlab data card NAME` tells all that is known of a published set.")
 
 
 def card(
@@ -58,9 +58,9 @@ def import_archive(
     with shown_progress() as watcher:
         made = unpack(archive, to, frozenset(checksums), progress=_in_megabytes(watcher, archive.name))
     size = f"{made.num_files:,} files, {made.num_bytes / MEGABYTE:,.1f} MB"
-    screen.print(f"Unpacked into {made.folder}: {size}. sha256 {made.sha256}", soft_wrap=True)
+    say(f"Unpacked into {made.folder}: {size}. sha256 {made.sha256}")
     if not checksums:
-        screen.print("There was no checksum to compare it with, neither given nor on a card: keep this one.")
+        say("There was no checksum to compare it with, neither given nor on a card: keep this one.")
     _show_fits(find_fits(made.folder), published)
 
 
@@ -82,7 +82,7 @@ def verify(
             storage, name, source, lambda done, total: watcher(f"verify {name}", done, max(total, 1), {})
         )
     for leftover in verdict.leftovers:
-        screen.print(f"Not part of the set: {storage.locate(f'datasets/{name}/{leftover}')}", soft_wrap=True)
+        say(f"Not part of the set: {storage.locate(f'datasets/{name}/{leftover}')}")
     if verdict.damages:
         listed = "\n".join(f"  - {damage}" for damage in verdict.damages)
         folder = storage.locate(f"datasets/{name}")
@@ -91,7 +91,7 @@ def verify(
             remedy="restore the files, or delete the folder and run its prepare config again; source files"
             " come from their official release",
         )
-    screen.print(f"{name} is whole: {_in_words(verdict)}.", soft_wrap=True)
+    say(f"{name} is whole: {_in_words(verdict)}.")
 
 
 def show(
@@ -106,7 +106,7 @@ def show(
     """Write one self-contained HTML page to look at a prepared set."""
     storage, name = find_set(prepared, overrides, root)
     write_page(output, build_dataset_page(storage, name, split))
-    screen.print(f"Page: {output.resolve()}", soft_wrap=True)
+    say(f"Page: {output.resolve()}")
 
 
 def _in_words(verdict: Verdict) -> str:
@@ -128,7 +128,7 @@ def _show_fits(fits: list[Fit], published: Card = UNKNOWN) -> None:
     for found in {each.name: each for each in (published, *(fit.index.card for fit in fits))}.values():
         show_terms(found)
     for fit in fits:
-        screen.print(f"\nTo prepare it as {fit.kind}, write to a file and `pointlab run` it:")
+        say(f"\nTo prepare it as {fit.kind}, write to a file and `pointlab run` it:")
         for name in fit.guessed:
             typer.echo(f"# data.source.{name} is a guess that no file name tells: check it")
         settings = fit.settings(_slug(fit.folder.resolve().name))

@@ -96,15 +96,15 @@ def _finish(outcome: Outcome) -> None:
     """Print the figures, and last of all where everything lies."""
     where = outcome.storage.locate(outcome.path)
     if outcome.was_finished:
-        screen.print("Finished before; nothing was left to do.")
+        say("Finished before; nothing was left to do.")
     if outcome.record is None:
-        screen.print(f"Dataset: {where}/manifest.json", soft_wrap=True)
+        say(f"Dataset: {where}/manifest.json")
         return
     show_table(table_of_metrics(outcome.record))
     page = f"{outcome.path}/report.html"
     if not (outcome.was_finished and outcome.storage.exists(page)):
         outcome.storage.write(page, build_report(outcome.storage, [outcome.record.run]).encode())
-    screen.print(f"Record: {where}/record/record.json  Report: {where}/report.html", soft_wrap=True)
+    say(f"Record: {where}/record/record.json  Report: {where}/report.html")
 
 
 COMMANDS: dict[Callable[..., None], str] = {

@@ -20,7 +20,7 @@ def report(
 ) -> None:
     """Write one self-contained HTML page on some runs and their parents."""
     write_page(output, build_report(existing(root), runs))
-    screen.print(f"Report: {output.resolve()}", soft_wrap=True)
+    say(f"Report: {output.resolve()}")
 
 
 def show(

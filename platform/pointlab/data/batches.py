@@ -16,8 +16,8 @@ from pointlab.data.order import locate
 from pointlab.data.sample import Arrays, PointBatch
 from pointlab.seeding import KeyedDraws
 
-TOGETHER = 64
-"""Clouds augmented together: their arrays stay within the processor's cache."""
+POINTS_TOGETHER = 1 << 16
+"""Points augmented together: their arrays stay within the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ class Recipe:
 def training_arrays(split: CachedSplit, positions: np.ndarray, recipe: Recipe) -> Arrays:
     """Arrays of the samples at these stream positions, augmented."""
     epochs, rows = locate(positions, recipe.seed, len(split))
+    size = max(1, POINTS_TOGETHER // recipe.num_points)
     parts = [
-        _training_part(split, epochs[first : first + TOGETHER], rows[first : first + TOGETHER], recipe)
-        for first in range(0, len(rows), TOGETHER)
+        _training_part(split, epochs[first : first + size], rows[first : first + size], recipe)
+        for first in range(0, len(rows), size)
     ]
     if len(parts) == 1:
         return parts[0]

@@ -156,6 +156,13 @@ def _write_split(folder: Path, shards: Iterable[Columns]) -> None:
                 small[name].append(getattr(shard, name))
             small["lengths"].append(np.diff(shard.offsets))
     lengths = np.concatenate(small.pop("lengths"))
+    uneven = [name for name, array in growing.items() if len(array) != lengths.sum()]
+    if uneven:
+        raise DataError(
+            f"Some clouds of this set have no {uneven[0]}, others do.",
+            expected="the same arrays in all clouds",
+            remedy="prepare the set again",
+        )
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
     for name, parts in small.items():
         np.save(folder / f"{name}.npy", np.concatenate(parts))
@@ -177,6 +184,9 @@ class GrowingArray:
         self._stream.seek(0)
         self._write_header()
         self._stream.close()
+
+    def __len__(self) -> int:
+        return self._length
 
     def append(self, rows: np.ndarray) -> None:
         """Add `rows` at the end."""

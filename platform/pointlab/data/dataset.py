@@ -1,7 +1,8 @@
 """Which dataset an experiment uses, and the name under which its prepared form is kept.
 
-The identity of a prepared set covers everything its bytes depend on: the source's settings and version,
-the sha256 of every source file, and how it was prepared. It does not cover where the files lay.
+The identity of a prepared set covers everything it depends on: the source's settings and version, name and
+sha256 of every source file, the classes, rows and splits that the source lists, and how it was prepared. It
+does not cover where the folder lay.
 """
 
 import hashlib
@@ -105,8 +106,19 @@ class DatasetConfig(StrictModel):
 
 def dataset_id(config: DatasetConfig, index: SourceIndex) -> str:
     """Name of the prepared set, `<name>-<hash>`: equal content and recipe, equal name."""
-    digests = [file_sha256(config.root_path / name) for name in index.files] if config.root_path else []
-    return f"{config.name}-{stable_hash(config.recipe(), *digests, digits=12)}"
+    content = hashlib.sha256()
+    for name, digest in source_digests(config, index).items():
+        content.update(f"{name}\x1f{digest}\x1e".encode())
+    content.update(repr((index.class_names, index.part_names)).encode())
+    for row in index.rows:
+        content.update(f"{row.file}\x1f{row.row}\x1f{row.split}\x1f{row.label}\x1f{row.group}\x1e".encode())
+    return f"{config.name}-{stable_hash(config.recipe(), content.hexdigest(), digits=12)}"
+
+
+def source_digests(config: DatasetConfig, index: SourceIndex) -> dict[str, str]:
+    """sha256 of every source file, by its name relative to the root."""
+    root = config.root_path
+    return {name: file_sha256(root / name) for name in index.files} if root else {}
 
 
 def find_prepared(config: DatasetConfig, storage: Storage) -> str | None:
@@ -148,7 +160,7 @@ def file_sha256(path: Path) -> str:
         ) from None
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 20)
 def _sha256(path: Path, size: int, changed: int) -> str:  # noqa: ARG001
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

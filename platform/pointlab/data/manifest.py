@@ -47,6 +47,7 @@ class DatasetManifest(BaseModel):
     dropped: dict[str, int]
     defects: dict[str, int]
     findings: tuple[Finding, ...]
+    code_version: str
     source_files: dict[str, str]
 
 

@@ -5,9 +5,10 @@ order.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pointlab.data.dataset import DatasetConfig, dataset_id
+from pointlab.data.dataset import DatasetConfig, dataset_id, source_digests
 from pointlab.data.source import SPLITS, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
 from pointlab.seeding import generator, stable_integer
@@ -25,11 +26,12 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole preparation: the set's name, what the source holds, and every shard."""
+    """A whole preparation: the set's name, what the source holds, every shard, and the files it is made of."""
 
     name: str
     index: SourceIndex
     shards: tuple[ShardPlan, ...]
+    source_files: Mapping[str, str]
 
 
 def make_plan(config: DatasetConfig) -> Plan:
@@ -39,7 +41,7 @@ def make_plan(config: DatasetConfig) -> Plan:
     shards = [shard for split in SPLITS for shard in _shards_of(config, split, by_split[split])]
     if not shards:
         raise DataError(f"The source of {config.name} holds no clouds at all.", remedy="check its settings")
-    return Plan(dataset_id(config, index), index, tuple(shards))
+    return Plan(dataset_id(config, index), index, tuple(shards), source_digests(config, index))
 
 
 def sample_id(config: DatasetConfig, row: SourceRow) -> int:

@@ -14,24 +14,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pointlab.data.checks import (
+    POINTS_COMPARED,
     Examination,
     Finding,
     check_release,
     conclude,
     examine,
-    require_no_warnings,
 )
-from pointlab.data.dataset import DatasetConfig, file_sha256
+from pointlab.data.dataset import DatasetConfig, source_digests
 from pointlab.data.manifest import DatasetManifest, StoredCard
 from pointlab.data.planning import Plan, ShardPlan
 from pointlab.data.resampling import normalise, resample
 from pointlab.data.sample import Cloud
-from pointlab.data.shards import PreparedCloud, decode_shard, encode_shard
+from pointlab.data.shards import PER_POINT, PreparedCloud, decode_shard, encode_shard
 from pointlab.data.source import SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
+from pointlab.provenance import code_version
 from pointlab.storage import FileEntry, Manifest, Storage, seal
 from pointlab.storage.artifact import put
 from pointlab.storage.files import AbsentError, sha256
@@ -41,6 +42,8 @@ READ_TOGETHER = 64
 """Clouds read and sampled together: enough to amortise opening a file and the loop of the sampling."""
 POINTS_AT_A_TIME = 1 << 20
 """Raw points held at a time, if a single cloud does not have more: 24 MB with normals."""
+NORMAL_TOLERANCE = 0.1
+"""What rounding to two digits costs at most; a normal of length 0 is one that is not known."""
 NOTES = "unfinished"
 """Folder of the notes, beside the shards; it goes when the set is whole."""
 
@@ -48,7 +51,8 @@ NOTES = "unfinished"
 class ShardResult(BaseModel):
     """What became of a planned shard: its manifest entry, the ids kept, the rows dropped by reason.
 
-    `examination` is what the checks at the door have learnt of its clouds, as they write it.
+    `arrays` are the per-point arrays of its clouds, none where it has no clouds; `examination` is what the
+    checks at the door have learnt of them, as they write it; `code` is the version that made it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +61,9 @@ class ShardResult(BaseModel):
     entry: FileEntry
     kept: list[int]
     dropped: dict[str, int]
+    arrays: tuple[str, ...]
     examination: dict[str, str]
+    code: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class MadeShard:
     content: bytes
     kept: list[int]
     dropped: Counter[str]
+    arrays: tuple[str, ...]
     examination: Examination
 
 
@@ -92,7 +99,9 @@ def write_shard(
         entry=put(storage, f"datasets/{dataset}/{shard.file}", made.content),
         kept=made.kept,
         dropped=dict(made.dropped),
+        arrays=made.arrays,
         examination=made.examination.to_json(),
+        code=code_version(),
     )
     storage.write(_note(dataset, shard.file), result.model_dump_json().encode())
     return result
@@ -110,13 +119,15 @@ def _note(dataset: str, file: str) -> str:
 
 
 def _read_note(storage: Storage, dataset: str, file: str) -> ShardResult | None:
-    """The note on a shard, or None where it or the shard is not as it was written."""
+    """The note on a shard; None where it or the shard is not as it was written, or by other code."""
     try:
         result = ShardResult.model_validate_json(storage.read(_note(dataset, file)))
+        Examination.from_json(result.examination)
         content = storage.read(f"datasets/{dataset}/{file}")
-    except (ValidationError, AbsentError):
+    except (ValueError, KeyError, DataError, AbsentError):  # pydantic's error is a ValueError
         return None
-    return result if sha256(content) == result.entry.sha256 else None
+    is_as_written = sha256(content) == result.entry.sha256
+    return result if is_as_written and result.code == code_version() else None
 
 
 def make_shard(config: DatasetConfig, index: SourceIndex, shard: ShardPlan) -> MadeShard:
@@ -130,7 +141,7 @@ def make_shard(config: DatasetConfig, index: SourceIndex, shard: ShardPlan) -> M
     for rows, ids, clouds in _read_in_parts(config, index, shard):
         usable: list[tuple[SourceRow, int, Cloud]] = []
         for row, identity, cloud in zip(rows, ids, clouds, strict=True):
-            problem = find_problem(cloud, len(index.class_names))
+            problem = find_problem(cloud, len(index.class_names), len(index.part_names))
             if problem is None:
                 usable.append((row, identity, cloud))
             elif config.bad_clouds == "drop":
@@ -143,7 +154,8 @@ def make_shard(config: DatasetConfig, index: SourceIndex, shard: ShardPlan) -> M
     is_fixed = (index.points_per_cloud or 0) >= config.num_points and config.voxel_size is None
     content = encode_shard(prepared, config.num_points if is_fixed else None)
     examination = Examination(shard.split, np.concatenate([part.records for part in examinations]))
-    return MadeShard(content, [cloud.sample_id for cloud in prepared], dropped, examination)
+    arrays = tuple(name for name in PER_POINT if prepared and getattr(prepared[0].cloud, name) is not None)
+    return MadeShard(content, [cloud.sample_id for cloud in prepared], dropped, arrays, examination)
 
 
 def _read_in_parts(
@@ -176,23 +188,17 @@ def _prepare(
 def _unusable(config: DatasetConfig, row: SourceRow, problem: Problem) -> DataError:
     return DataError(
         f"Row {row.row} of {row.file} in {config.root or config.name} {problem}.",
-        expected="finite points, at least one of them, and a label of the class list in every cloud",
+        expected="finite numbers, at least one point, unit normals, and labels of the lists in every cloud",
         remedy=f"repair the file, or leave such clouds out with bad_clouds=drop in the settings of"
         f" {config.name} (--set data.bad_clouds=drop, where it is the main set)",
     )
 
 
-def finish(
-    storage: Storage,
-    config: DatasetConfig,
-    plan: Plan,
-    results: Sequence[ShardResult],
-    *,
-    strict: bool = False,
-) -> Manifest:
+def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequence[ShardResult]) -> Manifest:
     """Make the set whole: check what was learnt of all its clouds, then write split lists and manifest.
 
-    Raises DataError where a split lost all its clouds, and for any warning of the checks if `strict`.
+    Raises DataError where a split lost all its clouds, where clouds of different shards have different
+    arrays, and where a source file is not what it was when the set was planned.
     """
     results = sorted(results, key=lambda result: result.file)
     split_ids: dict[str, list[int]] = {}
@@ -201,25 +207,25 @@ def finish(
         split_ids.setdefault(result.split, []).extend(result.kept)
         dropped.update(result.dropped)
     _require_clouds(config, split_ids, dropped)
+    _require_equal_arrays(config, results)
+    _require_unchanged(config, plan)
     logger.info("%s: checking all %d clouds together", plan.name, sum(map(len, split_ids.values())))
     findings = (*check_release(plan.index, config.root_path), *_findings(storage, plan, results, dropped))
     for finding in findings:
         logger.log(
             logging.WARNING if finding.severity == "warning" else logging.INFO, "%s: %s", plan.name, finding
         )
-    if strict:
-        require_no_warnings(findings, config.name)
     folder = f"datasets/{plan.name}"
     storage.sweep(folder)  # every shard is there: what is unfinished belongs to an attempt that was killed
     files = {result.file: result.entry for result in results}
     files["splits.json"] = put(storage, f"{folder}/splits.json", json.dumps(split_ids).encode())
-    root = config.root_path
     details = DatasetManifest(
         name=config.name,
         recipe=config.recipe(),
         card=StoredCard.model_validate(plan.index.card),
         source=config.source.model_dump(mode="json"),
         defects=dict(plan.index.defects),
+        code_version=code_version(),
         class_names=plan.index.class_names,
         part_names=plan.index.part_names,
         normalise=config.normalise,
@@ -228,7 +234,7 @@ def finish(
         rows={split: len(ids) for split, ids in split_ids.items()},
         dropped=dict(dropped),
         findings=findings,
-        source_files={name: file_sha256(root / name) for name in plan.index.files} if root else {},
+        source_files=dict(plan.source_files),
     )
     manifest = seal(storage, folder, "dataset", files, details.model_dump())
     storage.delete_folder(f"{folder}/{NOTES}")
@@ -244,11 +250,38 @@ def _require_clouds(config: DatasetConfig, split_ids: dict[str, list[int]], drop
         )
 
 
+def _require_equal_arrays(config: DatasetConfig, results: Sequence[ShardResult]) -> None:
+    """Clouds with and without an array cannot lie in one file: the arrays of all would be shifted."""
+    by_arrays = {result.arrays: result.file for result in results if result.kept}
+    if len(by_arrays) > 1:
+        found = "; ".join(f"{', '.join(arrays)} in {file}" for arrays, file in sorted(by_arrays.items()))
+        raise DataError(
+            f"The clouds of {config.name} do not all have the same arrays: {found}.",
+            expected="all clouds of a set to carry the same arrays",
+            remedy="add what is missing to the files that lack it, or have the source leave it out of all",
+        )
+
+
+def _require_unchanged(config: DatasetConfig, plan: Plan) -> None:
+    """What was read is what the set is named after; a file is hashed again if its time or size is another."""
+    changed = [
+        name
+        for name, digest in source_digests(config, plan.index).items()
+        if digest != plan.source_files[name]
+    ]
+    if changed:
+        raise DataError(
+            f"{len(changed)} source files of {config.name} changed meanwhile, such as {changed[0]}.",
+            expected="files that nobody writes to",
+            remedy="run it again when they are complete",
+        )
+
+
 def _findings(
     storage: Storage, plan: Plan, results: Sequence[ShardResult], dropped: Counter[str]
 ) -> tuple[Finding, ...]:
     def read_points(ids: Sequence[int]) -> dict[int, np.ndarray]:
-        """Stored points of these clouds; one shard at a time is in memory."""
+        """The first stored points of these clouds; one shard at a time is in memory."""
         wanted, points = set(ids), dict[int, np.ndarray]()
         for result in results:
             if wanted.isdisjoint(result.kept):
@@ -256,21 +289,37 @@ def _findings(
             columns = decode_shard(storage.read(f"datasets/{plan.name}/{result.file}"))
             for row, identity in enumerate(columns.ids.tolist()):
                 if identity in wanted:
-                    part = slice(columns.offsets[row], columns.offsets[row + 1])
-                    points[identity] = columns.per_point["points"][part].copy()
+                    first, last = columns.offsets[row], columns.offsets[row + 1]
+                    kept = min(last, first + POINTS_COMPARED)
+                    points[identity] = columns.per_point["points"][first:kept].copy()
         return points
 
     examinations = [Examination.from_json(result.examination) for result in results]
     return conclude(examinations, plan.index, read_points, dropped)
 
 
-def find_problem(cloud: Cloud, num_classes: int) -> Problem | None:
-    """What makes `cloud` unusable, if anything: no points, points not finite, a label outside the classes."""
+def find_problem(cloud: Cloud, num_classes: int, num_parts: int = 0) -> Problem | None:
+    """What makes `cloud` unusable, if anything: no points, numbers that are not finite, labels out of range.
+
+    Point labels are bounded where the parts have names; -1 is a point without a label.
+    """
     if len(cloud.points) == 0:
         return Problem("is an empty cloud")
-    num_bad = int((~np.isfinite(cloud.points).all(1)).sum())
-    if num_bad:
-        return Problem("has points that are NaN or infinite", f" ({num_bad} of {len(cloud.points)})")
+    for name in ("points", "normals", "colours"):
+        values = getattr(cloud, name)
+        num_bad = 0 if values is None else int((~np.isfinite(values).all(1)).sum())
+        if num_bad:
+            return Problem(f"has {name} that are NaN or infinite", f" ({num_bad} of {len(values)})")
+    if cloud.normals is not None:
+        lengths = np.linalg.norm(cloud.normals, axis=1)
+        num_bad = int(((np.abs(lengths - 1) > NORMAL_TOLERANCE) & (lengths > 0)).sum())
+        if num_bad:
+            return Problem("has normals that are not of unit length", f" ({num_bad} of {len(lengths)})")
     if cloud.label is not None and not 0 <= cloud.label < num_classes:
         return Problem("has a label outside the classes", f" ({cloud.label}, of {num_classes} classes)")
+    if cloud.point_labels is not None and num_parts:
+        least, most = int(cloud.point_labels.min()), int(cloud.point_labels.max())
+        if least < -1 or most >= num_parts:
+            extent = f" ({least} to {most}, of {num_parts} parts)"
+            return Problem("has point labels outside the parts", extent)
     return None

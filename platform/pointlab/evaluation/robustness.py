@@ -7,16 +7,15 @@ With OA_c the overall accuracy under corruption c, averaged over its severities:
     RCE_c (OA_clean - OA_c) / (baseline OA_clean - baseline OA_c)         RmCE: mean of RCE_c
     error 1 - mOA, the figure of ModelNet40-C, which divides by no baseline
 
-(Ren, Pan and Liu, ICML 2022; Sun et al., 2022.) A figure belongs to the clouds it was measured on: what
-compares or averages results refuses those of differing suites.
+(Ren, Pan and Liu, ICML 2022; Sun et al., 2022.) A figure belongs to the clouds it was measured on: a record
+notes the suite's hash, and a report averages over none but records of the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from pointlab.errors import DataError
 from pointlab.evaluation.baselines import Baseline
 
 Rounding = Literal["none", "paper"]
@@ -35,30 +34,6 @@ class RobustnessResult:
     suite_hash: str
     accuracies: Accuracies
     clean: float | None = None
-
-
-def require_one_suite(results: Sequence[RobustnessResult]) -> None:
-    """Raise DataError unless all results were measured on the same clouds of the same origin."""
-    found = {(result.suite, result.origin, result.suite_hash) for result in results}
-    if len(found) != 1:
-        listed = "; ".join(f"{suite}, {origin}, {suite_hash}" for suite, origin, suite_hash in sorted(found))
-        raise DataError(
-            f"Results of {len(found)} corruption suites were to be compared: {listed or 'none'}.",
-            expected="one suite: equal name, origin and hash",
-            remedy="measure all classifiers with the same suite, data, num_points and split",
-        )
-
-
-def mean_result(results: Sequence[RobustnessResult]) -> RobustnessResult:
-    """Accuracies averaged over results of one suite, such as those of several seeds."""
-    require_one_suite(results)
-    first = results[0]
-    accuracies = {
-        corruption: {severity: fmean(r.accuracies[corruption][severity] for r in results) for severity in row}
-        for corruption, row in first.accuracies.items()
-    }
-    cleans = [result.clean for result in results if result.clean is not None]
-    return replace(first, accuracies=accuracies, clean=fmean(cleans) if cleans else None)
 
 
 def robustness_metrics(
@@ -118,6 +93,7 @@ def warnings_about(result: RobustnessResult, baseline: Baseline | None) -> dict[
         found["comparability"] = (
             f"The clouds are generated, not those of the released {result.suite}: published figures, and"
             " ratios to a baseline measured on released clouds, are a yardstick and no comparison."
+            f" {' '.join(_differences(result))}"
         )
     if baseline is not None and result.clean is not None:
         num_corruptions = len(result.accuracies)
@@ -132,6 +108,20 @@ def warnings_about(result: RobustnessResult, baseline: Baseline | None) -> dict[
                 f"RmCE divides by what the baseline loses, which is little. {'; '.join(terms)}."
             )
     return found
+
+
+def _differences(result: RobustnessResult) -> Iterator[str]:
+    """How generated clouds are known to differ from released ones."""
+    if result.suite == "modelnet_c":
+        yield (
+            "They begin with the first stored points, as a rule a farthest-point sample; the released ones"
+            " with random points."
+        )
+    if {"occlusion", "lidar"} & set(result.accuracies):
+        yield (
+            "Occlusion and LiDAR hide stored points, where the release renders meshes; of an occluded cloud"
+            " fewer points are left than its 1,024."
+        )
 
 
 def _round_to_three(value: float) -> float:

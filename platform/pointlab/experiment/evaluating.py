@@ -12,6 +12,7 @@ from pointlab.data.corruptions import (
     corrupted_batches,
     has_group,
     released_batches,
+    require_whole,
 )
 from pointlab.data.sample import PointBatch
 from pointlab.errors import DataError, PreemptedError
@@ -65,8 +66,10 @@ class Evaluation:
 
     def _result(self, content: ContentHash) -> RobustnessResult:
         suite, accuracies = self.resolved.experiment.suite, dict[str, dict[int, float]]()
-        clean = self._clean()
         conditions = list(suite.conditions())
+        if suite.origin == "official":
+            require_whole(self.split, [f"{name}/{severity}" for name, severity in conditions])
+        clean = self._clean()
         for done, condition in enumerate(conditions, start=1):
             self._require_going_on()
             shown = _counted(self._corrupted(condition), condition, content)

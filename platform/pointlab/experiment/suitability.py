@@ -27,6 +27,11 @@ def _require_release(data: DatasetConfig, suite: CorruptionSuite) -> None:
             f"released clouds are shown as they are: {data.name} must be prepared with normalise: none and"
             f" num_points: {MOST_POINTS[suite.name]} or more"
         )
+    if data.voxel_size is not None or data.bad_clouds != "error":
+        raise ValueError(
+            f"{data.name} is no longer what was released: expected voxel_size: null and bad_clouds: error, so"
+            " that no point and no cloud is left out"
+        )
 
 
 def _require_clean(data: DatasetConfig, suite: CorruptionSuite, num_points: int) -> None:
@@ -39,6 +44,11 @@ def _require_clean(data: DatasetConfig, suite: CorruptionSuite, num_points: int)
         raise ValueError(
             f"corruptions are measured in radii of the unit sphere, but {data.name} has normalise:"
             f" {data.normalise}"
+        )
+    if data.voxel_size is not None:
+        raise ValueError(
+            f"corruptions thin out and crowd clouds of the density that they were released with, but {data.name}"
+            f" has voxel_size: {data.voxel_size}: expected null"
         )
     if "density_inc" in suite.chosen and suite.name == "modelnet40_c" and data.num_points < 2 * num_points:
         raise ValueError(

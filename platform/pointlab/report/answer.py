@@ -15,6 +15,11 @@ HEADLINES = (
     },
     {"validation/accuracy": "on its validation split"},
 )
+UNDER_CORRUPTIONS = (
+    {"test/accuracy": "on clean test clouds", "test/mOA": "on corrupted ones in the mean"},
+    {"validation/accuracy": "on clean validation clouds", "validation/mOA": "on corrupted ones in the mean"},
+)
+
 """What answers the question best, and what stands in where a run was not tested."""
 
 
@@ -54,11 +59,14 @@ def _finding(group: Group) -> str:
 
 
 def _headlines(group: Group) -> dict[str, str]:
-    present = ({metric: at for metric, at in line.items() if group.values(metric)} for line in HEADLINES)
+    lines = UNDER_CORRUPTIONS if group.records[0].kind == "evaluate" else HEADLINES
+    present = ({metric: at for metric, at in line.items() if group.values(metric)} for line in lines)
     return next((line for line in present if line), {})
 
 
 def _subject(group: Group) -> str:
+    if group.records[0].kind == "evaluate":
+        return f"the classifier under {group.protocol}"
     protocol = group.protocol.partition("/")
     method = METHODS.get(protocol[0], f"{protocol[0]} ({protocol[2]})" if protocol[2] else protocol[0])
     coefficients = sorted(set(group.values("selection/coefficient")))
@@ -75,7 +83,9 @@ def _choice(group: Group) -> str:
     sentences = []
     if rule is not None:
         sentences.append(f"The coefficient was chosen on validation data by this rule: {rule}.")
-    if any(group.values(metric) for metric in HEADLINES[0]):
+    if group.records[0].kind == "evaluate":
+        sentences.append("An evaluation measures and chooses nothing.")
+    elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
     return " ".join(sentences)
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from pointlab.report.answer import answers
 from pointlab.report.coefficients import coefficient_pictures
 from pointlab.report.collect import collect
+from pointlab.report.corruptions import corruption_tables
 from pointlab.report.figures import CHOSEN, TARGET
 from pointlab.report.gallery import SetViews, build_gallery
 from pointlab.report.rendering import render
@@ -50,6 +51,7 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
         legends=[legend_of(views) for views in zip(*(one.views for one in gallery.sets), strict=True)],
         results=result_tables(material),
+        corruptions=corruption_tables(material),
         colours={"finished": TARGET, "chosen": CHOSEN},
         max_points=MAX_POINTS,
     )

@@ -1,7 +1,8 @@
 """Results: every metric of every record, seeds together, with the error that a finite split leaves.
 
 Runs are put together only if nothing but their seed differs, which their names say: `<name>-<hash>-s<seed>`.
-Figures of two protocols never share a row.
+Figures of two protocols never share a row, nor do those of two suites of corruptions: equal settings may have
+met other content of a dataset, which the suite's hash tells.
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pointlab.report.collect import Material
-from pointlab.report.wording import GAP, dataset_of, figure, is_share, percent, split_name
+from pointlab.report.wording import GAP, dataset_of, figure, is_of_a_split, is_share, percent, split_name
 from pointlab.storage import Record
 
 NORMAL_QUANTILE = 1.959963984540054
@@ -60,7 +61,7 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """All metrics of one group."""
+    """All metrics of one group, but for those by corruption, which have a table of their own."""
 
     group: Group
     rows: tuple[ResultRow, ...]
@@ -68,16 +69,19 @@ class ResultTable:
 
 def group_by_seed(records: Sequence[Record]) -> list[Group]:
     """Records that differ only in their seed, together, in the order of their first."""
-    groups: dict[tuple[str, str, str], list[Record]] = {}
+    groups: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in records:
-        groups.setdefault((record.name, record.protocol, _without_seed(record)), []).append(record)
-    return [Group(name, protocol, tuple(found)) for (name, protocol, _), found in groups.items()]
+        key = (record.name, record.protocol, _without_seed(record), record.notes.get("suite hash", ""))
+        groups.setdefault(key, []).append(record)
+    return [Group(name, protocol, tuple(found)) for (name, protocol, *_), found in groups.items()]
 
 
 def result_tables(material: Material) -> list[ResultTable]:
     """A table for every group of the page's records."""
     return [
-        ResultTable(group, tuple(_row(material, group, metric) for metric in group.metrics))
+        ResultTable(
+            group, tuple(_row(material, group, metric) for metric in group.metrics if is_of_a_split(metric))
+        )
         for group in group_by_seed(material.records)
     ]
 
@@ -94,7 +98,12 @@ def summary(group: Group, metric: str) -> str:
 
 
 def interval(material: Material, group: Group, metric: str) -> tuple[float, float, int] | None:
-    """Bounds of the accuracy and the clouds they rest on; None for other metrics and unknown splits."""
+    """Bounds of the accuracy and the clouds they rest on; None for other metrics and unknown splits.
+
+    A released set holds each of its clouds under many conditions, so its rows are not the clouds of one.
+    """
+    if group.records[0].notes.get("origin") == "official":
+        return None
     dataset, split = dataset_of(group.records[0], metric)
     clouds = material.clouds_in(dataset, split) if split in ("validation", "test") else None
     if not clouds or not metric.endswith("/accuracy"):

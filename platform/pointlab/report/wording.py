@@ -10,6 +10,7 @@ METHODS = {
     "wise_ft_lp": "the WiSE-FT-LP mixture",
 }
 """What a transfer's protocol is called in a sentence."""
+CLASSIFIER_ROLES = {"data": "training data", "pretrained": "pretraining data", "shifted": "shifted set"}
 
 
 def percent(value: float) -> str:
@@ -19,7 +20,12 @@ def percent(value: float) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether `metric` is an accuracy, or the mean of some, and so is told in percent."""
-    return metric.endswith("accuracy") or metric == "selection/score"
+    return metric.endswith(("accuracy", "/mOA", "/error")) or metric == "selection/score"
+
+
+def is_of_a_split(metric: str) -> bool:
+    """Whether `metric` is one of a whole split, `test/accuracy`, and not `test/scale/1/accuracy`."""
+    return metric.count("/") <= 1
 
 
 def figure(metric: str, value: float) -> str:
@@ -40,7 +46,13 @@ def duration(seconds: float) -> str:
 
 
 def role_name(kind: str, role: str) -> str:
-    """What a dataset was to a run of this kind: its pretraining data, its target, its shifted set."""
+    """What a dataset was to a run of this kind: its pretraining data, its target, its shifted set.
+
+    To an evaluation, what it measured on, and what these were to its classifier.
+    """
+    if kind == "evaluate":
+        used, _, part = role.partition("-")
+        return f"classifier's {CLASSIFIER_ROLES.get(part, part)}" if used == "classifier" else "measured on"
     if role == "pretrained" or (role == "data" and kind == "pretrain"):
         return "pretraining data"
     return "target" if role == "data" else role

@@ -6,6 +6,7 @@ clouds and `examination` keeps that; `repetition`, `labels`, `scale` and `uprigh
 `alignment` and `leakage` find shapes that two splits share.
 """
 
+from pointlab.data.checks.alignment import MAX_POINTS as POINTS_COMPARED
 from pointlab.data.checks.conclusion import conclude
 from pointlab.data.checks.examination import Examination, examine
 from pointlab.data.checks.findings import Finding, Severity, require_no_warnings
@@ -13,6 +14,7 @@ from pointlab.data.checks.leakage import ReadPoints
 from pointlab.data.checks.release import check_release
 
 __all__ = [
+    "POINTS_COMPARED",
     "Examination",
     "Finding",
     "ReadPoints",

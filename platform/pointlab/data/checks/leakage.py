@@ -5,7 +5,7 @@ Candidates by fingerprint are verified by aligning their stored points. What is 
 look-alikes that a network sees as copies; sparse and one-sided clouds hide their twins well.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,6 +41,11 @@ class Candidates:
     pairs: list[tuple[tuple[int, int], tuple[int, int]]]
     num_left: int
 
+    def without(self, ids: Collection[int]) -> "Candidates":
+        """The pairs in which none of these clouds is."""
+        pairs = [pair for pair in self.pairs if not any(identity in ids for identity, _ in pair)]
+        return Candidates(pairs, self.num_left)
+
 
 @dataclass(frozen=True)
 class Twins:
@@ -70,15 +75,16 @@ def check_leakage(
     }
     ids = {identity for found in candidates.values() for pair in found.pairs for identity, _ in pair}
     points = read_points(sorted(ids)) if ids else {}
-    if any(len(cloud) < MIN_POINTS for cloud in points.values()):
-        return [_too_sparse(by_split, {split: records[:0] for split, records in dense.items()})]
+    short = {identity for identity, cloud in points.items() if len(cloud) < MIN_POINTS}
+    candidates = {splits: found.without(short) for splits, found in candidates.items()}
 
     @lru_cache(maxsize=SHAPES_KEPT)
     def shape_of(identity: int) -> Shape:
         return make_shape(points[identity])
 
-    is_all_dense = all(len(dense[split]) == len(records) for split, records in by_split.items())
-    findings = [] if is_all_dense or len(by_split) == 1 else [_too_sparse(by_split, dense)]
+    num_clouds = sum(len(records) for records in by_split.values())
+    num_sparse = num_clouds - sum(len(records) for records in dense.values()) + len(short)
+    findings = [_too_sparse(num_sparse, num_clouds)] if num_sparse and len(by_split) > 1 else []
     for splits, found in candidates.items():
         is_harmless = is_generated or (is_carved and splits == ("train", "validation"))
         severity: Severity = "note" if is_harmless else "warning"
@@ -97,10 +103,8 @@ def _candidates(earlier: np.ndarray, later: np.ndarray, weights: np.ndarray, mos
     return Candidates(pairs, len(one) - len(pairs))
 
 
-def _too_sparse(by_split: Mapping[Split, np.ndarray], dense: Mapping[Split, np.ndarray]) -> Finding:
-    """A note of the clouds that are not among the `dense` ones, and so were not compared."""
-    total = sum(len(records) for records in by_split.values())
-    count = total - sum(len(records) for records in dense.values())
+def _too_sparse(count: int, total: int) -> Finding:
+    """A note of the clouds that were not compared, having too few points in the source or once prepared."""
     return Finding(
         check=CHECK,
         severity="note",

@@ -13,7 +13,14 @@ from jaxtyping import Float, Float32, Int64
 
 from pointlab.data.batches import to_batch
 from pointlab.data.cache import CachedSplit
-from pointlab.data.corruptions.contract import FEWEST_POINTS, SEVERITIES, Condition, Points
+from pointlab.data.corruptions.contract import (
+    FEWEST_POINTS,
+    SEVERITIES,
+    Condition,
+    Corrupted,
+    Points,
+    to_unit_box,
+)
 from pointlab.data.corruptions.suites import SUITES, CorruptionSuite
 from pointlab.data.sample import Arrays, PointBatch
 from pointlab.errors import ConfigError, DataError
@@ -28,8 +35,10 @@ def corrupt(
 ) -> Float32[np.ndarray, "corrupted 3"]:
     """The cloud of this id under one condition; `points` are all that is stored of it, in stored order.
 
-    ModelNet-C damages the first `num_points`, ModelNet40-C as many drawn from the first twice as many.
-    A cloud with fewer is damaged as a cloud of its own size. Raises ConfigError for a corruption or
+    ModelNet-C damages the first `num_points`, ModelNet40-C as many drawn from the first twice as many; its
+    occlusion hides among all that are stored, and shows at most `num_points` of those that stay. The stored
+    order is that of farthest points, unless the set was prepared otherwise; ModelNet-C's release begins with
+    random ones. A cloud with fewer is damaged as a cloud of its own size. Raises ConfigError for a corruption or
     severity that the suite does not have, DataError for a cloud too small to be damaged by degrees.
     """
     (corruption, severity), known = condition, SUITES[suite.name]
@@ -46,7 +55,15 @@ def corrupt(
             expected=f"{FEWEST_POINTS} points or more, and not all of them at one place",
             remedy="raise num_points, or measure on a denser set",
         )
-    return known[corruption](chosen, severity, draw)
+    corrupted = known[corruption](chosen, severity, draw)
+    return _at_most(corrupted, num_points, draw) if corruption == "occlusion" else corrupted
+
+
+def _at_most(seen: Float32[np.ndarray, "seen 3"], num_points: int, draw: np.random.Generator) -> Corrupted:
+    """Some of the points that a camera sees, normalised again."""
+    if len(seen) <= num_points:
+        return seen
+    return to_unit_box(seen[draw.permutation(len(seen))[:num_points]])
 
 
 def _choose(
@@ -55,6 +72,8 @@ def _choose(
     """The points that a corruption starts from."""
     if suite.name == "modelnet_c":
         return points[:num_points]
+    if corruption == "occlusion":
+        return points
     points = points[: SPARE * num_points]
     if corruption == "density_inc":
         return points

@@ -16,7 +16,7 @@ from pointlab.data.corruptions.modelnet40_c import MODELNET40_C
 from pointlab.data.corruptions.modelnet_c import MODELNET_C
 from pointlab.seeding import stable_hash
 
-VERSION = 1
+VERSION = 2
 """Of the code of all corruptions together."""
 
 SuiteName = Literal["modelnet_c", "modelnet40_c"]

@@ -10,7 +10,8 @@ from pointlab.data.formats.cloud_fields import PER_POINT, PerPoint, cloud_from_f
 from pointlab.data.formats.mesh_files import read_mesh, require_surface
 from pointlab.data.formats.meshes import Mesh, sample_surface
 from pointlab.data.formats.number_files import Column, Fields, read_npy, read_npz, read_text
-from pointlab.data.formats.point_files import read_las, read_pcd, read_ply
+from pointlab.data.formats.ply import read_ply
+from pointlab.data.formats.point_files import read_las, read_pcd
 from pointlab.data.sample import Cloud
 from pointlab.errors import DataError
 

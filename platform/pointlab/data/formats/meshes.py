@@ -23,6 +23,12 @@ class Mesh:
         return np.cross(second - first, third - first) / 2
 
 
+def fan_triangles(polygons: Int64[np.ndarray, "polygons corners"]) -> Int64[np.ndarray, "triangles 3"]:
+    """Triangles of polygons of equally many corners, at least three: n - 2 of each, around its first corner."""
+    corners = range(1, polygons.shape[1] - 1)
+    return np.concatenate([polygons[:, [0, corner, corner + 1]] for corner in corners])
+
+
 def sample_surface(
     mesh: Mesh, num_points: int, random: np.random.Generator
 ) -> tuple[Float32[np.ndarray, "{num_points} 3"], Float32[np.ndarray, "{num_points} 3"]]:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from pointlab.data.formats.files import read_lines
-from pointlab.data.formats.meshes import Mesh
+from pointlab.data.formats.meshes import Mesh, fan_triangles
 from pointlab.errors import DataError
 
 
@@ -68,7 +68,7 @@ def _triangulate(faces: list[str]) -> Int64[np.ndarray, "triangles 3"]:
     for size in np.unique(num_corners[num_corners >= 3]).tolist():
         of_size = [faces[row] for row in np.flatnonzero(num_corners == size)]
         polygons = np.loadtxt(of_size, dtype=np.int64, usecols=range(1, size + 1), ndmin=2)
-        triangles += [polygons[:, [0, corner, corner + 1]] for corner in range(1, size - 1)]
+        triangles.append(fan_triangles(polygons))
     return np.concatenate(triangles)
 
 

@@ -1,63 +1,21 @@
-"""Clouds in the formats of scanners and viewers: PLY (trimesh), PCD (pypcd4), LAS and LAZ (laspy).
+"""Clouds in the formats of scanners: PCD (pypcd4), LAS and LAZ (laspy).
 
 The libraries read cut files without a word where the cut falls between two points; so the announced numbers
 are compared here.
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import laspy
 import numpy as np
-from jaxtyping import Int64, Shaped
+from jaxtyping import Shaped
 from pypcd4.pypcd4 import PointCloud
 
 from pointlab.data.formats.number_files import Fields
 from pointlab.data.formats.parsing import parsing, unreadable
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Ply:
-    """Properties of the vertices of a PLY file by name, and its faces cut into triangles, if it has any."""
-
-    vertices: Fields
-    triangles: Int64[np.ndarray, "triangles 3"] | None
-
-
-def read_ply(path: Path) -> Ply:
-    """Vertices and faces of a PLY file, ASCII or binary, in the order of the file; textures are not read."""
-    from trimesh.exchange.ply import load_ply
-
-    with parsing(path, "a PLY file"):
-        with path.open("rb") as stream:
-            loaded = load_ply(stream, fix_texture=False, skip_materials=True)
-        elements = loaded["metadata"]["_ply_raw"]
-        vertices = _properties(elements.get("vertex"), "vertex", path)
-        if elements.get("face", {"length": 0})["length"] == 0:
-            return Ply(vertices, None)
-        _properties(elements["face"], "face", path)
-        return Ply(vertices, np.asarray(loaded["faces"], dtype=np.int64))
-
-
-def _properties(element: Mapping[str, Any] | None, name: str, path: Path) -> Fields:
-    """An element's properties, each of the announced length."""
-    if element is None or "data" not in element:
-        raise unreadable(path, f"has no {name} in it", "a PLY file")
-    data, length = element["data"], element["length"]
-    names = data.dtype.names if isinstance(data, np.ndarray) else tuple(data)
-    fields = {key: np.asarray(data[key]) for key in names or ()}
-    if name == "vertex":
-        fields = {key: values.reshape(len(values), -1)[:, 0] for key, values in fields.items()}
-    short = [values for values in fields.values() if len(values) != length or values.dtype.kind == "O"]
-    if short:
-        found = f"announces {length} of the element {name} and has {len(short[0])} whole ones"
-        raise unreadable(path, found, "a PLY file")
-    return fields
 
 
 def read_pcd(path: Path) -> Fields:

@@ -20,7 +20,7 @@ from pointlab.data.catalogue.scenes import SCANNET
 from pointlab.data.formats.axes import to_y_up
 from pointlab.data.formats.cloud_fields import cloud_from_fields, whole_labels
 from pointlab.data.formats.files import read_lists, require_root
-from pointlab.data.formats.point_files import read_ply
+from pointlab.data.formats.ply import read_ply
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
