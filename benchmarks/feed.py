@@ -4,8 +4,10 @@ All read the same decoded shards of `shapes` and draw the same augmentation: a s
 random subset of a farthest-point sample 1.2 times as large. The DataLoader is what one would write without
 pointlab: a map-style dataset that augments one cloud at a time, the default collation, two worker processes.
 `batched` is the hardest form of it: its workers call pointlab's own function for a whole batch. Turns are
-taken one after the other, so that a busy neighbour slows all. The first batch is timed apart; what follows is
-the steady state. Stall is the share of a step of `--step` milliseconds' work that is spent waiting.
+taken one after the other, so that a busy neighbour slows all. `first` is the wait for the first batch,
+`start` the longest wait in the first quarter of the batches, in which Ray's stream starts; the rate is that of
+the second quarter. `stall` is the share of waiting in the rest, where every batch is worked on for `--step`
+milliseconds.
 """
 
 import argparse
@@ -93,29 +95,36 @@ def batches_of(feed: str, plan: FeedPlan, split: CachedSplit) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds to the first batch, samples a second after it, share of the time spent waiting."""
+    """Seconds to the first batch, longest wait after it, samples a second, share of time spent waiting."""
 
     first: float
+    start: float
     rate: float
     stall: float
 
 
 def take_turn(batches: Iterator[Any], plan: FeedPlan, step: float) -> Turn:
     """Read all batches; in the second half also work `step` seconds on each, to see the stall."""
+    quarter = plan.num_steps // 4
+    waits = [wait for wait, _ in timed(itertools.islice(batches, quarter))]
     begin = time.perf_counter()
-    next(batches)
-    first = time.perf_counter() - begin
-    half = plan.num_steps // 2
-    begin = time.perf_counter()
-    count = sum(1 for _ in itertools.islice(batches, half - 1))
+    count = sum(1 for _ in itertools.islice(batches, quarter))
     rate = count * plan.share.batch_size / (time.perf_counter() - begin)
     waited = worked = 0.0
+    for wait, _ in timed(batches):
+        waited += wait
+        worked += work(step)
+    return Turn(waits[0], max(waits[1:]), rate, waited / (waited + worked))
+
+
+def timed(batches: Iterator[Any]) -> Iterator[tuple[float, Any]]:
+    """Each batch with the seconds that it was waited for."""
     while True:
         begin = time.perf_counter()
-        if next(batches, None) is None:
-            return Turn(first, rate, waited / (waited + worked))
-        waited += time.perf_counter() - begin
-        worked += work(step)
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield time.perf_counter() - begin, batch
 
 
 def work(seconds: float) -> float:
@@ -162,16 +171,16 @@ def compare(options: argparse.Namespace, num_points: int, num_clouds: int, num_s
 def show(turns: dict[str, list[Turn]], title: str) -> None:
     """Print medians, and each rate as a multiple of the DataLoader's in the same round."""
     print(f"\n{title}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
-    print(f"{'':<22}{'samples/s':>10}{'/ DataLoader':>26}{'first batch':>13}{'stall':>8}")
+    print(f"{'':<22}{'samples/s':>10}{'/ DataLoader':>26}{'first':>9}{'start':>9}{'stall':>8}")
     for feed, taken in turns.items():
         pairs = zip(taken, turns["DataLoader"], strict=True)
         ratios = sorted(own.rate / reference.rate for own, reference in pairs)
         ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        rate, first, stall = (
+        rate, first, start, stall = (
             statistics.median(getattr(turn, figure) for turn in taken)
-            for figure in ("rate", "first", "stall")
+            for figure in ("rate", "first", "start", "stall")
         )
-        print(f"{feed:<22}{rate:>10.0f}{ratio:>26}{first:>11.2f} s{stall:>8.1%}")
+        print(f"{feed:<22}{rate:>10.0f}{ratio:>26}{first:>7.2f} s{start:>7.2f} s{stall:>8.1%}")
 
 
 def main() -> None:

@@ -54,17 +54,19 @@ def test_two_ray_workers_equal_one_worker_with_two_micro_batches(storage: Storag
 
 @pytest.mark.parametrize(("rank", "world_size", "first_step"), [(0, 1, 0), (1, 3, 2)])
 def test_the_ray_feed_gives_the_bytes_of_the_feed_in_process(
-    storage: Storage, rank: int, world_size: int, first_step: int
+    storage: Storage, rank: int, world_size: int, first_step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pointlab.engine.feed import ray_feed
+    from pointlab.engine import feed
     from pointlab.experiment.wiring import open_data
+
+    monkeypatch.setattr(feed, "SAMPLES_PER_BLOCK", 32)  # the first two to six steps are made in this process
 
     experiment = tiny_pretrain(storage)
     dataset = resolve(experiment, storage).datasets["data"]
     data = open_data(storage, dataset, 48).for_training(3, experiment.augmentation, 16, ("normals",))
     share = Share(16, rank, world_size)
     plan = FeedPlan(storage, dataset, data.recipe, share, first_step, num_steps=8)
-    here, there = list(LocalContext(storage).feed(plan)), list(ray_feed(plan))
+    here, there = list(LocalContext(storage).feed(plan)), list(feed.ray_feed(plan))
     assert len(here) == len(there) == 8 - first_step
     for one, other in zip(here, there, strict=True):
         assert one.keys() == other.keys()
@@ -74,7 +76,7 @@ def test_the_ray_feed_gives_the_bytes_of_the_feed_in_process(
 
 
 def test_an_error_in_a_data_task_is_raised_where_its_samples_were_due(storage: Storage) -> None:
-    from pointlab.engine.feed import ray_feed
+    from pointlab.engine.feed import open_stream
     from pointlab.experiment.wiring import open_data
 
     experiment = tiny_pretrain(storage)
@@ -82,7 +84,7 @@ def test_an_error_in_a_data_task_is_raised_where_its_samples_were_due(storage: S
     data = open_data(storage, dataset, 48).for_training(3, experiment.augmentation, 16, ("colours",))
     plan = FeedPlan(storage, dataset, data.recipe, Share(16), first_step=0, num_steps=8)
     with pytest.raises(DataError, match="but no colours"):
-        next(ray_feed(plan))
+        next(open_stream(plan, steps_per_block=2))
 
 
 def test_an_error_of_the_users_comes_back_as_it_was_raised(storage: Storage) -> None:

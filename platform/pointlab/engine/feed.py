@@ -10,9 +10,12 @@ with its kind lost, and nobody could tell a damaged shard from a lost node.
 """
 
 import functools
+import itertools
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import ray.data
@@ -32,18 +35,43 @@ ERROR = "error"
 
 
 def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
-    """This worker's arrays of each step from `first_step` on; a data task's error is raised in its place."""
-    remaining = plan.num_steps - plan.first_step
-    if remaining <= 0:
-        return
+    """This worker's arrays of each step from `first_step` on; a data task's error is raised in its place.
+
+    A stream takes seconds to start. Until it has, this process makes the samples of the first steps by the
+    same function: to whom a step falls changes no bit.
+    """
     samples_per_block = min(SAMPLES_PER_BLOCK, POINTS_PER_BLOCK // plan.recipe.num_points)
     steps_per_block = max(1, samples_per_block // plan.share.size)
+    border = min(plan.num_steps, plan.first_step + steps_per_block)
+    beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stream")
+    try:
+        following = beside.submit(open_stream, replace(plan, first_step=border), steps_per_block)
+        split = open_split(plan.storage, plan.dataset, "train")
+        for step in range(plan.first_step, border):
+            yield training_arrays(split, plan.share.positions(step), plan.recipe)
+        yield from following.result()
+    finally:
+        beside.shutdown(wait=False)
+
+
+def open_stream(plan: FeedPlan, steps_per_block: int) -> Iterator[Arrays]:
+    """The stream of the steps from `first_step` on, its first batch on its way; empty where there is none."""
+    remaining = plan.num_steps - plan.first_step
+    if remaining <= 0:
+        return iter(())
     quiet_ray_data().execution_options.preserve_order = True
     steps = ray.data.range(remaining, override_num_blocks=-(-remaining // steps_per_block))
     samples = steps.map_batches(functools.partial(_fetch, plan=plan), batch_size=None)
     # executed by an actor of its own: in this process it would take the interpreter from the training loop
     (stream,) = samples.streaming_split(1)
-    batches = stream.iter_batches(batch_size=plan.share.size, batch_format="numpy", prefetch_batches=2)
+    batches = _checked(
+        stream.iter_batches(batch_size=plan.share.size, batch_format="numpy", prefetch_batches=2)
+    )
+    return itertools.chain([next(batches)], batches)
+
+
+def _checked(batches: Iterable[Arrays]) -> Iterator[Arrays]:
+    """The batches, until one of them is an error."""
     for arrays in batches:
         if ERROR in arrays:
             raise pickle.loads(arrays[ERROR][0])
