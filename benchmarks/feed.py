@@ -5,9 +5,9 @@ random subset of a farthest-point sample 1.2 times as large. The DataLoader is w
 pointlab: a map-style dataset that augments one cloud at a time, the default collation, two worker processes.
 `batched` is the hardest form of it: its workers call pointlab's own function for a whole batch. Turns are
 taken one after the other, so that a busy neighbour slows all. `first` is the wait for the first batch,
-`start` the longest wait in the first quarter of the batches, in which Ray's stream starts; the rate is that of
-the second quarter. `stall` is the share of waiting in the rest, where every batch is worked on for `--step`
-milliseconds.
+`start` the longest wait in the first quarter of the batches, in which Ray's stream starts; the rate is that
+of the second quarter. `stall` is the share of waiting in the rest, where every batch is worked on for
+`--step` milliseconds.
 """
 
 import argparse

@@ -189,6 +189,16 @@ def test_show_lists_every_run_by_its_whole_name(pointlab: Command, storage: Stor
     assert "another-0123456789-s1" in ended.output
 
 
+def test_show_lists_no_accuracy_under_a_single_corruption(
+    pointlab: Command, storage: Storage, record: Record
+) -> None:
+    metrics = {"test/accuracy": 0.75, "test/scale/1/accuracy": 0.5, "test/scale/accuracy": 0.625}
+    write_record(storage, record.model_copy(update={"run": "measured-0123456789-s0", "metrics": metrics}))
+    shown = pointlab("show", "--root", storage.address).output
+    assert "test 75.0%" in shown
+    assert "scale" not in shown
+
+
 def test_show_prints_the_record_of_one_run(pointlab: Command, storage: Storage, record: Record) -> None:
     ended = pointlab("show", record.run, "--root", storage.address)
     assert ended.code == 0

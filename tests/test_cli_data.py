@@ -18,7 +18,10 @@ import yaml
 from conftest import SHAPES
 from pointlab import terminal
 from pointlab.cli import data
+from pointlab.cli.fragments import recommended
+from pointlab.config import validate
 from pointlab.data.catalogue import CATALOGUE, MODELNET
+from pointlab.data.dataset import SourceConfig
 from pointlab.storage import Storage
 from test_cli import PREPARE, Command, flip_last_byte, pointlab, write_config
 
@@ -87,6 +90,78 @@ def test_a_card_is_told_whole(name: str, pointlab: Command) -> None:
         assert text in ended.output
     for download in card.downloads:
         assert download.url in ended.output
+
+
+ODD = "st[/x]"
+"""A folder's name that is markup to a terminal which reads it so."""
+
+
+def test_names_in_brackets_are_printed_as_they_are(
+    pointlab: Command, storage: Storage, shapes: str, release: Path, tmp_path: Path
+) -> None:
+    empty, store = tmp_path / ODD, tmp_path / f"store {ODD}"
+    assert f"No set is prepared in {empty}." in pointlab("data", "list", "--root", empty).output
+    shutil.copytree(storage.address, store)
+    (store / "datasets" / shapes / ODD.replace("/", "")).write_bytes(b"")
+    listed = pointlab("data", "list", "--root", store)
+    assert (listed.code, f"Prepared sets in {store}" in flat(listed.output)) == (0, True)
+    verified = pointlab("data", "verify", shapes, "--root", store)
+    assert f"{store}/datasets/{shapes}/{ODD.replace('/', '')}" in verified.output
+    page = tmp_path / "page[" / "x].html"
+    page.parent.mkdir()
+    shown = pointlab("data", "show", shapes, "--root", store, "--output", page)
+    assert shown.last_line == f"Page: {page}"
+    imported = pointlab("data", "import", release, "--to", page.parent / "data] [red]")
+    assert f"Unpacked into {page.parent}/data] [red]:" in imported.output
+
+
+def test_a_dataset_s_own_file_is_prepared_by_run(pointlab: Command, tmp_path: Path) -> None:
+    (tmp_path / "shapes.yaml").write_text(yaml.safe_dump({**SHAPES, "num_points": 64}))
+    options = ("--root", tmp_path / "store", "--set", "launch.kind=local", "--set", "data.num_points=32")
+    ended = pointlab("run", tmp_path / "shapes.yaml", *options)
+    assert ended.code == 0
+    assert ended.last_line.startswith("Dataset: ")
+    found = pointlab("data", "verify", tmp_path / "shapes.yaml", *options)
+    assert found.code == 0
+
+
+def test_a_config_without_a_kind_is_told_the_kinds_and_nothing_else(
+    pointlab: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    ended = pointlab("run", tmp_path / "mine.yaml")
+    assert ended.code == 2
+    assert "kind: missing" in ended.paragraph
+    assert "did you mean" not in ended.paragraph
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        (
+            "rgbd_frames",
+            {"style": "7scenes"},
+            {"num_points": 16384, "sampling": "random", "normalise": "none", "clouds_per_shard": 16},
+        ),
+        ("modelnet_c", {}, {"num_points": 1524, "sampling": "random", "normalise": "none"}),
+        ("modelnet_h5", {}, {"num_points": 2048}),
+        ("modelnet_h5", {"up_axis": "z", "num_points": 1024}, {"num_points": 1024}),
+        ("npz", {}, {}),
+    ],
+)
+def test_what_is_recommended_for_a_kind_is_what_its_fragment_says(
+    kind: str, settings: dict[str, object], expected: dict[str, object]
+) -> None:
+    assert recommended(validate(SourceConfig, {"kind": kind, **settings}, "test")) == expected
+
+
+def test_a_guess_is_marked_on_its_line_of_the_printed_config(pointlab: Command, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split / "chair").mkdir(parents=True)
+        np.save(tmp_path / split / "chair/a.npy", POINTS[0])
+    printed = pointlab("data", "detect", tmp_path).output
+    (line,) = [each for each in printed.splitlines() if "up_axis" in each]
+    assert re.fullmatch(r"    up_axis: [xyz-]+  # a guess that no file name tells: check it", line)
 
 
 def test_a_misspelt_card_is_answered_with_the_nearest(pointlab: Command) -> None:
@@ -185,9 +260,7 @@ def test_an_archive_goes_in_and_its_config_prepares_it(
     assert ended.last_line.endswith("5 source files.")
 
 
-def test_strict_ends_with_what_the_checks_found(
-    pointlab: Command, release: Path, tmp_path: Path
-) -> None:
+def test_strict_ends_with_what_the_checks_found(pointlab: Command, release: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(release) as archive:
         archive.extractall(tmp_path / "leaky")
     shutil.copy(tmp_path / "leaky" / "train0.h5", tmp_path / "leaky" / "test0.h5")

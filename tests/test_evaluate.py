@@ -24,6 +24,7 @@ from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.evaluating import evaluate
 from pointlab.experiment.wiring import open_data
 from pointlab.launch import resolve, run
+from pointlab.report import build_report
 from pointlab.seeding import generator
 from pointlab.storage import Record, Storage, open_storage, read_record
 from pointlab.training import LocalContext
@@ -202,6 +203,14 @@ def test_a_finished_evaluation_is_found_again(storage: Storage) -> None:
     first, second = run(experiment), run(experiment)
     assert not first.was_finished
     assert second.was_finished
+
+
+def test_the_report_of_an_evaluation_shows_its_table_and_the_suite(storage: Storage) -> None:
+    record = record_of(tiny_evaluate(storage))
+    page = build_report(storage, [record.run])
+    section = page[page.index('<section id="corruptions">') :]
+    for told in (*PART["corruptions"], "severity 5", "RCE", record.notes["suite hash"], "DGCNN", "yardstick"):
+        assert told in section
 
 
 def write_release(folder: Path, lengths: dict[str, int]) -> None:

@@ -145,7 +145,8 @@ def _describe_kind(path: list[str], entry: Any) -> str:
     known = entry["ctx"].get("expected_tags", "")
     found = entry["ctx"].get("tag")
     expected = f"; expected one of {known}" if known else "; a kind is needed"
-    close = difflib.get_close_matches(found or "", [tag.strip("' ") for tag in known.split(",")], n=1)
+    tags = [tag.strip("' ") for tag in known.split(",")]
+    close = difflib.get_close_matches(found, tags, n=1) if found else []
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{'.'.join(path)}: {f'unknown kind {found!r}' if found else 'missing'}{expected}{hint}"
 

@@ -172,6 +172,34 @@ def method_of_the_future(content: bytearray) -> None:
     struct.pack_into("<H", content, content.index(b"PK\x01\x02") + 10, 93)
 
 
+def set_in_directory(offset: int, value: int) -> Callable[[bytearray], None]:
+    """Sets bits of a byte of the entry in the directory."""
+
+    def change(content: bytearray) -> None:
+        content[content.index(b"PK\x01\x02") + offset] |= value
+
+    return change
+
+
+def with_damaged_bzip2(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("data.txt", os.urandom(3000))
+    content = bytearray((folder / "a.zip").read_bytes())
+    start = content.index(b"BZh")
+    content[start + 4 : start + 10] = bytes(6)
+    (folder / "a.zip").write_bytes(content)
+    return folder / "a.zip"
+
+
+def with_names_without_end(folder: Path) -> Path:
+    """A tar of headers that each say the long name of the next one."""
+    entry = tarfile.TarInfo("././@LongLink")
+    entry.type, entry.size = tarfile.GNUTYPE_LONGNAME, 2
+    header = entry.tobuf(tarfile.GNU_FORMAT) + b"a\0".ljust(512, b"\0")
+    (folder / "a.tar").write_bytes(header * 3000 + bytes(1024))
+    return folder / "a.tar"
+
+
 def with_two_of_a_name(folder: Path) -> Path:
     with zipfile.ZipFile(folder / "a.zip", "w") as archive:
         archive.writestr("a.txt", b"one")
@@ -238,6 +266,11 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "much behind the end": (with_much_behind_the_end, "something large follows"),
     "encrypted": (with_patched_zip(encrypt), "is encrypted"),
     "unknown method": (with_patched_zip(method_of_the_future), r"method \(93\)"),
+    "patch": (with_patched_zip(set_in_directory(8, 1 << 5)), "is a patch or strongly encrypted"),
+    "strongly encrypted": (with_patched_zip(set_in_directory(8, 1 << 6)), "is a patch or strongly encrypted"),
+    "version of the future": (with_patched_zip(set_in_directory(6, 99)), r"version .*6\.3 or older"),
+    "damaged bzip2 in zip": (with_damaged_bzip2, "is damaged: Invalid data stream"),
+    "names without end": (with_names_without_end, "is damaged.*recursion"),
     "damaged content": (with_patched_zip(damage_content), "damaged.*CRC"),
     "truncated zip": (with_cut_zip, "no archive|damaged"),
     "tar cut in a file": (with_cut("w", 2000), "damaged"),

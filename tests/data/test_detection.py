@@ -26,6 +26,17 @@ def write_modelnet_h5(folder: Path) -> Path:
     return folder
 
 
+def write_recording(root: Path) -> None:
+    """One frame in the layout of 7-Scenes; its pictures are not looked at by names and poses."""
+    (root / "seq-01").mkdir()
+    for part, content in (
+        ("color.png", ""),
+        ("depth.png", ""),
+        ("pose.txt", "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"),
+    ):
+        (root / f"seq-01/frame-000000.{part}").write_text(content)
+
+
 @pytest.mark.parametrize("above", [".", "one", "one/two"])
 def test_a_layout_is_found_at_the_top_or_up_to_two_folders_below(above: str, tmp_path: Path) -> None:
     folder = write_modelnet_h5(tmp_path / "data" / above / "set")
@@ -37,11 +48,12 @@ def test_a_layout_is_found_at_the_top_or_up_to_two_folders_below(above: str, tmp
 
 def test_the_settings_prepare_the_same_rows(tmp_path: Path) -> None:
     (fit,) = detect(write_modelnet_h5(tmp_path / "set"))
-    settings = fit.settings("mine")
+    settings = fit.settings("mine", {"num_points": 2048, "sampling": "random"})
     config = validate(DatasetConfig, settings["data"], "test")
     assert isinstance(config.source, ModelNetH5)
     assert config.source.index(config.root_path) == fit.index
-    assert config.num_points == 80
+    assert config.num_points == 80, "no more than there are"
+    assert config.sampling == "random"
 
 
 def test_any_folder_is_asked_for_only_where_no_published_layout_fits(tmp_path: Path) -> None:
@@ -56,7 +68,19 @@ def test_a_setting_that_no_name_tells_is_said_to_be_a_guess(tmp_path: Path) -> N
         np.save(tmp_path / split / "chair/a.npy", np.zeros((5, 3), np.float32))
     (fit,) = detect(tmp_path)
     assert fit.kind == "folder"
-    assert fit.guessed == ("up_axis",)
+    assert list(fit.guessed) == ["up_axis"]
+
+
+def test_a_recording_without_a_calibration_is_found_with_the_usual_camera_as_a_guess(tmp_path: Path) -> None:
+    write_recording(tmp_path)
+    (fit,) = detect(tmp_path)
+    assert fit.kind == "rgbd_frames"
+    assert list(fit.guessed) == ["intrinsics"]
+    assert fit.settings("mine", {})["data"]["source"]["intrinsics"] == [585, 585, 320, 240]
+    (tmp_path / "seq-01/camera-intrinsics.txt").write_text("500 0 2\n0 500 2\n0 0 1\n")
+    (fit,) = detect(tmp_path)
+    assert not fit.guessed
+    assert "intrinsics" not in fit.settings("mine", {})["data"]["source"]
 
 
 def test_a_folder_that_nothing_reads_is_named_with_what_is_in_it(tmp_path: Path) -> None:

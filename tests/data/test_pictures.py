@@ -1,6 +1,8 @@
 """Pictures as files: depth to the count, colour to the level, and clear words about what is no picture."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -61,6 +63,18 @@ def test_a_grey_picture_is_read_as_colour():
 def test_a_colour_picture_is_no_depth_image(ramp):
     with pytest.raises(DataError, match=r"mode 'RGB'.*Expected: one channel of 16 bits"):
         decode_depth(encode_colour(ramp), 0.001)
+
+
+def test_a_small_file_that_announces_a_huge_picture_is_refused():
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    with pytest.raises(DataError, match=r"cannot be read: Image size \(900000000 pixels\)"):
+        decode_colour(content)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.6])

@@ -127,6 +127,41 @@ def label_outside(storage: Storage, name: str) -> None:
     change_clouds(storage, name, spoil)
 
 
+def part_labels(*labels: int) -> Damage:
+    """Labels of points in a set of two parts."""
+
+    def damage(storage: Storage, name: str) -> None:
+        def spoil(clouds: list[PreparedCloud]) -> list[PreparedCloud]:
+            own = [replace(each.cloud, point_labels=each.cloud.point_labels * 0) for each in clouds]
+            own[0].point_labels[: len(labels)] = labels
+            return [replace(each, cloud=cloud) for each, cloud in zip(clouds, own, strict=True)]
+
+        change_clouds(storage, name, spoil)
+        reseal(storage, name, {}, part_names=["seat", "leg"])
+
+    return damage
+
+
+def lack_an_array(storage: Storage, name: str) -> None:
+    """Take an array out of all clouds of a shard, and leave it in the other shards."""
+    change_clouds(
+        storage,
+        name,
+        lambda clouds: [replace(each, cloud=replace(each.cloud, point_labels=None)) for each in clouds],
+    )
+
+
+def short_normals(storage: Storage, name: str) -> None:
+    """Take the last normal from a cloud, and leave its points."""
+
+    def spoil(clouds: list[PreparedCloud]) -> list[PreparedCloud]:
+        cloud = clouds[0].cloud
+        vars(cloud)["normals"] = cloud.normals[:-1]  # a cloud's own constructor would refuse it
+        return clouds
+
+    change_clouds(storage, name, spoil)
+
+
 def other_counts(storage: Storage, name: str) -> None:
     rows = manifest_of(storage, name).details["rows"]
     reseal(storage, name, {}, rows={**rows, "train": rows["train"] + 1})
@@ -148,6 +183,10 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "NaN": (first_points(lambda points: points * np.float32("nan")), "train-", "points that are not finite"),
     "too long": (first_points(lambda points: np.concatenate([points] * 2)), "train-", "64 to 128 points"),
     "empty": (first_points(lambda points: points[:0]), "train-", "0 to 64 points"),
+    "a part": (part_labels(2), "train-", "point labels 0 to 2, of 2 parts"),
+    "a part below": (part_labels(-2, 1), "train-", "point labels -2 to 1, of 2 parts"),
+    "a normal": (short_normals, "train-", r"normals of shape \(2047, 3\).*not \(2048, 3\)"),
+    "an array": (lack_an_array, "train-", r"holds points, normals, other shards .*point_labels"),
     "a label": (label_outside, "train-", "label 99, of 16 classes"),
     "a row": (forget_a_row, "manifest.json", "counts 48 rows of train, the shards hold 47"),
     "an id twice": (repeat_a_row, "the shards", "ids more than once"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pointlab.data.sample import Cloud, Picture, View
-from pointlab.data.shards import PreparedCloud, encode_shard
+from pointlab.data.shards import PreparedCloud, decode_clouds, encode_shard
 from pointlab.errors import DamagedError, DataError
 from pointlab.geometry.cameras import Pinhole
 from pointlab.report import build_dataset_page, dataset_sample
@@ -228,6 +228,40 @@ def test_dots_have_the_colours_of_their_parts_and_the_legend_names_them() -> Non
     assert sorted(legend) == ["chair", "clutter"]
     found = {(column, row): colour for colour, column, row in dots(frame.drawing)}
     assert found == {("2", "3"): legend["chair"], ("6", "1"): legend["clutter"]}
+
+
+def test_labels_beyond_the_named_parts_are_shown_by_number(storage: Storage, shapes: str) -> None:
+    points = points_at((2, 3, 1.0), (6, 1, 1.0), (1, 5, 1.0))
+    view = View("front", Picture(png(), CAMERA, LOOKING_AHEAD))
+    cloud = Cloud(points, 0, point_labels=np.array([1, 4, -1]), views=(view,))
+    frame = draw_frame(cloud, view, ("wall", "chair"), "kitchen")
+    assert frame is not None
+    assert [name for name, _ in frame.legend] == ["chair", "part 4"]
+    assert len({colour for colour, *_ in dots(frame.drawing)}) == 2
+    name = publish_set(storage, shapes, [cloud], class_names=("room",), part_names=("wall", "chair"))
+    assert build_dataset_page(storage, name).count("part 4") >= 2  # of the cloud, and of the frame
+
+
+@pytest.mark.parametrize("unknown", ["camera", "pose", "both"])
+def test_a_picture_whose_camera_is_unknown_is_shown_without_points(
+    unknown: str, storage: Storage, shapes: str
+) -> None:
+    nan = float("nan")
+    camera = CAMERA if unknown == "pose" else Pinhole(8, 6, nan, nan, nan, nan)
+    pose = LOOKING_AHEAD if unknown == "camera" else np.full((4, 4), nan)
+    rendering = View("00", Picture(png(), camera, pose))
+    clouds = [Cloud(points_at((2, 3, 1.0), (3, 3, 2.0)), 0, views=(rendering,))]
+    name = publish_set(storage, shapes, clouds, class_names=("chair",))
+    (shard,) = [file for file in storage.files(f"datasets/{name}") if file.endswith(".parquet")]
+    (kept,) = decode_clouds(storage.read(f"datasets/{name}/{shard}"))
+    (stored,) = kept.cloud.views
+    assert stored.colour is not None
+    np.testing.assert_array_equal(stored.colour.pose, pose)
+    assert np.isnan(stored.colour.camera.fx) == (unknown != "pose")
+    page = build_dataset_page(storage, name)
+    assert "its camera is unknown" in page
+    assert 'href="data:image/png;base64,' in page
+    assert '<g class="dots"' not in page
 
 
 def test_a_view_without_a_colour_picture_shows_its_dots_alone() -> None:

@@ -17,7 +17,7 @@ from pointlab.report import build_report
 from pointlab.report.collect import MAX_TRIAL_LOGS, collect
 from pointlab.report.figures import MAX_POINTS
 from pointlab.report.gallery import build_gallery
-from pointlab.report.results import NORMAL_QUANTILE, group_by_seed, wilson_interval
+from pointlab.report.results import NORMAL_QUANTILE, group_by_seed, interval, wilson_interval
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.trials import axis_type
 from pointlab.report.views import LabelledCloud, view_together
@@ -115,6 +115,43 @@ def write_search(storage: Storage, seed: int = 0, **changes: Any) -> Record:
     for row in record.curves.get("trials", []):
         if row["run"]:
             write_log(storage, str(row["run"]))
+    write_record(storage, record)
+    return record
+
+
+def write_evaluation(storage: Storage, seed: int = 0, **changes: Any) -> Record:
+    accuracies = {"scale": (0.75, 0.5), "jitter": (0.625, 0.25)}
+    metrics = {
+        f"test/{name}/{severity}/accuracy": value
+        for name, values in accuracies.items()
+        for severity, value in zip((1, 5), values, strict=True)
+    }
+    metrics |= {f"test/{name}/accuracy": sum(values) / 2 for name, values in accuracies.items()}
+    metrics |= {"test/scale/CE": 3.99, "test/jitter/CE": 1.78, "test/accuracy": 0.8125, "test/mOA": 0.53125}
+    settings: dict[str, Any] = {
+        "run": f"tiny-corruptions-0123456789-s{seed}",
+        "kind": "evaluate",
+        "name": "tiny-corruptions",
+        "seed": seed,
+        "protocol": "corruptions/modelnet_c/generated/part",
+        "config": {"kind": "evaluate"},
+        "code_version": "0.1.0+feedbeef00",
+        "datasets": {
+            "data": dataset(storage, "scans"),
+            "classifier-data": dataset(storage, "scans"),
+            "classifier-pretrained": dataset(storage, "shapes"),
+        },
+        "metrics": metrics,
+        "notes": {
+            "suite": "modelnet_c",
+            "origin": "generated",
+            "suite hash": "5eed5eed",
+            "baseline": "DGCNN",
+            "comparability": "a yardstick and no comparison",
+            "warning": "RmCE divides by little",
+        },
+    }
+    record = Record(**settings | changes)
     write_record(storage, record)
     return record
 
@@ -292,6 +329,50 @@ def test_only_runs_that_differ_in_their_seed_alone_are_put_together(own_store: S
         [first.run, others[0].run],
         *([other.run] for other in others[1:]),
     ]
+
+
+def test_seeds_that_met_other_clouds_are_not_put_together(own_store: Storage) -> None:
+    first, second = write_evaluation(own_store), write_evaluation(own_store, 1)
+    assert len(group_by_seed([first, second])) == 1
+    other = second.model_copy(update={"notes": {**second.notes, "suite hash": "0ther"}})
+    assert len(group_by_seed([first, other])) == 2
+
+
+def test_an_evaluation_is_told_by_corruption_and_severity_with_what_to_know_of_it(own_store: Storage) -> None:
+    record = write_evaluation(own_store)
+    page = words(build_report(own_store, [record.run]))
+    section = page[page.index('<section id="corruptions">') :]
+    header = section[: section.index("</thead>")]
+    columns = ("Corruption", "severity 1", "severity 5", "mean", "CE")
+    assert [header.index(f">{name}</th>") for name in columns] == sorted(
+        header.index(f">{name}</th>") for name in columns
+    )
+    row = section[section.index("<td>scale</td>") :].partition("</tr>")[0]
+    cells = [cell.partition("</td>")[0] for cell in row.split('<td class="number">')[1:]]
+    assert cells == ["75.0 %", "50.0 %", "62.5 %", "3.99"]
+    for name in ("suite", "origin", "suite hash", "baseline", "comparability", "warning"):
+        assert f"<dt>{name}</dt><dd>{record.notes[name]}</dd>" in section
+    results = page[page.index('<section id="results">') : page.index('<section id="corruptions">')]
+    assert "<code>test/mOA</code>" in results
+    assert "<code>test/scale" not in results
+    assert "reaches 81.2 % on clean test clouds and 53.1 % on corrupted ones in the mean" in page
+    assert 'id="corruptions"' not in build_report(own_store, [SEARCH])
+
+
+def test_rows_of_a_release_are_not_taken_for_the_clouds_of_one_condition(own_store: Storage) -> None:
+    generated = write_evaluation(own_store)
+    notes = {**generated.notes, "origin": "official"}
+    official = write_evaluation(own_store, run="official-0123456789-s0", name="official", notes=notes)
+    material = collect(own_store, [generated.run, official.run])
+    first, second = group_by_seed(material.records)
+    assert interval(material, first, "test/accuracy") is not None
+    assert interval(material, second, "test/accuracy") is None
+
+
+def test_the_sets_of_an_evaluation_are_told_from_those_of_its_classifier(own_store: Storage) -> None:
+    text = words(build_report(own_store, [write_evaluation(own_store).run]))
+    for role in ("measured on", "classifier&#39;s training data", "classifier&#39;s pretraining data"):
+        assert f'<span class="quiet">{role}</span>' in text
 
 
 def test_trials_are_listed_best_first_and_the_chosen_one_is_marked(page: str) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from pointlab.cli.data_tables import MEGABYTE, show_card, table_of_catalogue, table_of_fits, table_of_sets
+from pointlab.cli.fragments import config_to_paste
 from pointlab.cli.options import Overrides, Root, new_group, write_page
 from pointlab.cli.sets import find_card, find_set, storage_of
 from pointlab.data.archives import unpack
@@ -19,7 +19,7 @@ from pointlab.data.verification import Verdict
 from pointlab.data.verification import verify as find_damages
 from pointlab.errors import DataError
 from pointlab.report import build_dataset_page
-from pointlab.terminal import screen, show_table, show_terms, shown_progress
+from pointlab.terminal import say, show_table, show_terms, shown_progress
 from pointlab.training import Watcher
 
 PreparedSet = Annotated[
@@ -129,10 +129,7 @@ def _show_fits(fits: list[Fit], published: Card = UNKNOWN) -> None:
         show_terms(found)
     for fit in fits:
         say(f"\nTo prepare it as {fit.kind}, write to a file and `pointlab run` it:")
-        for name in fit.guessed:
-            typer.echo(f"# data.source.{name} is a guess that no file name tells: check it")
-        settings = fit.settings(_slug(fit.folder.resolve().name))
-        typer.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
+        typer.echo(config_to_paste(fit, _slug(fit.folder.resolve().name)), nl=False)
 
 
 def _slug(text: str) -> str:

@@ -20,12 +20,12 @@ MEGABYTE = 1_000_000
 def table_of_sets(storage: Storage) -> Table:
     """Every whole prepared set of a storage root; one that cannot be read is named with what to do."""
     columns = ("set", "classes", "rows", "points", "licence", "findings", "MB")
-    table = Table(*columns, title=f"Prepared sets in {storage.address}", title_justify="left")
+    table = Table(*columns, title=escape(f"Prepared sets in {storage.address}"), title_justify="left")
     for name in whole_artifacts(storage, "datasets"):
         try:
-            table.add_row(name, *map(escape, _columns(storage, name)))
+            table.add_row(escape(name), *map(escape, _columns(storage, name)))
         except PointlabError as error:
-            table.add_row(name, "", "", "", escape(str(error)), "", "")
+            table.add_row(escape(name), "", "", "", escape(str(error)), "", "")
     return table
 
 

@@ -18,7 +18,7 @@ from pointlab.launch import Outcome
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Storage
-from pointlab.terminal import guarded, screen, show_table, shown_progress, table_of_metrics
+from pointlab.terminal import guarded, say, show_table, shown_progress, table_of_metrics
 
 
 def run(

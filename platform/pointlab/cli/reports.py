@@ -10,7 +10,7 @@ from pointlab.cli.options import Root, existing, write_page
 from pointlab.errors import PointlabError
 from pointlab.report import build_report
 from pointlab.storage import read_record
-from pointlab.terminal import screen, show_table, table_of_runs
+from pointlab.terminal import say, screen, show_table, table_of_runs
 
 
 def report(

@@ -4,7 +4,6 @@ import difflib
 from pathlib import Path
 
 from pointlab.cli.options import existing, with_options
-from pointlab.config import apply_overrides, read_yaml, validate
 from pointlab.data.catalogue import CATALOGUE, Card
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.errors import DataError
@@ -56,14 +55,9 @@ def find_set(meant: str, overrides: list[str] | None, root: str | None) -> tuple
 
 
 def _by_config(path: Path, overrides: list[str] | None, root: str | None) -> tuple[Storage, str]:
-    mapping = apply_overrides(read_yaml(path), overrides or [])
-    if "kind" in mapping:
-        experiment = load(path, with_options(overrides, root))
-        storage = existing(experiment.storage.root)
-        config = _main_set(experiment)
-    else:
-        storage, config = existing(root), validate(DatasetConfig, mapping, str(path))
-    name = find_prepared(config, storage)
+    experiment = load(path, with_options(overrides, root))
+    storage = existing(experiment.storage.root)
+    name = find_prepared(_main_set(experiment), storage)
     if name is None:
         raise DataError(
             f"The set of {path} is not prepared in {storage.address}.",

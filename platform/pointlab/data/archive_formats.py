@@ -29,6 +29,8 @@ DECOMPRESSORS: dict[bytes, Callable[[Path], BufferedIOBase]] = {
 }
 FOREIGN = {b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR"}
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+PATCH, STRONG_ENCRYPTION = 1 << 5, 1 << 6
+"""Flags of zip members that Python does not read."""
 BLOCK = tarfile.BLOCKSIZE
 
 
@@ -57,7 +59,7 @@ def open_archive(path: Path, num_bytes: int) -> Iterator[Archive]:
     with path.open("rb") as stream:
         start = stream.read(BLOCK)
     if zipfile.is_zipfile(path) and start[:2] == b"PK":
-        with zipfile.ZipFile(path) as opened:
+        with _open_zip(path) as opened:
             yield ZipArchive(opened)
         return
     _require_tar(path, start)
@@ -91,9 +93,23 @@ class ZipArchive(Archive):
         return ""
 
 
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except RuntimeError as error:  # which says the version
+        raise DataError(
+            f"{path} is a zip of a kind that is not read here: {error}.",
+            expected=f"a zip of version {zipfile.MAX_EXTRACT_VERSION / 10} or older",
+            remedy="download it again; if it stays so, unpack it with the program that it was made with, then"
+            " give the folder to `pointlab data detect`",
+        ) from None
+
+
 def _zip_oddity(entry: zipfile.ZipInfo) -> str:
     if entry.flag_bits & 1:
         return "encrypted"
+    if entry.flag_bits & (PATCH | STRONG_ENCRYPTION):
+        return "a patch or strongly encrypted"
     mode = stat.S_IFMT(entry.external_attr >> 16)
     if mode == stat.S_IFLNK:
         return "a link"

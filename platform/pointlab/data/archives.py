@@ -23,7 +23,10 @@ from pointlab.data.progress import Progress, unwatched
 from pointlab.errors import DataError
 
 CHUNK = 1 << 20
-DAMAGE = (BadZipFile, TarError, BadGzipFile, EOFError, zlib.error, LZMAError, struct.error, ValueError)
+DAMAGE = (
+    *(BadZipFile, TarError, BadGzipFile, EOFError, zlib.error, LZMAError, struct.error, ValueError),
+    RuntimeError,  # for what zipfile does not read, and for headers without end
+)
 """What Python's readers raise for archives that are not whole."""
 
 
@@ -64,6 +67,8 @@ def unpack(
     except DAMAGE as error:
         raise _damaged(archive, error) from None
     except OSError as error:
+        if error.errno is None:  # not the system's: what bz2 says of a stream that is none
+            raise _damaged(archive, error) from None
         raise DataError(
             f"{archive} cannot be unpacked into {target}: {error}.",
             expected="a whole archive, and a disk with room for it",

@@ -5,8 +5,8 @@ where no reader of a published layout knows it.
 """
 
 import typing
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,28 +20,38 @@ from pointlab.errors import DataError
 MAX_FOLDERS = 60
 """Folders looked at: the one given and those up to two below it, as archives bring folders of their own."""
 
+USUAL: dict[str, dict[str, Any]] = {"rgbd_frames": {"intrinsics": (585.0, 585.0, 320.0, 240.0)}}
+"""Settings that some releases have no file for, by kind: the camera of 7-Scenes, as its authors give it."""
+
 
 @dataclass(frozen=True)
 class Fit:
     """A source that reads a folder, with what it found there.
 
-    `guessed` are settings without a default for which other choices read the folder just as well.
+    `guessed` are settings of the source that no file tells, each with what to say of it: those without a
+    default for which other choices read the folder just as well, and those of `USUAL`.
     """
 
     folder: Path
     source: Source
     index: SourceIndex
-    guessed: tuple[str, ...] = ()
+    guessed: Mapping[str, str] = field(default_factory=dict)
 
-    def settings(self, name: str) -> dict[str, Any]:
-        """A `prepare` experiment on this folder, as plain data; the source names what has no default."""
+    def settings(self, name: str, recommended: Mapping[str, Any]) -> dict[str, Any]:
+        """A `prepare` experiment on this folder, as plain data; the source names what has no default.
+
+        `recommended` are settings of a dataset that suit the kind; no more points are asked for than there
+        are.
+        """
         data: dict[str, Any] = {
             "name": name,
             "source": {"kind": self.kind, **self.source.model_dump(mode="json", exclude_unset=True)},
             "root": str(self.folder.absolute()),
+            **recommended,
         }
         length = self.index.points_per_cloud
-        if length is not None and length < DatasetConfig.model_fields["num_points"].default:
+        wanted = data.get("num_points", DatasetConfig.model_fields["num_points"].default)
+        if length is not None and length < wanted:
             data["num_points"] = length
         return {"kind": "prepare", "data": data}
 
@@ -104,7 +114,7 @@ def _fit_of(kind: type[Source], folder: Path) -> Fit | None:
     for source in _variants(kind):
         index = _index(source, folder)
         if index is not None:
-            return Fit(folder, source, index, tuple(_guessed(source, folder)))
+            return Fit(folder, source, index, dict(_guessed(source, folder)))
     return None
 
 
@@ -116,13 +126,16 @@ def _index(source: Source, folder: Path) -> SourceIndex | None:
     return index if index.rows else None
 
 
-def _guessed(source: Source, folder: Path) -> Iterator[str]:
-    """Settings that had to be given, and of which another choice would have fitted too."""
+def _guessed(source: Source, folder: Path) -> Iterator[tuple[str, str]]:
+    """Settings that had to be given, and of which another choice would have fitted too, or of `USUAL`."""
+    for name in USUAL.get(kind_of(type(source)), {}):
+        if name in source.model_fields_set:
+            yield name, f"no file tells the {name}; these are the usual ones: check, and give your own"
     for name, choices in _choices(type(source)).items():
         if type(source).model_fields[name].is_required():
             others = (choice for choice in choices if choice != getattr(source, name))
             if any(_index(source.model_copy(update={name: other}), folder) for other in others):
-                yield name
+                yield name, "a guess that no file name tells: check it"
 
 
 def _folders(top: Path) -> list[Path]:
@@ -134,10 +147,16 @@ def _folders(top: Path) -> list[Path]:
 
 
 def _variants(kind: type[Source]) -> Iterator[Source]:
-    """The source with its defaults, then with each other choice of one setting: which variant or lists."""
+    """The source with its defaults, then with each other choice of one setting: which variant or lists.
+
+    The same with the settings of `USUAL` comes last, for a folder that needs them.
+    """
     changes: list[dict[str, Any]] = [{}]
     for name, choices in _choices(kind).items():
         changes += [{name: choice} for choice in choices if choice != kind.model_fields[name].default]
+    usual = USUAL.get(kind_of(kind))
+    if usual:
+        changes += [{**change, **usual} for change in changes]
     for change in changes:
         try:
             yield kind(**change)

@@ -75,7 +75,7 @@ def _open(content: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
         image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise DataError(
             f"{name} cannot be read: {error} ({len(content)} bytes).",
             expected="a whole PNG or JPEG file",

@@ -46,6 +46,8 @@ class Verdict:
     ids: dict[str, list[int]] = field(default_factory=dict)
     damages: list[Damage] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    arrays: tuple[str, ...] = ()
+    """Per-point arrays of the first shard that has clouds: all others have the same."""
 
 
 def verify(
@@ -113,6 +115,12 @@ def _check_shard(name: str, content: bytes, details: DatasetManifest, verdict: V
     verdict.rows[split] += len(columns.ids)
     verdict.ids.setdefault(split, []).extend(columns.ids.tolist())
     verdict.damages += [Damage(name, problem) for problem in _wrong_arrays(columns, details)]
+    if len(columns.ids):
+        arrays = tuple(columns.per_point)
+        verdict.arrays = verdict.arrays or arrays
+        if arrays != verdict.arrays:
+            problem = f"holds {', '.join(arrays)}, other shards {', '.join(verdict.arrays)}"
+            verdict.damages.append(Damage(name, problem))
 
 
 def _wrong_arrays(columns: Columns, details: DatasetManifest) -> Iterator[str]:
@@ -128,6 +136,10 @@ def _wrong_arrays(columns: Columns, details: DatasetManifest) -> Iterator[str]:
     lengths = np.diff(columns.offsets)
     if len(lengths) and (lengths.min() < 1 or lengths.max() > details.num_points):
         yield f"holds clouds of {lengths.min()} to {lengths.max()} points, not 1 to {details.num_points}"
+    parts = columns.per_point.get("point_labels")
+    num_parts = len(details.part_names)
+    if parts is not None and len(parts) and num_parts and not -1 <= parts.min() <= parts.max() < num_parts:
+        yield f"holds point labels {parts.min()} to {parts.max()}, of {num_parts} parts"
     if len(columns.labels) and columns.labels.max() >= len(details.class_names):
         yield f"holds label {columns.labels.max()}, of {len(details.class_names)} classes"
 

@@ -21,8 +21,14 @@ Experiment = Annotated[
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment in a YAML file, with `a.b=c` overrides; ConfigError lists every mistake at once."""
-    mapping = apply_overrides(read_yaml(path), overrides)
+    """The experiment in a YAML file, with `a.b=c` overrides; ConfigError lists every mistake at once.
+
+    A file that describes a dataset alone, such as those in `configs/data`, is the `data` of a preparation.
+    """
+    content = read_yaml(path)
+    if "kind" not in content and "source" in content:
+        content = {"kind": "prepare", "data": content}
+    mapping = apply_overrides(content, overrides)
     experiment: Experiment = validate(Experiment, mapping, str(path))
     return experiment
 

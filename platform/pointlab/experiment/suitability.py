@@ -47,8 +47,8 @@ def _require_clean(data: DatasetConfig, suite: CorruptionSuite, num_points: int)
         )
     if data.voxel_size is not None:
         raise ValueError(
-            f"corruptions thin out and crowd clouds of the density that they were released with, but {data.name}"
-            f" has voxel_size: {data.voxel_size}: expected null"
+            f"corruptions change the density of clouds, but {data.name} was evened out by"
+            f" voxel_size: {data.voxel_size}: expected null"
         )
     if "density_inc" in suite.chosen and suite.name == "modelnet40_c" and data.num_points < 2 * num_points:
         raise ValueError(

@@ -14,7 +14,7 @@ from pointlab.data.sample import View
 from pointlab.data.shards import Columns, PreparedCloud, decode_clouds, decode_shard
 from pointlab.data.source import SPLITS
 from pointlab.errors import DataError
-from pointlab.report.views import LabelledCloud
+from pointlab.report.views import LabelledCloud, part_name
 from pointlab.seeding import stable_integer
 from pointlab.storage import Manifest, Storage, read_manifest
 from pointlab.storage.artifact import read_verified
@@ -126,7 +126,7 @@ def _cloud_at(columns: Columns, row: int, part_names: tuple[str, ...]) -> Labell
     arrays = {name: values[part].copy() for name, values in columns.per_point.items()}
     labels, parts = arrays.get("point_labels"), None
     if labels is not None and part_names:
-        parts = tuple(part_names[label] if label >= 0 else "no label" for label in labels)
+        parts = tuple(part_name(label, part_names) for label in labels.tolist())
     return LabelledCloud(arrays["points"], parts, arrays.get("colours"))
 
 

@@ -6,7 +6,7 @@ shows a pose, a camera or a frame of reference that is wrong.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from pointlab.data.sample import Cloud, Picture, View
 from pointlab.geometry.cameras import project
-from pointlab.report.views import HEIGHTS, part_colours
+from pointlab.report.views import HEIGHTS, part_colours, part_name
 from pointlab.report.wording import GAP
 
 MAX_DOTS = 3000
@@ -36,11 +36,15 @@ class Frame:
 def draw_frame(cloud: Cloud, view: View, part_names: Sequence[str], description: str) -> Frame | None:
     """`cloud` over what `view` saw of it, colour before depth; None where the view holds no picture.
 
-    Dots are coloured by part where points are labelled, else by depth, and near ones cover far ones.
+    A colour picture whose camera is unknown (NaN) is shown without points. Dots are coloured by part where
+    points are labelled, else by depth, and near ones cover far ones.
     """
     picture = view.colour or view.depth
     if picture is None:
         return None
+    if not _is_known(picture):
+        caption = "its camera is unknown: no points are shown in it"
+        return Frame(_drawing(picture, view, Markup(""), description), caption, ()) if view.colour else None
     points = cloud.points[:MAX_DOTS]
     pixels, depths = _seen_by(points, picture)
     inside = _is_inside(pixels, depths, picture)
@@ -51,6 +55,11 @@ def draw_frame(cloud: Cloud, view: View, part_names: Sequence[str], description:
     if len(order):
         caption += f", {depths[order].min():.2f} to {depths[order].max():.2f}{GAP}away"
     return Frame(_drawing(picture, view, dots, description), caption, _legend(cloud, colours, part_names))
+
+
+def _is_known(picture: Picture) -> bool:
+    """Whether it is known where the picture was taken from, and through what camera."""
+    return bool(np.isfinite(astuple(picture.camera)).all() and np.isfinite(picture.pose).all())
 
 
 def _seen_by(
@@ -76,8 +85,9 @@ def _colours(
 ) -> tuple[tuple[str, ...], Int64[np.ndarray, " dots"]]:
     """The colours of a frame, and which of them each dot has."""
     if cloud.point_labels is not None and part_names:
-        by_name = part_colours(part_names)
-        return tuple(by_name[name] for name in part_names), cloud.point_labels[order]
+        names = [part_name(part, part_names) for part in _all_parts(cloud.point_labels, part_names)]
+        by_name = part_colours(names)
+        return tuple(by_name[name] for name in names), cloud.point_labels[order]
     borders = np.quantile(depths[order], np.linspace(0, 1, len(HEIGHTS) + 1)[1:-1]) if len(order) else []
     return HEIGHTS[::-1], np.digitize(depths[order], borders)
 
@@ -86,7 +96,12 @@ def _legend(cloud: Cloud, colours: tuple[str, ...], part_names: Sequence[str]) -
     if cloud.point_labels is None or not part_names:
         return (("near", colours[0]), ("far", colours[-1]))
     present = np.unique(cloud.point_labels[:MAX_DOTS])
-    return tuple((part_names[part], colours[part]) for part in present if part >= 0)
+    return tuple((part_name(part, part_names), colours[part]) for part in present.tolist() if part >= 0)
+
+
+def _all_parts(point_labels: Int64[np.ndarray, " points"], part_names: Sequence[str]) -> range:
+    """Labels of all parts: those that have names, and those that the points have beyond these."""
+    return range(max(len(part_names), int(point_labels.max(initial=-1)) + 1))
 
 
 def _dots(

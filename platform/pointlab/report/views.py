@@ -58,6 +58,13 @@ def part_colours(parts: Iterable[str]) -> dict[str, str]:
     return colours | ({CLUTTER: RECEDING} if CLUTTER in named else {})
 
 
+def part_name(label: int, part_names: Sequence[str]) -> str:
+    """The name of a point's label; of one that the set has no name for, its number."""
+    if label < 0:
+        return "no label"
+    return part_names[label] if label < len(part_names) else f"part {label}"
+
+
 def legend_of(views: Iterable[View | None]) -> list[tuple[str, str]]:
     """The parts in some views with their colours, without what stands before the last slash of a name."""
     parts = {

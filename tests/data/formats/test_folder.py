@@ -113,18 +113,30 @@ def test_columns_and_arrays_say_what_is_read(tmp_path: Path) -> None:
     assert read(tmp_path / "a.npy", columns=columns, arrays=()).point_labels is None
 
 
-def test_map_coordinates_are_moved_to_the_origin_before_they_lose_their_detail(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("extension", [".npy", ".off"])
+def test_tiles_of_a_map_keep_their_places_and_their_detail_with_a_shift(
+    extension: str, tmp_path: Path
 ) -> None:
-    caplog.set_level("INFO")
-    far = np.array([500_000.0, 5_400_000.0, 300.0])
-    near = make().points.astype(np.float64)
-    np.save(tmp_path / "a.npy", near + far)
-    moved = read(tmp_path / "a.npy").points.astype(np.float64)
-    offset = (near - moved)[0]
-    np.testing.assert_array_equal(offset, np.round(offset))
-    np.testing.assert_allclose(moved + offset, near, atol=1e-6)
-    assert "moved" in caplog.text
+    corner, shift = np.array([500_000.0, 5_400_000.0, 300.0]), (-500_000.0, -5_400_000.0, -300.0)
+    for tile in (0, 1):
+        places = np.eye(3) / 2 + 64 * tile + corner
+        if extension == ".npy":
+            np.save(tmp_path / f"{tile}.npy", places)
+        else:
+            rows = [" ".join(map(repr, row)) for row in places.tolist()]
+            (tmp_path / f"{tile}.off").write_text("\n".join(["OFF", "3 1 0", *rows, "3 0 1 2"]))
+    source = Folder(up_axis="y", shift=shift, num_points=None)
+    first, second = source.read(tmp_path, source.index(tmp_path).rows)
+    np.testing.assert_allclose(first.points, np.eye(3) / 2, atol=1e-6)
+    np.testing.assert_allclose(second.points, np.eye(3) / 2 + 64, atol=1e-5)
+
+
+def test_meshes_far_away_are_sampled_as_finely_as_near_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.obj").write_text("v 5400000 0 0\nv 5400001 0 0\nv 5400000 1 0\nf 1 2 3\n")
+    points = read(tmp_path / "a.obj", shift=(-5_400_000, 0, 0)).points
+    assert len(np.unique(points[:, 0])) == 50
+    assert (points >= 0).all()
+    assert (points <= 1).all()
 
 
 def test_empty_cells_of_a_pcd_grid_are_left_out_and_counted(
@@ -141,7 +153,26 @@ def test_empty_cells_of_a_pcd_grid_are_left_out_and_counted(
     assert "2 of 12" in caplog.text
 
 
-@pytest.mark.parametrize("up_axis", ["y", "z", "-y"])
+def test_normals_along_axes_are_told_by_a_negative_one_and_fractions_by_what_is_between(
+    tmp_path: Path,
+) -> None:
+    points = make().points[:3]
+    for third, expected in (([0, 0, -1], "normals"), ([0, 0, 0.5], "colours")):
+        np.save(tmp_path / "a.npy", np.concatenate([points, [[1, 0, 0], [0, 1, 0], third]], axis=1))
+        assert getattr(read(tmp_path / "a.npy"), expected) is not None
+
+
+def test_arrays_of_an_npz_may_be_stored_column_by_column(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", points=np.asfortranarray(make().points), id=np.array("a"))
+    np.testing.assert_array_equal(read(tmp_path / "a.npz").points, make().points)
+
+
+def test_a_mark_of_the_encoding_in_front_of_a_text_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_bytes(b"\xef\xbb\xbf1 2 3\n4 5 6\n")
+    np.testing.assert_array_equal(read(tmp_path / "a.xyz").points, [[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize("up_axis", ["x", "-x", "y", "-y", "z", "-z"])
 def test_points_and_normals_of_a_folder_turn_alike(up_axis: str, tmp_path: Path) -> None:
     written = CLOUD_FILES["binary ply"][1](tmp_path / "a.ply", make())
     source = Folder(up_axis=up_axis)
@@ -151,7 +182,7 @@ def test_points_and_normals_of_a_folder_turn_alike(up_axis: str, tmp_path: Path)
     turn = y_up_from(up_axis)
     np.testing.assert_allclose(cloud.points, written.points @ turn[:3, :3].T, atol=1e-6)
     assert np.linalg.det(turn) == pytest.approx(1)
-    up = {"y": [0, 1, 0], "z": [0, 0, 1], "-y": [0, -1, 0]}[up_axis]
+    up = (-1 if "-" in up_axis else 1) * np.eye(3)["xyz".index(up_axis[-1])]
     np.testing.assert_array_equal(turn[:3, :3] @ up, [0, 1, 0])
 
 
@@ -191,6 +222,55 @@ def test_layouts_are_found_and_give_classes_and_splits(layout: str, is_said: boo
     assert not index.is_grouped
 
 
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [("Training", "dev", "TESTING"), ("tr", "eval", "te"), ("TRAIN", "VAL", "Test")],
+)
+@pytest.mark.parametrize("order", ["{0}/{1}/1", "{1}/{0}/1", "{0}/1"])
+def test_the_usual_words_for_splits_are_known_in_any_case(
+    train: str, validation: str, test: str, order: str, tmp_path: Path
+) -> None:
+    write_tree(tmp_path, [order.format(split, "bed") for split in (train, validation, test)])
+    index = Folder(up_axis="y").index(tmp_path)
+    assert {row.file: row.split for row in index.rows} == {
+        f"{order.format(word, 'bed')}.npy": split
+        for word, split in ((train, "train"), (validation, "validation"), (test, "test"))
+    }
+    assert index.class_names == (("bed",) if "{1}" in order else ())
+
+
+def test_a_layout_that_is_said_may_have_classes_called_like_splits(tmp_path: Path) -> None:
+    write_tree(tmp_path, ["train/1", "bus/1"])
+    assert Folder(up_axis="y", layout="class").index(tmp_path).class_names == ("bus", "train")
+
+
+def test_texts_about_a_set_are_no_clouds_and_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    write_tree(tmp_path, ["bed/1", "chair/1"])
+    (tmp_path / "about the scans.txt").write_text("Scanned in 3 rooms.\n")
+    (tmp_path / "chair" / "README.txt").write_text("Chairs\n1 2 times\n")
+    (tmp_path / "chair" / "2.txt").write_text("# x y z\n1 2 3\n")
+    index = Folder(up_axis="y").index(tmp_path)
+    assert [row.file for row in index.rows] == ["bed/1.npy", "chair/1.npy", "chair/2.txt"]
+    assert "about the scans.txt, chair/README.txt" in caplog.text
+
+
+@pytest.mark.parametrize("file", ["chair/damaged.txt", "flat.txt"])
+def test_a_text_without_numbers_among_clouds_is_not_passed_over(file: str, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("nothing\n")
+    assert Folder(up_axis="y").index(tmp_path).files == (file,)
+
+
+def test_a_text_of_numbers_beside_the_folders_is_not_passed_over(tmp_path: Path) -> None:
+    write_tree(tmp_path, ["bed/1"])
+    (tmp_path / "readme.txt").write_text("1 2 3\n")
+    with pytest.raises(DataError, match="different depths"):
+        Folder(up_axis="y").index(tmp_path)
+
+
 def test_classes_follow_the_order_that_is_given_and_numbers_their_value(tmp_path: Path) -> None:
     write_tree(tmp_path, ["10/a", "9/a"])
     assert Folder(up_axis="y").index(tmp_path).class_names == ("9", "10")
@@ -225,6 +305,17 @@ def test_columns_of_a_csv_may_have_other_names_and_optional_ones_be_absent(tmp_p
     index = source.index(tmp_path)
     assert [(row.split, row.label, row.group) for row in index.rows] == [("train", 0, ""), ("train", 1, "")]
     assert not index.is_grouped
+
+
+def test_headers_of_a_csv_match_in_any_case_and_captions_keep_their_line_breaks(tmp_path: Path) -> None:
+    write_tree(tmp_path, ["1", "2"])
+    (tmp_path / "list.csv").write_bytes(
+        b'\xef\xbb\xbf"Path", LABEL ,Split,Caption\r\n\r\n1.npy,a,TEST,"one\r\n two"\r\n2.npy,b,dev,\r\n'
+    )
+    source = Folder(up_axis="y", csv="list.csv")
+    index = source.index(tmp_path)
+    assert [(row.split, row.label) for row in index.rows] == [("test", 0), ("validation", 1)]
+    assert [cloud.caption for cloud in source.read(tmp_path, index.rows)] == ["one\r\n two", None]
 
 
 def test_rows_are_read_in_the_order_asked_for_and_meshes_depend_on_their_file_alone(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Whatever is wrong with a folder of clouds, the error names the file and says what to do."""
 
+import io
 import pickle
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from PIL import Image
 from pypcd4 import Encoding
 
 from pointlab.data.formats import Folder
+from pointlab.data.formats.parsing import parsing
 from pointlab.errors import DataError
 from written_clouds import (
     CLOUD_FILES,
@@ -72,7 +76,39 @@ def without_normal(path: Path) -> None:
     write_ply(path, cloud)
 
 
+def npz_that_announces(path: Path) -> None:
+    """An array whose header says (10^12, 3), and which is empty."""
+    header = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": (10**12, 3)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("points.npy", header.getvalue())
+
+
+def las_with(offset: int, kind: str, value: int) -> Spoil:
+    """A LAS or LAZ file with another number in its header."""
+
+    def spoil(path: Path) -> None:
+        write_las(path, make())
+        content = bytearray(path.read_bytes())
+        struct.pack_into(kind, content, offset, value)
+        path.write_bytes(content)
+
+    return spoil
+
+
+def pcd_with(encoding: Encoding, old: bytes, new: bytes) -> Spoil:
+    def spoil(path: Path) -> None:
+        pcd_writer(encoding)(path, make())
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new))
+
+    return spoil
+
+
 ROW = [0.0, 1, 2]
+OFF_TRIANGLE = "0 0 0\n1 0 0\n0 1 0\n"
 SELF_DESCRIBED = [name for name, (file, _) in CLOUD_FILES.items() if not file.endswith(("txt", "xyz"))]
 FILES: dict[str, tuple[str, Spoil, str]] = {
     "npy of objects": ("a.npy", array(np.array([{"x": 1}], dtype=object)), "a.npy cannot be read.*objects"),
@@ -84,8 +120,77 @@ FILES: dict[str, tuple[str, Spoil, str]] = {
     "npy of many clouds": ("a.npy", array(np.zeros((2, 5, 3))), r"a.npy .*\(2, 5, 3\)"),
     "npy of four columns": ("a.npy", array(np.ones((5, 4))), "rows of 4 numbers, whose meaning is not clear"),
     "npy of unclear six": ("a.npy", array(np.full((5, 6), 300.0)), "meaning is not clear"),
-    "npy of fractional labels": ("a.npy", array([[*ROW, 0, 0, 1, 0.5]]), "a.npy .*not whole numbers"),
-    "npy of labels below -1": ("a.npy", array([[*ROW, 0, 0, 1, -2]]), "a.npy .*from -1 on"),
+    "npy of fractional labels": ("a.npy", array([[*ROW, 0, 0, -1, 0.5]]), "a.npy .*not whole numbers"),
+    "npy of labels below -1": ("a.npy", array([[*ROW, 0, 0, -1, -2]]), "a.npy .*from -1 on"),
+    "npy of pure colours or of normals along axes": (
+        "a.npy",
+        array([[*ROW, 1, 0, 0], [*ROW, 0, 1, 0], [*ROW, 0, 0, 1]]),
+        "meaning is not clear.*`columns`",
+    ),
+    "npy of black, or of no normals": (
+        "a.npy",
+        array([[*ROW, 0, 0, 0, 1]]),
+        "meaning is not clear.*`columns`",
+    ),
+    "npy far from the origin": (
+        "a.npy",
+        array(np.array([500_000.0, 5_400_000, 300]) + np.eye(3)),
+        r"float32 holds to 0.32 only.*`shift`.*\[-500000.0, -5400000.0, -300.0\]",
+    ),
+    "obj far from the origin": (
+        "a.obj",
+        text("v 500000 0 5400000\nv 500001 0 5400000\nv 500000 0 5400001\nf 1 2 3\n"),
+        "a.obj has coordinates .*`shift`",
+    ),
+    "npz that announces much": ("a.npz", npz_that_announces, r"points.npy has 0 bytes .*1000000000000, 3"),
+    "ascii pcd that announces much": (
+        "a.pcd",
+        text(ASCII_PCD.format(10**12)),
+        "announces 1000000000000 points",
+    ),
+    "binary pcd that announces much": (
+        "a.pcd",
+        pcd_with(Encoding.BINARY, b"POINTS 12", b"POINTS 1000000000000"),
+        "announces 1000000000000 points",
+    ),
+    "compressed pcd that announces much": (
+        "a.pcd",
+        pcd_with(Encoding.BINARY_COMPRESSED, b"POINTS 12", b"POINTS 1000000000000"),
+        "announces 1000000000000 points",
+    ),
+    "pcd of very long fields": (
+        "a.pcd",
+        text(ASCII_PCD.format(2).replace("COUNT 1", "COUNT 1000000000")),
+        "announces 2 points, for which it is too short",
+    ),
+    "las that announces many points": (
+        "a.las",
+        las_with(107, "<I", 2**32 - 1),
+        "announces 4294967295 points",
+    ),
+    "laz that announces many points": (
+        "a.laz",
+        las_with(107, "<I", 2**32 - 1),
+        "announces 4294967295 points",
+    ),
+    "las that announces many records": (
+        "a.las",
+        las_with(100, "<I", 2**32 - 1),
+        "announces 4294967295 records",
+    ),
+    "off of many faces": ("a.off", text(f"OFF\n3 1000000000 0\n{OFF_TRIANGLE}3 0 1 2\n"), "1000000000 faces"),
+    "off of many corners": (
+        "a.off",
+        text(f"OFF\n3 1 0\n{OFF_TRIANGLE}1000000000 0 1 2\n"),
+        "announces 1000000000 corners",
+    ),
+    "off of more corners than numbers": (
+        "a.off",
+        text(f"OFF\n3 1 0\n{OFF_TRIANGLE}99999999999999999999 0 1 2\n"),
+        "a.off has an unreadable row",
+    ),
+    "comment behind numbers": ("a.xyz", text("1 2 3\n4 5 6 # last\n"), "a comment behind numbers.*# last"),
+    "list of atoms": ("a.xyz", text("2\nwater\nO 0 0 0\nH 1 0 0\n"), "a.xyz .*is a list of atoms"),
     "npz without points": ("a.npz", arrays(normals=np.ones((2, 3)), id=3), r"a.npz .*\['id', 'normals'\]"),
     "npz of objects": ("a.npz", arrays(points=np.array([None], dtype=object)), "a.npz cannot be read"),
     "npz of unequal lengths": (
@@ -130,7 +235,7 @@ FILES: dict[str, tuple[str, Spoil, str]] = {
     "ascii pcd with lines missing": ("a.pcd", text(ASCII_PCD.format(3)), "a.pcd announces 3 points"),
     "pcd without a header": ("a.pcd", text("1 2 3\n"), "a.pcd cannot be read"),
     "las cut by points": ("a.las", cut(write_las, 52), "a.las announces 12 points and has 10"),
-    "las cut short": ("a.las", cut(write_las, 7), "a.las cannot be read"),
+    "las cut short": ("a.las", cut(write_las, 7), "a.las announces 12 points and has 11"),
     "laz cut short": ("a.laz", cut(write_las, 30), "a.laz cannot be read"),
     "las that is none": ("a.las", text("LASF"), "a.las cannot be read"),
     "off cut short": ("a.off", cut_cube(20), "a.off"),
@@ -164,6 +269,15 @@ def test_a_spoilt_file_is_named_with_a_remedy(name: str, tmp_path: Path) -> None
     assert caught.value.remedy
 
 
+def test_a_file_for_which_memory_is_too_small_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.las").write_text("")
+    with (
+        pytest.raises(DataError, match=r"a\.las announces more than memory holds"),
+        parsing(tmp_path / "a.las", "a LAS file"),
+    ):
+        bytearray(2**62)
+
+
 @pytest.mark.parametrize("name", SELF_DESCRIBED)
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_the_beginning_of_a_file_is_never_taken_for_the_whole(
@@ -194,6 +308,18 @@ LAYOUTS: dict[str, tuple[list[str], dict[str, object], str]] = {
     "too deep": (["a/b/c/1.npy"], {}, "ambiguous"),
     "another layout than said": (["a/1.npy"], {"layout": "split/class"}, "a/1.npy lies 1 folders deep"),
     "an unknown split": (["a/exam/1.npy"], {"layout": "class/split"}, "a/exam/1.npy .*'exam'"),
+    "a class by a split's name": (
+        ["Training/1.npy", "chair/2.npy"],
+        {},
+        "folders of which Training are called",
+    ),
+    "a class like a split": (["train_set/1.npy", "test_set/2.npy"], {}, "test_set, which may be a split or"),
+    "splits deep in like classes": (["train-1/a/1.npy"], {}, "in folders none called like a split"),
+    "two words for one split": (
+        ["val/a/1.npy", "Dev/a/1.npy"],
+        {},
+        "folders dev and val, which both are val",
+    ),
     "an unknown class": (["a/1.npy"], {"class_names": ("b",)}, "has the class 'a'"),
 }
 
@@ -227,6 +353,13 @@ CSV_FILES: dict[str, tuple[str, str]] = {
     "an absolute path": ("path,label\n/etc/passwd,a\n", "'/etc/passwd'"),
     "a path with a drive": ("path,label\nC:/1.npy,a\n", "'C:/1.npy'"),
     "no path": ("path,label\n ,a\n", "Line 2 of .*''"),
+    "a path longer than names may be": (f"path,label\n{'a' * 300}.npy,a\n", "1 files that are missing"),
+    "a column twice": ("path,label,Label \n1.npy,a,b\n", "has the column 'label' more than once"),
+    "a blank line before": ("path,label\n\n \n1.npy,a\n\n1.npy,a,b\n", "Line 6 of .*more or fewer"),
+    "a line break before": (
+        'path,label,caption\n1.npy,a,"one\ntwo"\n\n2.npy,,x\n',
+        "Line 5 of .*index.csv has no label",
+    ),
     "a group in two splits": (
         "path,label,split,group\n1.npy,a,train,g\n2.npy,a,test,g\n",
         "Line 3 of .*group 'g' in test, which is also in train",
@@ -244,6 +377,20 @@ def test_a_spoilt_csv_is_named_with_its_line(name: str, tmp_path: Path) -> None:
         Folder(up_axis="y", csv="index.csv", class_names=("a", "b")).index(tmp_path)
     assert caught.value.expected
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("column", ["split", "group", "caption"])
+def test_a_column_that_was_given_a_name_must_be_in_the_csv(column: str, tmp_path: Path) -> None:
+    write_npy(tmp_path / "1.npy", make())
+    (tmp_path / "index.csv").write_text("path,label\n1.npy,a\n")
+    source = Folder(up_axis="y", csv="index.csv", columns_of_csv={column: "mine"})
+    with pytest.raises(DataError, match=r"has the columns \['path', 'label'\].*'mine'"):
+        source.index(tmp_path)
+
+
+def test_a_csv_whose_name_is_longer_than_names_may_be_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There is no file"):
+        Folder(up_axis="y", csv="a" * 300).index(tmp_path)
 
 
 def test_a_csv_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -32,9 +32,7 @@ def write(
         return
     order = "<" if "little" in encoding else ">"
     body = b"".join(struct.pack(order + "fdf", *vertex) for vertex in vertices)
-    body += b"".join(
-        struct.pack(f"{order}BB{len(face)}ih", 9, len(face), *face, -3) for face in faces
-    )
+    body += b"".join(struct.pack(f"{order}BB{len(face)}ih", 9, len(face), *face, -3) for face in faces)
     path.write_bytes(header.encode() + body)
 
 

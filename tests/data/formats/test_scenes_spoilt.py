@@ -321,7 +321,7 @@ def test_a_sequence_named_for_testing_must_be_there(tmp_path: Path) -> None:
         (RgbdFrames, {"style": "tum", "stride": 0}),
         (RgbdFrames, {"style": "tum", "voxel_size": 0.0}),
         (PsbParts, {"num_points": 0}),
-        (Folder, {"up_axis": "x"}),
+        (Folder, {"up_axis": "w"}),
         (Folder, {"up_axis": "y", "extensions": [".bin"]}),
         (Folder, {"up_axis": "y", "columns": ["x", "y", "z", "redd"]}),
         (Scannet, {"classes": 20}),

@@ -38,8 +38,10 @@ def corrupt(
     ModelNet-C damages the first `num_points`, ModelNet40-C as many drawn from the first twice as many; its
     occlusion hides among all that are stored, and shows at most `num_points` of those that stay. The stored
     order is that of farthest points, unless the set was prepared otherwise; ModelNet-C's release begins with
-    random ones. A cloud with fewer is damaged as a cloud of its own size. Raises ConfigError for a corruption or
-    severity that the suite does not have, DataError for a cloud too small to be damaged by degrees.
+    random ones. A cloud with fewer is damaged as a cloud of its own size.
+
+    Raises ConfigError for a corruption or severity that the suite does not have, DataError for a cloud too
+    small to be damaged by degrees.
     """
     (corruption, severity), known = condition, SUITES[suite.name]
     if corruption not in known or severity not in SEVERITIES:

@@ -5,20 +5,28 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
-UpAxis = Literal["y", "z", "-y"]
+UpAxis = Literal["x", "-x", "y", "-y", "z", "-z"]
 """-y is that of camera coordinates, which point down; scenes in the frame of their first picture have it."""
+TURNS: dict[UpAxis, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
+    "x": ((1, -1), (0, 1), (2, 1)),
+    "-x": ((1, 1), (0, -1), (2, 1)),
+    "y": ((0, 1), (1, 1), (2, 1)),
+    "-y": ((0, 1), (1, -1), (2, -1)),
+    "z": ((0, 1), (2, 1), (1, -1)),
+    "-z": ((0, 1), (2, -1), (1, 1)),
+}
+"""Column and sign of each new coordinate: a turn about z for x and -x, about x for the others."""
 
 
 def to_y_up(vectors: Float32[np.ndarray, "*rows 3"], up_axis: UpAxis) -> Float32[np.ndarray, "*rows 3"]:
-    """Points or normals in the y-up frame: from z-up a quarter turn about x, (x, y, z) -> (x, z, -y).
+    """Points or normals in the y-up frame; the other two axes go where the shortest turn takes them.
 
-    From -y it is half a turn about x, (x, y, z) -> (x, -y, -z).
+    From z-up, as most scans are, (x, y, z) becomes (x, z, -y); from x-up it becomes (-y, x, z).
     """
     if up_axis == "y":
         return vectors
-    if up_axis == "-y":
-        return np.stack([vectors[..., 0], -vectors[..., 1], -vectors[..., 2]], axis=-1)
-    return np.stack([vectors[..., 0], vectors[..., 2], -vectors[..., 1]], axis=-1)
+    columns = [vectors[..., place] if sign > 0 else -vectors[..., place] for place, sign in TURNS[up_axis]]
+    return np.stack(columns, axis=-1)
 
 
 def y_up_from(up_axis: UpAxis) -> Float64[np.ndarray, "4 4"]:

@@ -1,6 +1,5 @@
 """From the named fields of a file's points to a `Cloud`: which names are read, and into which ranges."""
 
-import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ from jaxtyping import Float32, Float64, Int64, Shaped
 from pointlab.data.sample import Cloud
 from pointlab.errors import DataError
 
-logger = logging.getLogger(__name__)
+Shift = tuple[float, float, float]
 PerPoint = Literal["normals", "colours", "point_labels"]
 PER_POINT: tuple[PerPoint, ...] = ("normals", "colours", "point_labels")
 """What a cloud file may hold beside the points."""
@@ -25,17 +24,19 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
 """Names of the fields, in lower case, by which the formats call these arrays."""
 FLOAT32_STEP = 2.0**-24
 """Largest relative error of rounding to float32."""
-COARSE = 1e-5
-"""Rounding errors up to this share of a cloud's size are harmless: a centimetre in a kilometre."""
+COARSE = 1e-4
+"""Rounding errors up to this share of a cloud's size are harmless: a millimetre in ten metres."""
 
 
 def cloud_from_fields(
     fields: Mapping[str, Shaped[np.ndarray, "..."]],
     path: Path,
     arrays: Collection[PerPoint] = PER_POINT,
+    shift: Shift | None = None,
 ) -> Cloud:
     """The cloud of a file's fields, each an array over the points; optional `arrays` where they are there.
 
+    `shift` is added to the coordinates before they are rounded to float32.
     Raises DataError without x, y and z, and for values that are no normals, colours or labels.
     """
     lower = {name.lower(): values for name, values in fields.items()}
@@ -48,7 +49,7 @@ def cloud_from_fields(
         )
     normals, colours, labels = (found[name] if name in arrays else None for name in PER_POINT)
     return Cloud(
-        to_float32(found["points"], path),
+        to_float32(found["points"], path, shift),
         normals=None if normals is None else unit_normals(normals, path),
         colours=None if colours is None else unit_colours(colours, path),
         point_labels=None if labels is None else whole_labels(labels[:, 0], path),
@@ -65,20 +66,37 @@ def _columns(
     return None
 
 
-def to_float32(points: Shaped[np.ndarray, "points 3"], path: Path) -> Float32[np.ndarray, "points 3"]:
-    """Points in single precision; where that would cost detail, as with map coordinates, moved to the origin.
+def to_float32(
+    points: Shaped[np.ndarray, "points 3"], path: Path, shift: Shift | None = None
+) -> Float32[np.ndarray, "points 3"]:
+    """Points in single precision, after `shift` is added; DataError where that costs detail.
 
-    The move is by whole units, to the lowest corner, and is logged.
+    Map coordinates are such points. They are not moved unasked: an offset of each file's own would lose how
+    the tiles of a set lie to each other.
     """
+    if shift is not None:
+        points = points.astype(np.float64) + np.array(shift)
     finite = points[np.isfinite(points).all(axis=1)]
     if points.dtype != np.float32 and len(finite):
-        low, high = finite.min(0), finite.max(0)
-        rounding = np.abs(finite).max() * FLOAT32_STEP
-        if rounding > COARSE * (high - low).max() > 0:
-            logger.info("%s: moved by %s, as float32 would be too coarse there", path, -np.floor(low))
-            points = points - np.floor(low)
+        _require_detail(finite, path, shift)
     with np.errstate(over="ignore"):  # infinite then, which preparation reports
         return np.ascontiguousarray(points, dtype=np.float32)
+
+
+def _require_detail(points: Shaped[np.ndarray, "points 3"], path: Path, shift: Shift | None) -> None:
+    """DataError where float32 is too coarse for a cloud so far from the origin."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    rounding = float(np.abs(points).max()) * FLOAT32_STEP
+    if not rounding > COARSE * (high - low).max() > 0:
+        return
+    grid = 10.0 ** np.ceil(np.log10((high - low).max()))
+    fitting = 0.0 - np.round(low / grid) * grid + (0.0 if shift is None else np.array(shift))
+    raise DataError(
+        f"{path} has coordinates from {low} to {high}, which float32 holds to {rounding:.2g} only.",
+        expected="coordinates near the origin, compared with the size of the cloud",
+        remedy="as a source of kind folder, set `shift` to what moves all its files there, such as"
+        f" {fitting.tolist()}",
+    )
 
 
 def unit_normals(normals: Shaped[np.ndarray, "points 3"], path: Path) -> Float32[np.ndarray, "points 3"]:

@@ -24,7 +24,7 @@ def require_root(root: Path | None, kind: str) -> Path:
 
 def require_file(path: Path) -> Path:
     """`path`, which is a file; DataError where it does not exist."""
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(
             f"There is no file {path}.",
             expected="every file of the official release",
@@ -33,20 +33,36 @@ def require_file(path: Path) -> Path:
     return path
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file, stripped, without blank ones; at least one.
+def is_file(path: Path) -> bool:
+    """Whether this is a file; what cannot be the name of one, as it is too long, is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
-    Raises DataError for a file that is missing, is not text or has nothing in it.
+
+def read_text_file(path: Path) -> str:
+    """All of a UTF-8 text file, without the mark in front by which some programs tell its encoding.
+
+    Raises DataError for a file that is missing or is not text.
     """
     try:
-        lines = [line.strip() for line in require_file(path).read_text(encoding="utf-8").splitlines()]
+        content = require_file(path).read_bytes()
+        return content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} cannot be read as text: {error}.",
             expected="a readable UTF-8 text file",
             remedy="check its permissions, or download it again",
         ) from None
-    lines = [line for line in lines if line]
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file, stripped, without blank ones; at least one.
+
+    Raises DataError for a file that is missing, is not text or has nothing in it.
+    """
+    lines = [line for line in map(str.strip, read_text_file(path).splitlines()) if line]
     if not lines:
         raise DataError(f"{path} is empty.", expected="at least one line", remedy="download it again")
     return lines

@@ -6,16 +6,16 @@ Classes and splits are the names of folders (`folder_layout`) or stand in a CSV 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from pointlab import seeding
 from pointlab.data.catalogue import UNKNOWN, Card
 from pointlab.data.formats.axes import UpAxis, to_y_up
-from pointlab.data.formats.cloud_fields import PER_POINT, PerPoint
+from pointlab.data.formats.cloud_fields import PER_POINT, PerPoint, Shift
 from pointlab.data.formats.cloud_files import EXTENSIONS, MESHES, Extension, read_cloud_file
-from pointlab.data.formats.files import require_root
+from pointlab.data.formats.files import is_file, require_root
 from pointlab.data.formats.folder_csv import CsvColumns, read_csv
 from pointlab.data.formats.folder_layout import Layout, Listed, apply_layout, find_layout, list_files
 from pointlab.data.formats.number_files import Column
@@ -27,6 +27,7 @@ from pointlab.errors import DataError
 class Folder(Source):
     """Clouds of a folder of the user's own, with classes by folder names or by a CSV file."""
 
+    version: ClassVar[int] = 2
     kind: Literal["folder"] = "folder"
     up_axis: UpAxis
     """Has no default: files do not say it, and a wrong one spoils every comparison."""
@@ -44,6 +45,9 @@ class Folder(Source):
     """Names of the point labels, if the files hold any; numbers do without."""
     columns: tuple[Column, ...] | None = None
     """Columns of npy and text files, such as [x, y, z, _, label]; null, told from their number and values."""
+    shift: Shift | None = None
+    """Added to all coordinates, in the axes of the files, such as [-500000, -5400000, 0]; null, nothing: most
+    clouds lie near the origin. Those that are so far away that float32 is too coarse are refused."""
     arrays: tuple[PerPoint, ...] = PER_POINT
     """What is read beside the points; all, where every file has it."""
     num_points: PositiveInt | None = 2048
@@ -87,7 +91,7 @@ class Folder(Source):
             layout = find_layout(files, folder) if self.layout == "auto" else self.layout
             return apply_layout(files, layout, folder)
         listed = list(read_csv(folder, self.csv, self.columns_of_csv).files)
-        absent = [file.file for file in listed if not (folder / file.file).is_file()]
+        absent = [file.file for file in listed if not is_file(folder / file.file)]
         if absent:
             raise DataError(
                 f"{folder / self.csv} names {len(absent)} files that are missing, first {absent[0]!r}.",
@@ -120,6 +124,7 @@ class Folder(Source):
             seeding.generator(self.kind, row.file),
             columns=self.columns,
             arrays=self.arrays,
+            shift=self.shift,
         )
         return replace(
             cloud,

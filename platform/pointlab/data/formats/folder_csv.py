@@ -1,12 +1,14 @@
 """Labels of a folder of clouds by a CSV file: a row a cloud, with its path, its class and more."""
 
 import csv
-from collections.abc import Mapping
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointlab.config import StrictModel
-from pointlab.data.formats.files import read_lines
+from pointlab.data.formats.files import read_text_file
 from pointlab.data.formats.folder_layout import Listed, find_split
 from pointlab.data.formats.parsing import path_below
 from pointlab.data.source import Split
@@ -16,18 +18,35 @@ DELIMITERS = ",;\t"
 
 
 class CsvColumns(StrictModel):
-    """Which column of the CSV file holds what; an optional one that is not there is passed over."""
+    """Which column of the CSV file holds what, in upper or lower case.
+
+    An optional column that has its usual name here and is not there is passed over; any other must exist.
+    """
 
     path: str = "path"
     """Relative to the root."""
     label: str = "label"
     """Name of the class."""
     split: str | None = "split"
-    """train, val, valid, validation or test; without it all rows are for training."""
+    """train, validation or test, or what else folders call them; without it all rows are for training."""
     group: str | None = "group"
     """What belongs together and must not lie in two splits; null where it may."""
     caption: str | None = "caption"
     """Text about the cloud."""
+
+    def required(self) -> list[str]:
+        """The columns that must exist: what names a cloud, and what was given a name of its own."""
+        usual = CsvColumns()
+        named = [
+            name
+            for name, default in (
+                (self.split, usual.split),
+                (self.group, usual.group),
+                (self.caption, usual.caption),
+            )
+            if name is not None and name != default
+        ]
+        return [self.path, self.label, *named]
 
 
 @dataclass(frozen=True)
@@ -44,7 +63,7 @@ def read_csv(root: Path, name: str, columns: CsvColumns) -> CsvTable:
     files: dict[str, Listed] = {}
     captions = {}
     split_of_group: dict[str, Split] = {}
-    for number, row in enumerate(_read_rows(path, columns), start=2):
+    for number, row in _read_rows(path, columns):
         origin = f"Line {number} of {path}"
         listed = _listed(row, columns, origin)
         if listed.file in files:
@@ -60,46 +79,80 @@ def read_csv(root: Path, name: str, columns: CsvColumns) -> CsvTable:
                 "every group in one split, or what was trained on is tested on",
                 "mend the splits, or set `columns_of_csv.group` to null if groups mean something else",
             )
-        if columns.caption is not None and row.get(columns.caption):
-            captions[listed.file] = row[columns.caption].strip()
+        if caption := _field(row, columns.caption):
+            captions[listed.file] = caption
     return CsvTable(tuple(files.values()), captions)
 
 
-def _read_rows(path: Path, columns: CsvColumns) -> list[dict[str, str]]:
-    lines = read_lines(path)
-    lines[0] = lines[0].removeprefix("\ufeff")  # which spreadsheets write in front
-    delimiter = max(DELIMITERS, key=lines[0].count)
-    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise _wrong(str(path), f"is not CSV: {error}", "a CSV file", "export it anew") from None
-    missing = [name for name in (columns.path, columns.label) if name not in (reader.fieldnames or ())]
-    if missing:
-        found = f"has the columns {reader.fieldnames}"
-        raise _wrong(str(path), found, f"a column {missing[0]!r}", "rename it, or set `columns_of_csv`")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
+def _read_rows(path: Path, columns: CsvColumns) -> list[tuple[int, dict[str, str]]]:
+    """The fields of every row by the folded name of their column, and the line that the row begins in."""
+    records = _read_records(path)
+    _, first = next(records, (1, []))
+    header = [_folded(name) for name in first]
+    _check_header(header, path, columns)
+    rows = []
+    for number, fields in records:
+        if len(fields) != len(header):
             found = "has more or fewer fields than the header"
-            raise _wrong(
-                f"Line {number} of {path}", found, f"{len(reader.fieldnames or ())} fields", "mend it"
-            )
+            raise _wrong(f"Line {number} of {path}", found, f"{len(header)} fields", "mend it")
+        rows.append((number, dict(zip(header, fields, strict=True))))
     if not rows:
         raise _wrong(str(path), "has a header and no rows", "a row for each cloud", "check `csv`")
     return rows
 
 
+def _read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not blank, and the line that it begins in; quoted fields keep their line breaks."""
+    text = read_text_file(path)
+    if not text.strip():
+        raise _wrong(str(path), "is empty", "a header and a row for each cloud", "check `csv`")
+    delimiter = max(DELIMITERS, key=text.lstrip().splitlines()[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    begin = 1
+    try:
+        for fields in reader:
+            if any(map(str.strip, fields)):
+                yield begin, fields
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        found = f"is not CSV from line {begin} on: {error}"
+        raise _wrong(str(path), found, "a CSV file", "export it anew") from None
+
+
+def _check_header(header: list[str], path: Path, columns: CsvColumns) -> None:
+    """DataError where a column occurs twice, or one that is needed does not."""
+    repeated = [name for name, count in Counter(header).items() if name and count > 1]
+    if repeated:
+        found = f"has the column {repeated[0]!r} more than once"
+        raise _wrong(str(path), found, "every name once, whatever its case", "rename or remove one")
+    missing = [name for name in columns.required() if _folded(name) not in header]
+    if missing:
+        found = f"has the columns {header}"
+        raise _wrong(str(path), found, f"a column {missing[0]!r}", "rename it, or set `columns_of_csv`")
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _field(row: Mapping[str, str], column: str | None) -> str | None:
+    """What stands in `column`, without blanks around it; None where there is no such column."""
+    text = None if column is None else row.get(_folded(column))
+    return None if text is None else text.strip()
+
+
 def _listed(row: Mapping[str, str], columns: CsvColumns, origin: str) -> Listed:
     """The cloud of a row."""
-    file, label = path_below(row[columns.path].strip(), origin), row[columns.label].strip()
+    file = path_below(_field(row, columns.path) or "", origin)
+    label = _field(row, columns.label)
     if not label:
         raise _wrong(origin, "has no label", "the name of a class", "write one, or take the row out")
-    split = row.get(columns.split) if columns.split else None
+    split = _field(row, columns.split)
     return Listed(
         str(file),
         "train" if split is None else find_split(split, origin),
         label,
-        (row.get(columns.group) or "").strip() if columns.group else "",
+        _field(row, columns.group) or "",
     )
 
 

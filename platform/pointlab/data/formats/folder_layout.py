@@ -1,5 +1,7 @@
 """Classes and splits of a folder of clouds, by the names of the folders in it."""
 
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -8,17 +10,30 @@ from typing import Literal
 from pointlab.data.source import Split
 from pointlab.errors import DataError
 
+logger = logging.getLogger(__name__)
 Layout = Literal["class/split", "split/class", "class", "split", "flat"]
 SPLIT_FOLDERS: dict[str, Split] = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
+    **dict.fromkeys(("train", "training", "tr"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "validation"),
+    **dict.fromkeys(("test", "testing", "te"), "test"),
 }
 """Names, in lower case, by which folders and lists call the splits."""
 DEPTHS: dict[Layout, int] = {"class/split": 2, "split/class": 2, "class": 1, "split": 1, "flat": 0}
 """Folders between the root and the files."""
+NOTES = (
+    "readme",
+    "license",
+    "licence",
+    "classes",
+    "class_names",
+    "categories",
+    "labels",
+    "notes",
+    "changelog",
+)
+"""Names of text files about a set, without extension."""
+FIRST_LINES, FIRST_LETTERS = 50, 4096
+"""How far into a text file a row of numbers is looked for."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +47,14 @@ class Listed:
 
 
 def list_files(root: Path, extensions: Sequence[str]) -> list[PurePosixPath]:
-    """All files below `root` with these extensions (in lower case), sorted; hidden ones are passed over."""
+    """All files below `root` with these extensions (in lower case), sorted.
+
+    Hidden ones are passed over, and texts about the set (`_is_note`), which are logged.
+    """
     found = [path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in extensions]
     visible = [path for path in found if not any(part.startswith(".") for part in path.parts)]
     files = sorted(PurePosixPath(path) for path in visible if (root / path).is_file())
+    files = _without_notes(files, root)
     if not files:
         raise DataError(
             f"{root} holds no files of the kinds {', '.join(extensions)}.",
@@ -43,6 +62,37 @@ def list_files(root: Path, extensions: Sequence[str]) -> list[PurePosixPath]:
             remedy="check `root` and `extensions`",
         )
     return files
+
+
+def _without_notes(files: Sequence[PurePosixPath], root: Path) -> list[PurePosixPath]:
+    depth = max((len(file.parts) for file in files), default=0)
+    notes = {file for file in files if _is_note(file, root, depth)}
+    if notes:
+        logger.info("%s: passed over, as no clouds: %s", root, ", ".join(sorted(map(str, notes))))
+    return [file for file in files if file not in notes]
+
+
+def _is_note(file: PurePosixPath, root: Path, depth: int) -> bool:
+    """Whether a txt file is about the set: outside its folders or named so, and no row of three numbers.
+
+    Any other text without numbers may be a damaged cloud, which must not be lost in silence.
+    """
+    is_outside = len(file.parts) == 1 < depth
+    if file.suffix.lower() != ".txt" or not (is_outside or file.stem.lower() in NOTES):
+        return False
+    try:
+        with (root / file).open(encoding="utf-8-sig", errors="replace") as text:
+            return not any(_is_row(text.readline(FIRST_LETTERS)) for _ in range(FIRST_LINES))
+    except OSError:
+        return False  # which reading it will say
+
+
+def _is_row(line: str) -> bool:
+    words = re.split(r"[\s,;]+", line.strip())
+    try:
+        return len([float(word) for word in words]) >= 3
+    except ValueError:
+        return False
 
 
 def find_layout(files: Sequence[PurePosixPath], root: Path) -> Layout:
@@ -54,14 +104,43 @@ def find_layout(files: Sequence[PurePosixPath], root: Path) -> Layout:
     (depth,) = by_depth
     if depth == 0:
         return "flat"
-    levels = [{file.parts[level].lower() in SPLIT_FOLDERS for file in files} for level in range(depth)]
-    if depth == 1 and levels[0] != {True, False}:
-        return "split" if levels[0] == {True} else "class"
-    if depth == 2 and levels in ([{True}, {False}], [{False}, {True}]):
-        return "split/class" if levels[0] == {True} else "class/split"
-    raise _ambiguous(
-        root, f"files such as {files[0]}, in folders of which some are called like splits or none"
-    )
+    levels = [{file.parts[level] for file in files} for level in range(depth)]
+    are_splits = [{name.lower() in SPLIT_FOLDERS for name in names} for names in levels]
+    found: dict[tuple[bool, ...], Layout] = {
+        (True,): "split",
+        (False,): "class",
+        (True, False): "split/class",
+        (False, True): "class/split",
+    }
+    layout = found.get(tuple(each == {True} for each in are_splits))
+    if layout is None or {True, False} in are_splits:
+        raise _ambiguous(root, _mixture(files[0], levels))
+    for names, (is_split,) in zip(levels, are_splits, strict=True):
+        (_require_one_spelling if is_split else _require_classes)(names, root)
+    return layout
+
+
+def _mixture(example: PurePosixPath, levels: Sequence[set[str]]) -> str:
+    """What was found, in words: a file, and the folders called like splits."""
+    splits = sorted({name for names in levels for name in names if name.lower() in SPLIT_FOLDERS})
+    called = f"of which {', '.join(splits)} are called like splits" if splits else "none called like a split"
+    return f"files such as {example}, in folders {called}"
+
+
+def _require_one_spelling(names: set[str], root: Path) -> None:
+    """DataError where two words stand for one split, such as val and dev: they may mean different things."""
+    words: dict[Split, str] = {}
+    for word in sorted({name.lower() for name in names}):
+        first = words.setdefault(SPLIT_FOLDERS[word], word)
+        if first != word:
+            raise _ambiguous(root, f"folders {first} and {word}, which both are {SPLIT_FOLDERS[word]}")
+
+
+def _require_classes(names: set[str], root: Path) -> None:
+    """DataError for a class whose name has a split's in it, such as train_set."""
+    for name in sorted(names):
+        if set(re.split(r"[^a-z]+", name.lower())) & set(SPLIT_FOLDERS):
+            raise _ambiguous(root, f"a folder {name}, which may be a split or a class")
 
 
 def _ambiguous(root: Path, found: str) -> DataError:

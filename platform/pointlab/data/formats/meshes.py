@@ -24,7 +24,7 @@ class Mesh:
 
 
 def fan_triangles(polygons: Int64[np.ndarray, "polygons corners"]) -> Int64[np.ndarray, "triangles 3"]:
-    """Triangles of polygons of equally many corners, at least three: n - 2 of each, around its first corner."""
+    """Triangles of polygons of n corners, at least three: n - 2 of each, around its first corner."""
     corners = range(1, polygons.shape[1] - 1)
     return np.concatenate([polygons[:, [0, corner, corner + 1]] for corner in corners])
 

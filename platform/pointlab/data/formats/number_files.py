@@ -1,7 +1,7 @@
 """Clouds that are mere tables of numbers: npy, npz and text (xyz, txt).
 
 What the columns mean is not written in such files. Three are coordinates; six and seven are told apart by
-their values; anything else has to be said (`columns`).
+their values where these leave no doubt; anything else has to be said (`columns`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from jaxtyping import Float64, Shaped
 from pointlab.data.formats.files import read_lines
 from pointlab.data.formats.npy import open_npy
 from pointlab.data.formats.parsing import parsing, unreadable
+from pointlab.data.formats.zipped_arrays import require_whole_arrays
 from pointlab.errors import DataError
 
 Fields = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -49,6 +50,7 @@ def read_npy(path: Path, columns: Sequence[Column] | None = None) -> Fields:
 def read_npz(path: Path, columns: Sequence[Column] | None = None) -> Fields:
     """Fields of the arrays in an npz file, by the arrays' names; a lone array is read as in an npy file."""
     with parsing(path, "an npz file"), np.load(path, allow_pickle=False) as archive:
+        require_whole_arrays(archive.zip)
         arrays = {name: archive[name] for name in archive.files}
     if len(arrays) == 1 and not set(arrays) & set(NPZ_NAMES):
         return name_columns(next(iter(arrays.values())), path, columns)
@@ -87,11 +89,21 @@ def parse_numbers(lines: Sequence[str], path: Path) -> Float64[np.ndarray, "rows
         return np.loadtxt(rows, dtype=np.float64, delimiter=separator, comments=None, ndmin=2)
     except ValueError as error:
         raise DataError(
-            f"{path} cannot be read: {str(error).partition(';')[0]}.",
+            f"{path} cannot be read: {_explain(rows) or str(error).partition(';')[0]}.",
             expected="rows of equally many numbers, all separated alike by commas, semicolons, tabs or"
             " blanks, with points in decimals",
             remedy="export the file anew without a header, or take it out",
         ) from None
+
+
+def _explain(rows: Sequence[str]) -> str:
+    """Why `rows` are no table, in words, for two kinds of files that other programs read; else nothing."""
+    commented = next((number for number, row in enumerate(rows) if "#" in row), None)
+    if commented is not None:
+        return f"it has a comment behind numbers or words, at row {commented}: {rows[commented][:60]!r}"
+    if rows[0].isdecimal() and any(row[0].isalpha() for row in rows[1:3]):
+        return "it is a list of atoms: their number, a title, then a symbol and a position of each"
+    return ""
 
 
 def name_columns(
@@ -122,13 +134,18 @@ def _guess(table: Shaped[np.ndarray, "points columns"], path: Path) -> tuple[Col
     if width in (6, 7):
         middle = table[:, 3:6].astype(np.float64)
         kind = NORMAL if _are_unit(middle) else COLOUR if _are_colours(middle) else ()
-        if kind:
+        if kind and _leave_no_doubt(middle):
             return (*XYZ, *kind, *LABEL)[:width]
     raise DataError(
         f"{path} has rows of {width} numbers, whose meaning is not clear.",
         expected="3 (x y z), 6 or 7 (x y z, then a unit normal or a colour, then a label)",
         remedy=f"say what they are with `columns`, such as [x, y, z, {SKIPPED}] to skip the fourth",
     )
+
+
+def _leave_no_doubt(values: Float64[np.ndarray, "points 3"]) -> bool:
+    """Whether some value is neither 0 nor 1: rows such as 1 0 0 are normals, or red, or black in bytes."""
+    return bool(((values != 0) & (values != 1)).any())
 
 
 def _are_unit(vectors: Float64[np.ndarray, "points 3"]) -> bool:

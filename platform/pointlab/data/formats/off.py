@@ -34,7 +34,7 @@ def read_off(path: Path) -> Mesh:
     try:
         vertices = np.loadtxt(body[:num_vertices], usecols=(0, 1, 2), ndmin=2)
         triangles = _triangulate(body[num_vertices : num_vertices + num_faces])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _unreadable(path, f"has an unreadable row: {error}") from None
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < num_vertices:
         found = f"has faces of vertices {triangles.min()} to {triangles.max()}, and {num_vertices} vertices"
@@ -67,6 +67,8 @@ def _triangulate(faces: list[str]) -> Int64[np.ndarray, "triangles 3"]:
     triangles = [np.empty((0, 3), dtype=np.int64)]
     for size in np.unique(num_corners[num_corners >= 3]).tolist():
         of_size = [faces[row] for row in np.flatnonzero(num_corners == size)]
+        if min(map(len, of_size)) <= 2 * size:  # a digit and a blank for each corner
+            raise ValueError(f"a face announces {size} corners and has fewer columns")
         polygons = np.loadtxt(of_size, dtype=np.int64, usecols=range(1, size + 1), ndmin=2)
         triangles.append(fan_triangles(polygons))
     return np.concatenate(triangles)

@@ -17,8 +17,10 @@ def parsing(path: Path, what: str) -> Iterator[None]:
     require_file(path)
     try:
         yield
-    except (PointlabError, MemoryError):
+    except PointlabError:
         raise
+    except MemoryError:
+        raise unreadable(path, f"announces more than memory holds, and is not read as {what}", what) from None
     except Exception as error:
         said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         reason = f"there is no {said}" if isinstance(error, KeyError) else said

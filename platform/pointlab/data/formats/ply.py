@@ -51,7 +51,7 @@ class Ply:
 
 @dataclass(frozen=True)
 class Property:
-    """A number, or where `count` is the type of its length, a list; `kind` is as announced, others as stored."""
+    """A number of type `kind`, kept as `stored`; or a list of such, behind its length of type `count`."""
 
     name: str
     kind: np.dtype
@@ -85,7 +85,7 @@ def read_ply(path: Path) -> Ply:
         triangles = None
         for element in elements:
             rows, body = _split_rows(body, element)
-            if element.name == "vertex":
+            if element.name == "vertex" and element.length:
                 vertices = _numbers(rows, element)
             if element.name == "face" and element.length:
                 triangles = _triangulate(rows, element)
@@ -186,9 +186,7 @@ def _split_rows(
     return rows, body[size:]
 
 
-def _repeated(
-    body: UInt8[np.ndarray, " bytes"], element: Element, first: Rows, stride: int
-) -> Rows | None:
+def _repeated(body: UInt8[np.ndarray, " bytes"], element: Element, first: Rows, stride: int) -> Rows | None:
     """All rows, if their lists are as long as those of the first; they then lie at equal distances."""
     starts = np.arange(element.length) * stride
     offsets = {name: offset[0] + starts for name, offset in first.offsets.items()}
@@ -228,14 +226,12 @@ def _walk(body: UInt8[np.ndarray, " bytes"], element: Element, num_rows: int) ->
             place += width * each.stored.itemsize
         if place > len(body):
             raise ValueError(f"it announces {element.length} of the element {element.name}, and ends before")
-    rows = Rows(body, *({name: np.array(each) for name, each in found.items()} for found in (offsets, lengths)))
-    return rows, place
+    places = {name: np.array(each) for name, each in offsets.items()}
+    return Rows(body, places, {name: np.array(each) for name, each in lengths.items()}), place
 
 
 def _numbers(rows: Rows, element: Element) -> Fields:
     """The properties that are no lists."""
-    if not element.length:
-        return {each.name: np.empty(0, each.kind) for each in element.properties if each.count is None}
     return {
         each.name: rows.take(each, slice(None), 1)[:, 0] for each in element.properties if each.count is None
     }
@@ -243,7 +239,9 @@ def _numbers(rows: Rows, element: Element) -> Fields:
 
 def _triangulate(rows: Rows, element: Element) -> Int64[np.ndarray, "triangles 3"]:
     """Triangles of all faces: polygons become fans, those of fewer than three corners none."""
-    corners = next((each for each in element.properties if each.name in CORNERS and each.count is not None), None)
+    corners = next(
+        (each for each in element.properties if each.name in CORNERS and each.count is not None), None
+    )
     if corners is None:
         raise ValueError(f"its faces have no list {' or '.join(CORNERS)}")
     lengths = rows.lengths[corners.name]

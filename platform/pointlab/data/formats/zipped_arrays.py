@@ -107,6 +107,21 @@ def open_npz(path: Path) -> Iterator[ZippedArrays]:
         ) from None
 
 
+def require_whole_arrays(archive: zipfile.ZipFile) -> None:
+    """ValueError unless every array is as long as its header says: numpy makes room for it before it reads.
+
+    Arrays of objects are left to numpy, which refuses them.
+    """
+    for member in archive.infolist():
+        if not member.filename.endswith(".npy"):
+            continue
+        with archive.open(member) as stream:
+            shape, _, dtype = _read_header(stream)
+            length = member.file_size - stream.tell()
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != length:
+            raise ValueError(f"{member.filename} has {length} bytes of an array of shape {shape}")
+
+
 def _pass_over(stream: IO[bytes] | zipfile.ZipExtFile, position: int) -> None:
     """Move on to `position`, piece by piece: zipfile itself decompresses 16 MB at a time."""
     for reached in range(stream.tell(), position, PIECE):
