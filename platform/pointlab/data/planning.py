@@ -26,7 +26,7 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole preparation: the set's name, what the source holds, every shard, and the files it is made of."""
+    """A whole preparation: the set's name, what the source holds, every shard, sha256 of the source files."""
 
     name: str
     index: SourceIndex

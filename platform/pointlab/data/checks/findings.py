@@ -44,5 +44,5 @@ def require_no_warnings(findings: Sequence[Finding], name: str) -> None:
     raise DataError(
         f"The checks of {name} found {len(warnings)} problem(s):\n{listed}\n",
         expected="no warning, as strict was asked for",
-        remedy="repair what is listed, or run without strict: the set is prepared, and its manifest lists them",
+        remedy="repair what is listed, or run without strict: the set is there, and its manifest lists them",
     )
