@@ -12,10 +12,11 @@ from typing import Any
 
 from pointlab.config import dump
 from pointlab.data.checks import require_no_warnings
+from pointlab.data.completion import finish
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.data.manifest import read_dataset
 from pointlab.data.planning import Plan, ShardPlan, make_plan
-from pointlab.data.preparation import ShardResult, finish, stored_shards, write_shard
+from pointlab.data.preparation import ShardResult, stored_shards, write_shard
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import (
     EvaluateExperiment,

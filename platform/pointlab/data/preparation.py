@@ -3,12 +3,10 @@
 `make_shard` turns one entry of a plan into one file, and depends on nothing else: shards come out with the
 same bytes whoever makes them. It reads a few clouds at a time, so that memory does not grow with a shard's
 raw clouds. What became of a shard is noted beside it as soon as it is stored; a preparation that was killed
-goes on from these notes. `finish` makes the set whole.
+goes on from these notes. `completion` makes the set whole.
 """
 
 import hashlib
-import json
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,28 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pointlab.data.checks import (
-    POINTS_COMPARED,
-    Examination,
-    Finding,
-    check_release,
-    conclude,
-    examine,
-)
-from pointlab.data.dataset import DatasetConfig, source_digests
-from pointlab.data.manifest import DatasetManifest, StoredCard
+from pointlab.data.checks import Examination, examine
+from pointlab.data.dataset import DatasetConfig
 from pointlab.data.planning import Plan, ShardPlan
 from pointlab.data.resampling import normalise, resample
 from pointlab.data.sample import Cloud
-from pointlab.data.shards import PER_POINT, PreparedCloud, decode_shard, encode_shard
+from pointlab.data.shards import PER_POINT, PreparedCloud, encode_shard
 from pointlab.data.source import SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
 from pointlab.provenance import code_version
-from pointlab.storage import FileEntry, Manifest, Storage, seal
+from pointlab.storage import FileEntry, Storage
 from pointlab.storage.artifact import put
 from pointlab.storage.files import AbsentError, sha256
 
-logger = logging.getLogger(__name__)
 READ_TOGETHER = 64
 """Clouds read and sampled together: enough to amortise opening a file and the loop of the sampling."""
 POINTS_AT_A_TIME = 1 << 20
@@ -192,110 +181,6 @@ def _unusable(config: DatasetConfig, row: SourceRow, problem: Problem) -> DataEr
         remedy=f"repair the file, or leave such clouds out with bad_clouds=drop in the settings of"
         f" {config.name} (--set data.bad_clouds=drop, where it is the main set)",
     )
-
-
-def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequence[ShardResult]) -> Manifest:
-    """Make the set whole: check what was learnt of all its clouds, then write split lists and manifest.
-
-    Raises DataError where a split lost all its clouds, where clouds of different shards have different
-    arrays, and where a source file is not what it was when the set was planned.
-    """
-    results = sorted(results, key=lambda result: result.file)
-    split_ids: dict[str, list[int]] = {}
-    dropped: Counter[str] = Counter()
-    for result in results:
-        split_ids.setdefault(result.split, []).extend(result.kept)
-        dropped.update(result.dropped)
-    _require_clouds(config, split_ids, dropped)
-    _require_equal_arrays(config, results)
-    _require_unchanged(config, plan)
-    logger.info("%s: checking all %d clouds together", plan.name, sum(map(len, split_ids.values())))
-    findings = (*check_release(plan.index, config.root_path), *_findings(storage, plan, results, dropped))
-    for finding in findings:
-        logger.log(
-            logging.WARNING if finding.severity == "warning" else logging.INFO, "%s: %s", plan.name, finding
-        )
-    folder = f"datasets/{plan.name}"
-    storage.sweep(folder)  # every shard is there: what is unfinished belongs to an attempt that was killed
-    files = {result.file: result.entry for result in results}
-    files["splits.json"] = put(storage, f"{folder}/splits.json", json.dumps(split_ids).encode())
-    details = DatasetManifest(
-        name=config.name,
-        recipe=config.recipe(),
-        card=StoredCard.model_validate(plan.index.card),
-        source=config.source.model_dump(mode="json"),
-        defects=dict(plan.index.defects),
-        code_version=code_version(),
-        class_names=plan.index.class_names,
-        part_names=plan.index.part_names,
-        normalise=config.normalise,
-        num_points=config.num_points,
-        sampling=config.sampling,
-        rows={split: len(ids) for split, ids in split_ids.items()},
-        dropped=dict(dropped),
-        findings=findings,
-        source_files=dict(plan.source_files),
-    )
-    manifest = seal(storage, folder, "dataset", files, details.model_dump())
-    storage.delete_folder(f"{folder}/{NOTES}")
-    return manifest
-
-
-def _require_clouds(config: DatasetConfig, split_ids: dict[str, list[int]], dropped: Counter[str]) -> None:
-    lost = [split for split, ids in split_ids.items() if not ids]
-    if lost:
-        raise DataError(
-            f"Every cloud of the {lost[0]} split of {config.name} was dropped: {dict(dropped)}.",
-            remedy="look at the source files; bad_clouds=drop is for the odd one",
-        )
-
-
-def _require_equal_arrays(config: DatasetConfig, results: Sequence[ShardResult]) -> None:
-    """Clouds with and without an array cannot lie in one file: the arrays of all would be shifted."""
-    by_arrays = {result.arrays: result.file for result in results if result.kept}
-    if len(by_arrays) > 1:
-        found = "; ".join(f"{', '.join(arrays)} in {file}" for arrays, file in sorted(by_arrays.items()))
-        raise DataError(
-            f"The clouds of {config.name} do not all have the same arrays: {found}.",
-            expected="all clouds of a set to carry the same arrays",
-            remedy="add what is missing to the files that lack it, or have the source leave it out of all",
-        )
-
-
-def _require_unchanged(config: DatasetConfig, plan: Plan) -> None:
-    """What was read is what the set is named after; a file is hashed again if its time or size is another."""
-    changed = [
-        name
-        for name, digest in source_digests(config, plan.index).items()
-        if digest != plan.source_files[name]
-    ]
-    if changed:
-        raise DataError(
-            f"{len(changed)} source files of {config.name} changed meanwhile, such as {changed[0]}.",
-            expected="files that nobody writes to",
-            remedy="run it again when they are complete",
-        )
-
-
-def _findings(
-    storage: Storage, plan: Plan, results: Sequence[ShardResult], dropped: Counter[str]
-) -> tuple[Finding, ...]:
-    def read_points(ids: Sequence[int]) -> dict[int, np.ndarray]:
-        """The first stored points of these clouds; one shard at a time is in memory."""
-        wanted, points = set(ids), dict[int, np.ndarray]()
-        for result in results:
-            if wanted.isdisjoint(result.kept):
-                continue
-            columns = decode_shard(storage.read(f"datasets/{plan.name}/{result.file}"))
-            for row, identity in enumerate(columns.ids.tolist()):
-                if identity in wanted:
-                    first, last = columns.offsets[row], columns.offsets[row + 1]
-                    kept = min(last, first + POINTS_COMPARED)
-                    points[identity] = columns.per_point["points"][first:kept].copy()
-        return points
-
-    examinations = [Examination.from_json(result.examination) for result in results]
-    return conclude(examinations, plan.index, read_points, dropped)
 
 
 def find_problem(cloud: Cloud, num_classes: int, num_parts: int = 0) -> Problem | None:
