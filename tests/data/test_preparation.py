@@ -282,10 +282,6 @@ def test_stored_clouds_lie_in_the_unit_sphere_unless_told_otherwise(storage: Sto
         (Cloud(np.ones((1, 3), np.float32), -1), "label outside the classes (-1"),
         (Cloud(np.ones((1, 3), np.float32), 0, np.full((1, 3), np.nan, np.float32)), "normals that are NaN"),
         (
-            Cloud(np.ones((1, 3), np.float32), 0, np.full((1, 3), 5, np.float32)),
-            "not of unit length (1 of 1)",
-        ),
-        (
             Cloud(np.ones((1, 3), np.float32), 0, None, np.full((1, 3), np.inf, np.float32)),
             "colours that are",
         ),
@@ -632,6 +628,19 @@ def test_strict_makes_a_warning_an_error_each_time_and_the_set_is_whole(
     assert name is not None
     assert [finding.severity for finding in read_dataset(store, name).findings].count("warning") == 1
     assert ensure_prepared(config, store, LaunchConfig(kind="local"), ignore_progress) == name
+
+
+def test_normals_of_other_lengths_are_made_right_and_counted(tmp_path: Path, store: Storage) -> None:
+    clouds = some_clouds(8, 8, 8)
+    clouds["chair_0000"][2, 3:] *= 5
+    clouds["chair_0002"][:2, 3:] *= 0.25
+    clouds["table_0001"][1, 3:] = 0  # not known: stays
+    name, manifest = prepared(write_release(tmp_path / "release", clouds), store)
+    assert manifest.defects == {"normals of other lengths": 3}
+    split = open_split(store, name, "train")
+    lengths = np.linalg.norm(split.per_point["normals"], axis=1)
+    assert sorted(set(lengths.round(5).tolist())) == [0, 1]
+    assert (lengths == 0).sum() == 1
 
 
 def test_strict_lets_a_clean_set_through(storage: Storage) -> None:

@@ -33,10 +33,11 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     """
     results = sorted(results, key=lambda result: result.file)
     split_ids: dict[str, list[int]] = {}
-    dropped: Counter[str] = Counter()
+    dropped, mended = Counter[str](), Counter(dict(plan.index.defects))
     for result in results:
         split_ids.setdefault(result.split, []).extend(result.kept)
         dropped.update(result.dropped)
+        mended.update(result.mended)
     _require_clouds(config, split_ids, dropped)
     _require_equal_arrays(config, results)
     _require_unchanged(config, plan)
@@ -50,7 +51,9 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     storage.sweep(folder)  # every shard is there: what is unfinished belongs to an attempt that was killed
     files = {result.file: result.entry for result in results}
     files["splits.json"] = put(storage, f"{folder}/splits.json", json.dumps(split_ids).encode())
-    details = _details(config, plan, split_ids, dropped, findings)
+    for name, count in sorted(mended.items()):
+        logger.info("%s: %s: %d, dealt with", plan.name, name, count)
+    details = _details(config, plan, split_ids=split_ids, dropped=dropped, mended=mended, findings=findings)
     manifest = seal(storage, folder, "dataset", files, details.model_dump())
     storage.delete_folder(f"{folder}/{NOTES}")
     return manifest
@@ -59,8 +62,10 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
 def _details(
     config: DatasetConfig,
     plan: Plan,
+    *,
     split_ids: dict[str, list[int]],
     dropped: Counter[str],
+    mended: Counter[str],
     findings: tuple[Finding, ...],
 ) -> DatasetManifest:
     return DatasetManifest(
@@ -68,7 +73,7 @@ def _details(
         recipe=config.recipe(),
         card=StoredCard.model_validate(plan.index.card),
         source=config.source.model_dump(mode="json"),
-        defects=dict(plan.index.defects),
+        defects=dict(sorted(mended.items())),
         code_version=code_version(),
         class_names=plan.index.class_names,
         part_names=plan.index.part_names,

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from pointlab.data.checks import Examination, examine
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.planning import Plan, ShardPlan
-from pointlab.data.resampling import normalise, resample
+from pointlab.data.resampling import normalise, resample, with_unit_normals
 from pointlab.data.sample import Cloud
 from pointlab.data.shards import PER_POINT, PreparedCloud, encode_shard
 from pointlab.data.source import SourceIndex, SourceRow, Split
@@ -31,8 +31,8 @@ READ_TOGETHER = 64
 """Clouds read and sampled together: enough to amortise opening a file and the loop of the sampling."""
 POINTS_AT_A_TIME = 1 << 20
 """Raw points held at a time, if a single cloud does not have more: 24 MB with normals."""
-NORMAL_TOLERANCE = 0.1
-"""What rounding to two digits costs at most; a normal of length 0 is one that is not known."""
+UNEVEN_NORMALS = "normals of other lengths"
+"""What is wrong with some points of ModelNet's text files, and of many a mesh; made right and counted."""
 NOTES = "unfinished"
 """Folder of the notes, beside the shards; it goes when the set is whole."""
 
@@ -40,8 +40,9 @@ NOTES = "unfinished"
 class ShardResult(BaseModel):
     """What became of a planned shard: its manifest entry, the ids kept, the rows dropped by reason.
 
-    `arrays` are the per-point arrays of its clouds, none where it has no clouds; `examination` is what the
-    checks at the door have learnt of them, as they write it; `code` is the version that made it.
+    `arrays` are the per-point arrays of its clouds, none where it has no clouds; `mended` counts what was
+    made right, by name; `examination` is what the checks at the door have learnt of the clouds, as they write
+    it; `code` is the version that made it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class ShardResult(BaseModel):
     kept: list[int]
     dropped: dict[str, int]
     arrays: tuple[str, ...]
+    mended: dict[str, int]
     examination: dict[str, str]
     code: str
 
@@ -63,6 +65,7 @@ class MadeShard:
     kept: list[int]
     dropped: Counter[str]
     arrays: tuple[str, ...]
+    mended: dict[str, int]
     examination: Examination
 
 
@@ -89,6 +92,7 @@ def write_shard(
         kept=made.kept,
         dropped=dict(made.dropped),
         arrays=made.arrays,
+        mended=made.mended,
         examination=made.examination.to_json(),
         code=code_version(),
     )
@@ -127,24 +131,28 @@ def make_shard(config: DatasetConfig, index: SourceIndex, shard: ShardPlan) -> M
     dropped: Counter[str] = Counter()
     prepared: list[PreparedCloud] = []
     examinations: list[Examination] = []
+    mended: Counter[str] = Counter()
     for rows, ids, clouds in _read_in_parts(config, index, shard):
         usable: list[tuple[SourceRow, int, Cloud]] = []
         for row, identity, cloud in zip(rows, ids, clouds, strict=True):
             problem = find_problem(cloud, len(index.class_names), len(index.part_names))
             if problem is None:
-                usable.append((row, identity, cloud))
+                right, num_uneven = with_unit_normals(cloud)
+                mended[UNEVEN_NORMALS] += num_uneven
+                usable.append((row, identity, right))
             elif config.bad_clouds == "drop":
                 dropped[problem.reason] += 1
             else:
                 raise _unusable(config, row, problem)
-        kept = [identity for _, identity, _ in usable]
-        examinations.append(examine([cloud for _, _, cloud in usable], kept, shard.split))
+        examined = examine([cloud for _, _, cloud in usable], [i for _, i, _ in usable], shard.split)
+        examinations.append(examined)
         prepared += _prepare(config, usable)
     is_fixed = (index.points_per_cloud or 0) >= config.num_points and config.voxel_size is None
     content = encode_shard(prepared, config.num_points if is_fixed else None)
     examination = Examination(shard.split, np.concatenate([part.records for part in examinations]))
     arrays = tuple(name for name in PER_POINT if prepared and getattr(prepared[0].cloud, name) is not None)
-    return MadeShard(content, [cloud.sample_id for cloud in prepared], dropped, arrays, examination)
+    kept = [cloud.sample_id for cloud in prepared]
+    return MadeShard(content, kept, dropped, arrays, dict(+mended), examination)
 
 
 def _read_in_parts(
@@ -177,7 +185,7 @@ def _prepare(
 def _unusable(config: DatasetConfig, row: SourceRow, problem: Problem) -> DataError:
     return DataError(
         f"Row {row.row} of {row.file} in {config.root or config.name} {problem}.",
-        expected="finite numbers, at least one point, unit normals, and labels of the lists in every cloud",
+        expected="finite numbers, at least one point, and labels of the lists in every cloud",
         remedy=f"repair the file, or leave such clouds out with bad_clouds=drop in the settings of"
         f" {config.name} (--set data.bad_clouds=drop, where it is the main set)",
     )
@@ -195,11 +203,6 @@ def find_problem(cloud: Cloud, num_classes: int, num_parts: int = 0) -> Problem 
         num_bad = 0 if values is None else int((~np.isfinite(values).all(1)).sum())
         if num_bad:
             return Problem(f"has {name} that are NaN or infinite", f" ({num_bad} of {len(values)})")
-    if cloud.normals is not None:
-        lengths = np.linalg.norm(cloud.normals, axis=1)
-        num_bad = int(((np.abs(lengths - 1) > NORMAL_TOLERANCE) & (lengths > 0)).sum())
-        if num_bad:
-            return Problem("has normals that are not of unit length", f" ({num_bad} of {len(lengths)})")
     if cloud.label is not None and not 0 <= cloud.label < num_classes:
         return Problem("has a label outside the classes", f" ({cloud.label}, of {num_classes} classes)")
     if cloud.point_labels is not None and num_parts:

@@ -14,6 +14,8 @@ from pointlab.geometry.cameras import pose_after
 from pointlab.seeding import generator
 
 Sampling = Literal["farthest", "random"]
+NORMAL_TOLERANCE = 0.01
+"""What rounding to two digits costs: such normals stay as they are."""
 SAMPLING_BLOCK = 64
 """Clouds sampled together: enough to amortise the loop, small enough for the processor's cache."""
 
@@ -74,6 +76,19 @@ def _farthest_rows(clouds: Sequence[Cloud], num_points: int) -> list[Int64[np.nd
         filled[: len(cloud.points)] = torch.from_numpy(cloud.points)
     orders = farthest_point_sample(dense, min(num_points, max(sizes))).numpy()
     return [order[: min(size, num_points)] for order, size in zip(orders, sizes, strict=True)]
+
+
+def with_unit_normals(cloud: Cloud) -> tuple[Cloud, int]:
+    """The cloud with normals of length 1, and how many of them were not; length 0 stays: it is not known."""
+    if cloud.normals is None:
+        return cloud, 0
+    lengths = np.linalg.norm(cloud.normals.astype(np.float64), axis=1)
+    uneven = (np.abs(lengths - 1) > NORMAL_TOLERANCE) & (lengths > 0)
+    if not uneven.any():
+        return cloud, 0
+    normals = cloud.normals.copy()
+    normals[uneven] = (normals[uneven] / lengths[uneven, None]).astype(np.float32)
+    return replace(cloud, normals=normals), int(uneven.sum())
 
 
 def normalise(cloud: Cloud) -> Cloud:

@@ -14,6 +14,8 @@ MODELNET = Card(
     known_defects={
         "joined header": "the first word of some OFF files runs on into the counts, as in OFF490518 6 0: read"
         " all the same",
+        "normals of other lengths": "some normals of the text files are not of unit length: made so, and"
+        " counted",
     },
     downloads=(
         Download("http://modelnet.cs.princeton.edu/ModelNet40.zip", "OFF meshes"),
