@@ -1,11 +1,14 @@
 """One YAML file, one strict model: overrides reach everything, and mistakes are named all at once."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conftest import PRETRAIN, SHAPES, TRANSFER
 from pointlab.config import StrictModel, apply_overrides, dump, merge, read_yaml, validate
 from pointlab.errors import ConfigError
+from pointlab.experiment import Experiment
 
 
 class Inner(StrictModel):
@@ -89,3 +92,15 @@ def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no configuration file .*gone\.yaml"):
         read_yaml(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"kind": "prepare", "data": SHAPES}, PRETRAIN, TRANSFER],
+    ids=lambda settings: settings["kind"],
+)
+def test_a_setting_of_the_launch_does_not_move_an_experiment_off_ray(settings: dict[str, Any]) -> None:
+    rest = {key: value for key, value in settings.items() if key != "launch"}
+    for launch in ({}, {"launch": {"strict": True}}, {"launch": {"num_workers": 2}}):
+        assert validate(Experiment, rest | launch, "test").launch.kind == "ray"
+    assert validate(Experiment, rest | {"launch": {"kind": "local"}}, "test").launch.kind == "local"

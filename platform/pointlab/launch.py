@@ -165,7 +165,7 @@ def ensure_prepared(config: DatasetConfig, storage: Storage, launch: LaunchConfi
     """Name of the set, prepared now if it is not there; DataError if `launch.strict` and it has warnings."""
     name = find_prepared(config, storage) or prepare(config, storage, launch, watcher)
     if launch.strict:
-        require_no_warnings(read_dataset(storage, name).findings, name)
+        require_no_warnings(read_dataset(storage, name).findings, name, launch.accept)
     return name
 
 

@@ -70,7 +70,8 @@ def test_another_sampling_of_a_training_shape_is_found(posed: bool):
     (finding,) = leaks({"train": training_clouds(), "test": [*twins, *others]})
     assert finding.severity == "warning"
     assert finding.of == len(twins) + len(others)
-    assert set(finding.sample_ids) == {1000 + row for row in range(len(twins))}
+    assert finding.sample_ids == tuple(1000 + row for row in range(len(twins)))
+    assert finding.twins == tuple(3 * row + 1 for row in range(len(twins)))  # instance 1 of each kind
 
 
 def test_other_shapes_of_the_same_classes_are_no_finding():

@@ -10,7 +10,7 @@ from pointlab.config import validate
 from pointlab.data.catalogue import CATALOGUE
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.detection import detect, kind_of, source_kinds
-from pointlab.data.formats import ModelNetH5
+from pointlab.data.formats import Folder, ModelNetH5
 from pointlab.errors import DataError
 
 
@@ -104,3 +104,23 @@ def test_a_card_with_terms_or_a_citation_says_them_at_the_first_use(card) -> Non
     assert bool(notice) == bool(card.terms or card.citation)
     for text in (card.terms, card.citation):
         assert text in notice
+
+
+def test_a_table_beside_the_clouds_is_offered_and_never_passed_over(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    (tmp_path / "clouds").mkdir()
+    lines = ["path,label,split"]
+    for number in range(4):
+        np.save(tmp_path / "clouds" / f"{number}.npy", draw.normal(size=(9, 3)))
+        lines.append(f"clouds/{number}.npy,{('chair', 'table')[number % 2]},{('train', 'test')[number // 2]}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    (fit,) = detect(tmp_path)
+    assert fit.settings("mine", {})["data"]["source"] == {
+        "kind": "folder",
+        "up_axis": "y",
+        "csv": "labels.csv",
+    }
+    assert [row.split for row in fit.index.rows] == ["train", "train", "test", "test"]
+    with pytest.raises(DataError, match=r"holds labels\.csv, .*set csv: labels\.csv to go by it"):
+        Folder(up_axis="y").index(tmp_path)
+    assert len(Folder(up_axis="y", layout="class").index(tmp_path).rows) == 4

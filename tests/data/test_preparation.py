@@ -605,6 +605,16 @@ def test_findings_are_kept_with_the_set_and_name_clouds(tmp_path: Path, store: S
     assert [finding.count for finding in copies] == [2]
     ids = {sample_id(config, row) for row in config.source.index(config.root_path).rows}
     assert set(copies[0].sample_ids) <= ids
+    listed = store.read(f"datasets/{make_plan(config).name}/findings.csv").decode().splitlines()
+    assert listed[0] == "check,severity,id,file,row,twin_id,twin_file,twin_row"
+    named = {line.split(",")[3] for line in listed if line.startswith("copies across splits,warning,")}
+    assert named == {"chair/chair_0002.txt", "chair/chair_9000.txt"}
+
+
+def test_strict_accepts_a_check_by_name(tmp_path: Path, store: Storage) -> None:
+    config = write_release(tmp_path / "release", *copied_clouds())
+    launch = LaunchConfig(kind="local", strict=True, accept=("copies across splits",))
+    assert ensure_prepared(config, store, launch, ignore_progress)
 
 
 def test_findings_do_not_depend_on_the_shards(tmp_path: Path, store: Storage) -> None:

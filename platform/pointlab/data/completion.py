@@ -4,10 +4,13 @@ The checks at the door draw their conclusions here, source files are compared wi
 set was planned, and the manifest comes last.
 """
 
+import csv
+import io
 import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -51,12 +54,34 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     storage.sweep(folder)  # every shard is there: what is unfinished belongs to an attempt that was killed
     files = {result.file: result.entry for result in results}
     files["splits.json"] = put(storage, f"{folder}/splits.json", json.dumps(split_ids).encode())
+    files["findings.csv"] = put(storage, f"{folder}/findings.csv", _listed(plan, findings))
     for name, count in sorted(mended.items()):
         logger.info("%s: %s: %d, dealt with", plan.name, name, count)
     details = _details(config, plan, split_ids=split_ids, dropped=dropped, mended=mended, findings=findings)
     manifest = seal(storage, folder, "dataset", files, details.model_dump())
     storage.delete_folder(f"{folder}/{NOTES}")
     return manifest
+
+
+def _listed(plan: Plan, findings: Sequence[Finding]) -> bytes:
+    """The clouds that findings name, and their twins, with where they come from, as CSV."""
+    wanted = {identity for finding in findings for identity in (*finding.sample_ids, *finding.twins)}
+    rows = {
+        identity: row
+        for shard in plan.shards
+        for identity, row in zip(shard.ids, shard.rows, strict=True)
+        if identity in wanted
+    }
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(
+        ["check", "severity", *(f"{who}{what}" for who in ("", "twin_") for what in ("id", "file", "row"))]
+    )
+    for finding in findings:
+        for identity, twin in zip_longest(finding.sample_ids, finding.twins):
+            where = [(i, rows[i].file, rows[i].row) if i is not None else ("",) * 3 for i in (identity, twin)]
+            table.writerow([finding.check, finding.severity, *where[0], *where[1]])
+    return text.getvalue().encode()
 
 
 def _details(

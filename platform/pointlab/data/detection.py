@@ -111,7 +111,7 @@ def _fits_of(kind: type[Source], top: Path) -> Iterator[Fit]:
 
 def _fit_of(kind: type[Source], folder: Path) -> Fit | None:
     """The first variant of this kind that finds clouds in the folder."""
-    for source in _variants(kind):
+    for source in _variants(kind, folder):
         index = _index(source, folder)
         if index is not None:
             return Fit(folder, source, index, dict(_guessed(source, folder)))
@@ -146,14 +146,18 @@ def _folders(top: Path) -> list[Path]:
     return found
 
 
-def _variants(kind: type[Source]) -> Iterator[Source]:
+def _variants(kind: type[Source], folder: Path) -> Iterator[Source]:
     """The source with its defaults, then with each other choice of one setting: which variant or lists.
 
-    The same with the settings of `USUAL` comes last, for a folder that needs them.
+    The same with a table of the folder follows, for a source that reads one, and with the settings of `USUAL`
+    last, for a folder that needs them. Of axes, y comes first, as in most releases.
     """
     changes: list[dict[str, Any]] = [{}]
     for name, choices in _choices(kind).items():
-        changes += [{name: choice} for choice in choices if choice != kind.model_fields[name].default]
+        ordered = sorted(choices, key=lambda choice: choice != "y")
+        changes += [{name: choice} for choice in ordered if choice != kind.model_fields[name].default]
+    tables = sorted(path.name for path in folder.glob("*.csv")) if "csv" in kind.model_fields else []
+    changes += [{**change, "csv": table} for change in changes for table in tables]
     usual = USUAL.get(kind_of(kind))
     if usual:
         changes += [{**change, **usual} for change in changes]

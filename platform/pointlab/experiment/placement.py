@@ -1,9 +1,9 @@
 """Where an experiment runs and where its results go; neither changes what comes out."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
@@ -43,6 +43,8 @@ class LaunchConfig(StrictModel):
 
     strict: bool = False
     """Whether a warning of the checks at the door ends the run, where a dataset is prepared or has one."""
+    accept: tuple[str, ...] = ()
+    """Checks whose warnings `strict` lets pass, such as [near duplicates]: nobody mends an official split."""
 
     @field_validator("num_workers", mode="before")
     @classmethod
@@ -63,6 +65,14 @@ class LaunchConfig(StrictModel):
     def most_workers(self) -> int:
         """The largest group that the run may have."""
         return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
+
+
+def _on_ray(value: Any) -> Any:
+    return {"kind": "ray", **value} if isinstance(value, dict) else value
+
+
+RayByDefault = Annotated[LaunchConfig, BeforeValidator(_on_ray)]
+"""A launch on Ray unless it says otherwise, also where only other settings of it are given."""
 
 
 class StorageConfig(StrictModel):

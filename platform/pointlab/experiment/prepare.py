@@ -4,7 +4,7 @@ from typing import Literal
 
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 
 
 class PrepareExperiment(StrictModel):
@@ -12,5 +12,5 @@ class PrepareExperiment(StrictModel):
 
     kind: Literal["prepare"] = "prepare"
     data: DatasetConfig
-    launch: LaunchConfig = LaunchConfig(kind="ray")
+    launch: RayByDefault = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()

@@ -8,7 +8,7 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
+from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
 from pointlab.paradigms import ParadigmConfig, SupervisedConfig, build_paradigm
@@ -28,7 +28,7 @@ class PretrainExperiment(StrictModel):
     backbone: BackboneConfig
     paradigm: ParadigmConfig = SupervisedConfig()
     training: TrainingConfig = TrainingConfig()
-    launch: LaunchConfig = LaunchConfig(kind="ray")
+    launch: RayByDefault = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from pointlab.config import StrictModel, merge, nested, validate
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 from pointlab.experiment.transfer import TransferExperiment
 
 
@@ -57,7 +57,7 @@ class SearchExperiment(StrictModel):
     """ASHA keeps one trial of so many at each rung; 3 to 4 in the ASHA paper."""
     max_concurrent: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
     """Trials at a time; null runs as many as the cluster has room for."""
-    launch: LaunchConfig = LaunchConfig(kind="ray", cpus_per_worker=1)
+    launch: RayByDefault = LaunchConfig(kind="ray", cpus_per_worker=1)
     storage: StorageConfig = StorageConfig()
 
     @property

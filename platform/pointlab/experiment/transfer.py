@@ -8,7 +8,7 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
+from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.paradigms.supervised import SupervisedConfig
 from pointlab.training import TrainingConfig
@@ -42,7 +42,7 @@ class TransferExperiment(StrictModel):
     probe: ProbeConfig = ProbeConfig()
     test: bool = True
     """Whether the test splits are read at the end; a search's trials leave them alone."""
-    launch: LaunchConfig = LaunchConfig(kind="ray")
+    launch: RayByDefault = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()
 
     @model_validator(mode="after")

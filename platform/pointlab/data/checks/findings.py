@@ -1,6 +1,6 @@
 """What a check says: how bad it is, of how many clouds, which ones, and what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +15,8 @@ NUM_SAMPLE_IDS = 10
 class Finding(BaseModel):
     """One result of one check: `count` of the `of` things it looked at, with the ids of the first of them.
 
-    A warning is something that makes results wrong or not comparable; a note is worth knowing.
+    A warning is something that makes results wrong or not comparable; a note is worth knowing. Where clouds
+    are too like others, all of them are listed, and `twins` are the ids of those others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,6 +25,7 @@ class Finding(BaseModel):
     count: int
     of: int
     sample_ids: tuple[int, ...] = ()
+    twins: tuple[int, ...] = ()
     message: str
 
     def __str__(self) -> str:
@@ -35,14 +37,17 @@ def first_ids(ids: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(identity) for identity in ids[:NUM_SAMPLE_IDS])
 
 
-def require_no_warnings(findings: Sequence[Finding], name: str) -> None:
-    """Nothing; DataError that lists every warning about the dataset `name`, where there are any."""
-    warnings = [finding for finding in findings if finding.severity == "warning"]
+def require_no_warnings(findings: Sequence[Finding], name: str, accepted: Collection[str] = ()) -> None:
+    """Nothing; DataError that lists every warning about the dataset `name`, but of `accepted` checks."""
+    warnings = [
+        finding for finding in findings if finding.severity == "warning" and finding.check not in accepted
+    ]
     if not warnings:
         return
     listed = "\n".join(f"  - {finding.check}: {finding.message}" for finding in warnings)
     raise DataError(
         f"The checks of {name} found {len(warnings)} problem(s):\n{listed}\n",
         expected="no warning, as strict was asked for",
-        remedy="repair what is listed, or run without strict: the set is there, and its manifest lists them",
+        remedy="repair what is listed, accept a check by name (--set 'launch.accept=[near duplicates]'), or"
+        " go on without strict: the set is there, and its findings.csv names the clouds",
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from pointlab.data.checks.alignment import Shape, distance, make_shape
 from pointlab.data.checks.candidates import find_candidates, noise_weights
-from pointlab.data.checks.findings import Finding, Severity, first_ids
+from pointlab.data.checks.findings import Finding, Severity
 from pointlab.data.source import Split
 
 CHECK = "near duplicates"
@@ -144,7 +144,8 @@ def _report(
             severity=level,
             count=len(found),
             of=num_later,
-            sample_ids=first_ids(sorted(found)),
+            sample_ids=tuple(sorted(found)),
+            twins=tuple(found[identity] for identity in sorted(found)),
             message=f"{len(found)} of {num_later} clouds of {later} are copies, perhaps turned or sampled"
             f" anew, or close look-alikes of a cloud of {earlier} {what}{limit}",
         )

@@ -34,7 +34,7 @@ class Folder(Source):
     extensions: tuple[Extension, ...] = EXTENSIONS
     """Files that are read, in upper or lower case; all that can be."""
     layout: Layout | Literal["auto"] = "auto"
-    """auto finds it out, and is an error where two would fit."""
+    """auto finds it out, and is an error where two would fit, or where a CSV file may say it better."""
     csv: str | None = None
     """Name of a CSV file in the root, which then says what there is; null, folder names say it."""
     columns_of_csv: CsvColumns = CsvColumns()
@@ -87,6 +87,13 @@ class Folder(Source):
 
     def _list(self, folder: Path) -> list[Listed]:
         if self.csv is None:
+            tables = sorted(path.name for path in folder.glob("*.csv"))
+            if tables and self.layout == "auto":
+                raise DataError(
+                    f"{folder} holds {tables[0]}, which may name classes and splits.",
+                    expected="to be told whether the table or the folders count",
+                    remedy=f"set csv: {tables[0]} to go by it, or layout to go by the folders",
+                )
             files = list_files(folder, self.extensions)
             layout = find_layout(files, folder) if self.layout == "auto" else self.layout
             return apply_layout(files, layout, folder)
