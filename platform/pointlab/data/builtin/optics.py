@@ -49,24 +49,32 @@ def incidence(points: Points, normals: Points, view: View) -> Float64[np.ndarray
     return cosine
 
 
-def visible(points: Points, normals: Points, view: View) -> Int64[np.ndarray, " visible"]:
-    """Rows of the points that face the sensor and that nothing hides.
-
-    The nearest depth within one pixel around a point hides it, unless the slant of the point's own
-    surface explains the difference. The neighbourhood closes the gaps between samples of a near surface.
-    """
+def depth_and_nearest(
+    points: Points, view: View
+) -> tuple[Float64[np.ndarray, " points"], Float64[np.ndarray, " points"]]:
+    """Depth of every point, and the least depth in its own pixel and the eight around it."""
     rows, columns, depth = view.project(points)
     rows, columns = rows - rows.min(), columns - columns.min()
     nearest = np.full((rows.max() + 3, columns.max() + 3), np.inf)
     np.minimum.at(nearest, (rows + 1, columns + 1), depth)
     nearest = np.minimum(np.minimum(nearest[:-2], nearest[1:-1]), nearest[2:])
     nearest = np.minimum(np.minimum(nearest[:, :-2], nearest[:, 1:-1]), nearest[:, 2:])
+    return depth, nearest[rows, columns]
+
+
+def visible(points: Points, normals: Points, view: View) -> Int64[np.ndarray, " visible"]:
+    """Rows of the points that face the sensor and that nothing hides.
+
+    The nearest depth within one pixel around a point hides it, unless the slant of the point's own
+    surface explains the difference. The neighbourhood closes the gaps between samples of a near surface.
+    """
+    depth, nearest = depth_and_nearest(points, view)
     cosine = incidence(points, normals, view)
     faces = cosine > GRAZING_COSINE
     slope = np.sqrt(1 - np.where(faces, cosine, 1.0) ** 2) / np.where(faces, cosine, 1.0)
     # points in adjacent pixels lie less than two pixels apart along each axis
     tolerance = view.pitch * depth * (1 + 2 * np.sqrt(2) * slope)
-    return np.flatnonzero(faces & (depth <= nearest[rows, columns] + tolerance))
+    return np.flatnonzero(faces & (depth <= nearest + tolerance))
 
 
 def scan_lines(points: Points, view: View, line_gap: int, phase: int) -> Int64[np.ndarray, " returns"]:

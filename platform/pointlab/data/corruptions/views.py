@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.spatial import cKDTree
 
-from pointlab.data.builtin.optics import View, look_at
+from pointlab.data.builtin.optics import View, depth_and_nearest, look_at
 from pointlab.data.corruptions.contract import Corrupted, Points, in_proportion, single, to_unit_box
 
 NUM_SIDES = 5
@@ -59,14 +59,9 @@ def visible_rows(points: Float64[np.ndarray, "points 3"], view: View) -> Int64[n
     The width of a pixel follows the spacing of the points, and a point is compared with the nearest in its
     own pixel and the eight around it, or a near surface would be seen through between its samples.
     """
-    rows, columns, depth = view.project(points)
-    rows, columns = rows - rows.min(), columns - columns.min()
-    nearest = np.full((rows.max() + 3, columns.max() + 3), np.inf)
-    np.minimum.at(nearest, (rows + 1, columns + 1), depth)
-    nearest = np.minimum(np.minimum(nearest[:-2], nearest[1:-1]), nearest[2:])
-    nearest = np.minimum(np.minimum(nearest[:, :-2], nearest[:, 1:-1]), nearest[:, 2:])
+    depth, nearest = depth_and_nearest(points, view)
     tolerance = TOLERANCE / PIXEL_WIDTH * view.pitch * depth
-    return np.flatnonzero(depth <= nearest[rows, columns] + tolerance)
+    return np.flatnonzero(depth <= nearest + tolerance)
 
 
 def onto_scan_lines(points: Float64[np.ndarray, "points 3"], view: View) -> Float64[np.ndarray, "returns 3"]:
