@@ -29,7 +29,7 @@ from pointlab.data.order import Share
 from pointlab.experiment import LaunchConfig, PretrainExperiment, load
 from pointlab.experiment.wiring import seeded_backbone
 from pointlab.launch import prepare
-from pointlab.paradigms import Paradigm, build_paradigm
+from pointlab.paradigms import Given, Paradigm, build_paradigm
 from pointlab.storage import open_storage
 from pointlab.training import ignore_progress
 from pointlab.training.numerics import autocast, make_deterministic
@@ -116,7 +116,7 @@ def set_up(options: argparse.Namespace, folder: Path) -> Bench:
     make_deterministic(options.threads)
     split = prepared_split(folder, 2 * options.batch_size, experiment.num_points)
     backbone = seeded_backbone(experiment.backbone, seed=0)
-    paradigm = build_paradigm(experiment.paradigm, backbone, len(CLASSES)).to(options.device)
+    paradigm = build_paradigm(experiment.paradigm, backbone, Given(len(CLASSES))).to(options.device)
     optimiser = build_optimiser(paradigm, experiment.training.optimiser)
     return Bench(experiment, split, paradigm.train(), optimiser, options.device)
 

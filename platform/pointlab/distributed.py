@@ -79,7 +79,8 @@ def with_averaged_gradients(module: nn.Module, device: torch.device) -> nn.Modul
 
     Buffers stay each worker's own. Torch would choose another layout of its messages after the first step,
     and three or more numbers add up to other bits in another place of a message: a resumed run would differ
-    from an undisturbed one. Looking for unused parameters keeps the first layout.
+    from an undisturbed one. Looking for unused parameters keeps the first layout; it also lets a backbone
+    have parts that a paradigm does not ask for.
     """
     if world_size() == 1:
         return module
@@ -89,7 +90,7 @@ def with_averaged_gradients(module: nn.Module, device: torch.device) -> nn.Modul
         module,
         device_ids=[device] if device.type == "cuda" else None,
         broadcast_buffers=False,
-        find_unused_parameters=world_size() > 2,
+        find_unused_parameters=True,
     )
 
 

@@ -8,12 +8,16 @@ from torch import nn
 
 from pointlab.backbones import BACKBONES, Backbone, BackboneConfig, build_backbone
 from pointlab.backbones.patch_transformer import PatchTransformerConfig
+from pointlab.backbones.pointnet import PointNetConfig
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
 
 TINY: dict[str, BackboneConfig] = {
     "patch_transformer": PatchTransformerConfig(
         width=24, depth=2, num_heads=3, num_groups=8, group_size=4, embedder_widths=(8, 16, 16)
+    ),
+    "pointnet": PointNetConfig(
+        widths=(8, 8, 8, 12, 24), transform_widths=(8, 8, 16), transform_hidden=(16, 8)
     ),
 }
 
@@ -26,8 +30,12 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
     """
     torch.manual_seed(0)
     network = build_backbone(TINY[request.param])
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:  # large enough for signals to stay what they are from layer to layer
+                nn.init.normal_(parameter, std=(2 / parameter[0].numel()) ** 0.5)
+            else:
+                parameter.add_(0.3 * torch.randn_like(parameter))
     return network.eval()
 
 

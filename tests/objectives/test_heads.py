@@ -31,7 +31,7 @@ def test_the_linear_head_is_one_affine_map() -> None:
 
 def test_the_three_layer_head_has_the_layers_of_the_official_checkpoints() -> None:
     """Their keys number the layers: weights at 0, 4 and 8, batch normalisation at 1 and 5."""
-    head = build_head(HeadConfig(hidden_width=7, dropout=0.25), num_features=12, num_classes=5)
+    head = build_head(HeadConfig(hidden_widths=(7, 7), dropout=0.25), num_features=12, num_classes=5)
     shapes = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items() if "weight" in name}
     assert shapes == {
         "0.weight": (7, 12), "1.weight": (7,), "4.weight": (7, 7), "5.weight": (7,), "8.weight": (5, 7)

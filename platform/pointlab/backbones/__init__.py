@@ -3,14 +3,23 @@
 To add one, write its module with its configuration beside it, and enter both below.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
 from pointlab.backbones.patch_transformer import PatchTransformer, PatchTransformerConfig
+from pointlab.backbones.pointnet import PointNet, PointNetConfig
 from pointlab.backbones.surface import Backbone, Features
 
 BACKBONES: dict[str, type[Backbone]] = {
     "patch_transformer": PatchTransformer,
+    "pointnet": PointNet,
 }
 
-BackboneConfig = PatchTransformerConfig  # with a second: Annotated[A | B, Field(discriminator="kind")]
+BackboneConfig = Annotated[
+    PatchTransformerConfig | PointNetConfig,
+    Field(discriminator="kind"),
+]
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:

@@ -56,9 +56,9 @@ class PatchTransformer(Backbone):
     def __init__(self, config: PatchTransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.width, self.num_features = config.width, 2 * config.width
-        self.min_points = max(config.num_groups, config.group_size)
         self.stages = ("embedding", *(f"block_{index + 1}" for index in range(config.depth)))
+        self.widths, self.num_features = (config.width,) * len(self.stages), 2 * config.width
+        self.min_points = max(config.num_groups, config.group_size)
         self.embedder = PatchEmbedder(config.embedder_widths, config.width)
         self.positional = positional_embedding(config.width)
         self.blocks = transformer_blocks(

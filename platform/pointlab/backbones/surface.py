@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
+from pointlab.geometry import interpolate_features
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -23,25 +24,46 @@ class Features:
     """What a backbone says of a batch of clouds at one stage.
 
     `tokens` describe patches or points, `positions` say where each of them sits in the frame of the input,
-    and `pooled` is the global feature, the one that a head reads.
+    and `pooled` is the global feature, the one that a head reads. At a stage whose tokens are the points of
+    the batch themselves, `positions` is its `points`, and rows past its `counts` hold zeros.
+    `penalty` is what the network's paper adds to any loss, if anything.
     """
 
     tokens: Float[Tensor, "batch tokens width"]
     positions: Float[Tensor, "batch tokens 3"]
     pooled: Float[Tensor, "batch features"]
+    penalty: Float[Tensor, ""] | None = None
 
 
 class Backbone(nn.Module, ABC):
-    """A network from clouds to features, made of named stages. Subclasses set four attributes.
+    """A network from clouds to features, made of named stages. Subclasses set the attributes below."""
 
-    `width` and `num_features` are the channels of `tokens` and `pooled` after the last stage, `stages`
-    the stage names from shallow to deep, and `min_points` the fewest points that a cloud may have.
-    """
-
-    width: int
-    num_features: int
-    min_points: int
     stages: tuple[str, ...]
+    """Names of the stages, from shallow to deep."""
+    widths: tuple[int, ...]
+    """Channels of the tokens after each stage."""
+    num_features: int
+    """Channels of `pooled` after the last stage."""
+    min_points: int
+    """The fewest points that a cloud may have."""
+    num_global_stages: int = 0
+    """How many of the last stages have one token for a whole cloud, which says nothing of a place."""
+    point_stages: tuple[str, ...] = ()
+    """Stages whose tokens are the points of the batch, row by row."""
+
+    @property
+    def width(self) -> int:
+        """Channels of the tokens after the last stage."""
+        return self.widths[-1]
+
+    @property
+    def local_stages(self) -> tuple[str, ...]:
+        """Stages whose tokens describe places within the cloud."""
+        return self.stages[: len(self.stages) - self.num_global_stages]
+
+    def width_of(self, stage: str) -> int:
+        """Channels of the tokens after `stage`."""
+        return self.widths[self.stages.index(stage)]
 
     def forward(self, batch: PointBatch) -> Features:
         """Features after the last stage; DataError if a cloud has fewer than `min_points` points."""
@@ -56,6 +78,23 @@ class Backbone(nn.Module, ABC):
         self._check_stages(stages)
         self._check_counts(batch)
         return self.compute(batch, frozenset(stages))
+
+    @property
+    def point_width(self) -> int:
+        """Channels of `point_features`."""
+        return self.width_of(self.local_stages[-1])
+
+    def point_features(self, batch: PointBatch) -> Float[Tensor, "batch points channels"]:
+        """A feature of every point, zeros in padded rows: the tokens of the last stage that has places.
+
+        Where tokens are not points, each point gets the mean of the three nearest, weighted by inverse
+        squared distance (PointNet++, Qi et al., NeurIPS 2017, section 3.4).
+        """
+        stage = self.local_stages[-1]
+        found = self.intermediates(batch, [stage])[stage]
+        if stage in self.point_stages:
+            return found.tokens
+        return interpolate_features(batch.points, found.positions, found.tokens, batch.counts)
 
     @abstractmethod
     def compute(self, batch: PointBatch, stages: AbstractSet[str]) -> dict[str, Features]:

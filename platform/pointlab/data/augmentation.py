@@ -8,8 +8,8 @@ anisotropic scaling.
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
-from pydantic import Field
+from jaxtyping import Bool, Float32, Float64, Int64
+from pydantic import Field, field_validator
 
 from pointlab.config import StrictModel
 from pointlab.data.sample import Arrays
@@ -27,9 +27,19 @@ class AugmentationConfig(StrictModel):
     """Largest shift along each axis, uniform (Point-MAE)."""
     jitter: float = Field(default=0.0, ge=0)
     """Standard deviation of Gaussian noise on every coordinate; off, as in the patch models' recipes."""
+    crop: tuple[float, float] | None = None
+    """Range of the share of its points that a cloud shows, those nearest to one side of it, as from a single
+    place; the rest is left out, and what is shown is centred and scaled to the unit sphere again."""
     random_subset: bool = True
     """Draw the points from a farthest-point sample 1.2 times as large, as the papers' fine-tuning does; that
     takes sets prepared with more points than the network sees."""
+
+    @field_validator("crop")
+    @classmethod
+    def _is_a_range_of_shares(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0 < value[0] <= value[1] <= 1:
+            raise ValueError("crop must be a range of shares within (0, 1], such as [0.5, 0.8]")
+        return value
 
 
 OVERSAMPLING = 1.2
@@ -58,6 +68,43 @@ def choose_points(
     keys.sort(axis=1)
     chosen = (keys[:, :num_points] & np.uint32((1 << place_bits) - 1)).astype(np.int64)
     return np.where((available > num_points)[:, None], chosen, in_order)
+
+
+def crop(
+    arrays: Arrays, counts: Int64[np.ndarray, " batch"], draws: KeyedDraws, shares: tuple[float, float]
+) -> tuple[Arrays, Int64[np.ndarray, " batch"]]:
+    """The clouds seen from one side each, and how many of their points that leaves, in the order they had.
+
+    A direction is drawn for each cloud, and the points that lie farthest along it are kept; what is kept is
+    centred on its mean and scaled so that its farthest point lies at radius 1.
+    """
+    directions = draws.normal("crop direction", 3)
+    kept = np.ceil(counts * draws.uniform("crop share", 1, *shares)[:, 0]).astype(np.int64)
+    heights = np.einsum("bpc,bc->bp", arrays["points"].astype(np.float64), directions)
+    is_real = np.arange(heights.shape[1]) < counts[:, None]
+    heights[~is_real] = -np.inf
+    rank = np.argsort(np.argsort(-heights, axis=1, kind="stable"), axis=1, kind="stable")
+    order = np.argsort(rank >= kept[:, None], axis=1, kind="stable")  # the kept ones first, as they were
+    shown = {
+        name: np.take_along_axis(values, order if values.ndim == 2 else order[..., None], axis=1)
+        for name, values in arrays.items()
+    }
+    is_shown = (np.arange(heights.shape[1]) < kept[:, None])[..., None]
+    shown["points"] = _in_unit_sphere(shown["points"], is_shown, kept)
+    return shown, kept
+
+
+def _in_unit_sphere(
+    points: Float32[np.ndarray, "batch points 3"],
+    is_shown: Bool[np.ndarray, "batch points 1"],
+    counts: Int64[np.ndarray, " batch"],
+) -> Float32[np.ndarray, "batch points 3"]:
+    """The shown points centred on their mean, the farthest at radius 1; the others hold anything."""
+    wide = points.astype(np.float64)
+    wide -= (wide * is_shown).sum(1, keepdims=True) / counts[:, None, None]
+    radius = np.sqrt(((wide * is_shown) ** 2).sum(2).max(1))
+    wide /= np.where(radius > 0, radius, 1)[:, None, None]
+    return wide.astype(np.float32)
 
 
 def augment(arrays: Arrays, config: AugmentationConfig, draws: KeyedDraws) -> Arrays:

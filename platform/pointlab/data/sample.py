@@ -68,7 +68,10 @@ class Cloud:
 class PointBatch:
     """A dense batch: rows past `counts` are zero and belong to no cloud.
 
-    `ids` are the 63-bit sample ids; `labels` index classes; `point_labels` is -1 in padded rows.
+    `ids` are the 63-bit sample ids; `labels` index classes; `rows` say which point of the stored cloud each
+    one is, where that is asked for; `point_labels` and `rows` are -1 in padded rows. `views` are further
+    augmented copies of the same samples, in the same order, where a paradigm compares several; the batch
+    itself is the first.
     """
 
     points: Float32[Tensor, "batch points 3"]
@@ -78,13 +81,14 @@ class PointBatch:
     normals: Float32[Tensor, "batch points 3"] | None = None
     colours: Float32[Tensor, "batch points 3"] | None = None
     point_labels: Int64[Tensor, "batch points"] | None = None
+    rows: Int64[Tensor, "batch points"] | None = None
+    views: tuple["PointBatch", ...] = ()
 
     def __len__(self) -> int:
         return int(self.points.shape[0])
 
     def to(self, device: torch.device) -> "PointBatch":
         """The same batch with every tensor on `device`."""
-        present = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return replace(
-            self, **{name: tensor.to(device, non_blocking=True) for name, tensor in present.items()}
-        )
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {k: v.to(device, non_blocking=True) for k, v in held.items() if isinstance(v, Tensor)}
+        return replace(self, **moved, views=tuple(view.to(device) for view in self.views))

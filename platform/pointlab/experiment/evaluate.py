@@ -67,7 +67,7 @@ class EvaluateExperiment(StrictModel):
         return self.classifier.seed
 
     @property
-    def protocol(self) -> str:
+    def stamp(self) -> str:
         """What a table may compare this run's figures with: means over a part of a suite are its own."""
         whole = f"corruptions/{self.suite.name}/{self.suite.origin}"
         return whole if self.suite.is_whole else f"{whole}/part"

@@ -11,7 +11,7 @@ from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
-from pointlab.paradigms import ParadigmConfig, SupervisedConfig, build_paradigm
+from pointlab.paradigms import Given, ParadigmConfig, SupervisedConfig, build_paradigm
 from pointlab.training import Run, TrainContext, Trainer, TrainingConfig
 
 
@@ -37,7 +37,7 @@ class PretrainExperiment(StrictModel):
         return self
 
     @property
-    def protocol(self) -> str:
+    def stamp(self) -> str:
         """What a table may compare this run's figures with."""
         return f"pretraining/{self.paradigm.kind}"
 
@@ -53,9 +53,9 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
     backbone = seeded_backbone(experiment.backbone, experiment.seed)
     with seeded(experiment.seed, "paradigm"):
-        paradigm = build_paradigm(experiment.paradigm, backbone, data.num_classes)
+        paradigm = build_paradigm(experiment.paradigm, backbone, Given(data.num_classes))
     training = data.for_training(
-        experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm.inputs
+        experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm
     )
     run = Run(context.storage, resolved.run, context.fence)
     result = Trainer(paradigm, experiment.training, context, training, run).train()

@@ -18,7 +18,7 @@ def build_record(resolved: Resolved[TrainedExperiment], findings: Findings, wall
         kind=experiment.kind,
         name=experiment.name,
         seed=experiment.seed,
-        protocol=experiment.protocol,
+        protocol=experiment.stamp,
         config=experiment.model_dump(mode="json"),
         code_version=code_version(),
         datasets=resolved.datasets,

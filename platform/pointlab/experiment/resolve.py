@@ -35,7 +35,7 @@ class TrainedExperiment(Protocol):
         """Key of everything random in it."""
 
     @property
-    def protocol(self) -> str:
+    def stamp(self) -> str:
         """What a table may compare its figures with."""
 
     @property

@@ -61,9 +61,9 @@ class SearchExperiment(StrictModel):
     storage: StorageConfig = StorageConfig()
 
     @property
-    def protocol(self) -> str:
+    def stamp(self) -> str:
         """That of its trials; searching is part of it, as more trials see validation more often."""
-        return f"{self.transfer.protocol}/search-{self.num_trials}"
+        return f"{self.transfer.stamp}/search-{self.num_trials}"
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:

@@ -32,6 +32,8 @@ class TransferExperiment(StrictModel):
     shifted: DatasetConfig | None = None
     """The same classes under a shift; measured, and never trained on."""
     num_points: int = Field(default=1024, ge=1)
+    samples_per_class: int | None = Field(default=None, ge=1)
+    """Labelled training clouds of each class, drawn by the seed; null takes all. Validation stays whole."""
     protocol: Protocol = "full"
     """full: fine-tune all; linear_probe: frozen backbone, linear head; wise_ft: mix pretrained and
     fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again."""
@@ -53,6 +55,12 @@ class TransferExperiment(StrictModel):
             raise ValueError("mixture.selection is 'shifted', but no shifted set is given")
         require_points(self.num_points, filter(None, [self.data, self.shifted]))
         return self
+
+    @property
+    def stamp(self) -> str:
+        """What a table may compare this run's figures with: the protocol, and how few labels it had."""
+        few = "" if self.samples_per_class is None else f"/{self.samples_per_class}-per-class"
+        return self.protocol + few
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:

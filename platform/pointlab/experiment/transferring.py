@@ -8,7 +8,9 @@ import copy
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import nn
 
 from pointlab import distributed
@@ -19,12 +21,13 @@ from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data, open_data, publish_model, read_module, seeded, seeded_backbone
+from pointlab.paradigms import Given
 from pointlab.paradigms.supervised import Supervised
 from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingResult
 from pointlab.training.checkpoint import load_weights
 from pointlab.training.numerics import make_deterministic
-from pointlab.transfer import Method, choose, curve, fit_probe, predict, sweep
+from pointlab.transfer import Batches, Method, choose, curve, fit_probe, predict, sweep
 
 
 def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> Findings:
@@ -55,8 +58,8 @@ class TransferTask:
         backbone.to(self.context.device).requires_grad_(False)
         size = self.resolved.experiment.training.batch_size
         train, validation = (
-            pooled_features([backbone], target.batches(split, size)(), self.context.device)[0]
-            for split in ("train", "validation")
+            pooled_features([backbone], batches(), self.context.device)[0]
+            for batches in (self._train_batches(), target.batches("validation", size))
         )
         head = fit_probe(train, validation, target.num_classes, self.resolved.experiment.probe)
         figures = classification_metrics(predict(head, validation.features), validation.labels)
@@ -69,9 +72,13 @@ class TransferTask:
         """Train all weights from the pretrained ones with a new head, then mix where the protocol says so."""
         experiment, target, start = self.resolved.experiment, self.data["target"], self._start()
         with seeded(experiment.seed, "head"):
-            paradigm = Supervised(experiment.supervised, copy.deepcopy(start), target.num_classes)
+            paradigm = Supervised(experiment.supervised, copy.deepcopy(start), Given(target.num_classes))
         training = target.for_training(
-            experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm.inputs
+            experiment.seed,
+            experiment.augmentation,
+            experiment.training.batch_size,
+            paradigm,
+            subset=self._subset(),
         )
         run = Run(self.context.storage, self.resolved.run, self.context.fence)
         result = Trainer(paradigm, experiment.training, self.context, training, run).train()
@@ -90,7 +97,7 @@ class TransferTask:
         mixtures = sweep(
             (start, paradigm.backbone),
             paradigm.head,
-            target.batches("train", size),
+            self._train_batches(),
             {role: entry.batches("validation", size) for role, entry in self.data.items()},
             num_classes=target.num_classes,
             mixture=experiment.mixture,
@@ -112,6 +119,15 @@ class TransferTask:
             }
         )
         return findings
+
+    def _subset(self) -> Int64[np.ndarray, " rows"] | None:
+        """Rows of the target's training split that may be trained on; None for all."""
+        experiment = self.resolved.experiment
+        return self.data["target"].few_per_class(experiment.samples_per_class, experiment.seed)
+
+    def _train_batches(self) -> Batches:
+        size = self.resolved.experiment.training.batch_size
+        return self.data["target"].batches("train", size, rows=self._subset())
 
     def _start(self) -> Backbone:
         """The pretrained backbone, or a random one where nothing was pretrained."""

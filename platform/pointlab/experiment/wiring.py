@@ -4,7 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
@@ -12,11 +14,13 @@ from torch import Tensor, nn
 from pointlab import distributed
 from pointlab.backbones import Backbone, BackboneConfig, build_backbone
 from pointlab.data.augmentation import AugmentationConfig
-from pointlab.data.batches import Recipe, evaluation_batches
+from pointlab.data.batches import Recipe, evaluation_batches, view_batches
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.sample import PointBatch
+from pointlab.data.subsets import few_per_class
 from pointlab.errors import DataError, StorageError
+from pointlab.paradigms import Paradigm
 from pointlab.seeding import stable_integer
 from pointlab.storage import Storage, publish, read_manifest
 from pointlab.storage.artifact import read_verified
@@ -42,29 +46,48 @@ class Data:
         return open_split(self.storage, self.name, split)
 
     def batches(
-        self, split: str, batch_size: int, inputs: tuple[str, ...] = ()
+        self,
+        split: str,
+        batch_size: int,
+        inputs: tuple[str, ...] = (),
+        rows: Int64[np.ndarray, " rows"] | None = None,
     ) -> Callable[[], Iterable[PointBatch]]:
-        """A function that goes through the split once, without augmentation."""
-        return lambda: evaluation_batches(self.split(split), batch_size, self.num_points, inputs)
+        """A function that goes through the split, or these of its rows, once and without augmentation."""
+        return lambda: evaluation_batches(self.split(split), batch_size, self.num_points, inputs, rows=rows)
+
+    def few_per_class(self, samples_per_class: int | None, seed: int) -> Int64[np.ndarray, " rows"] | None:
+        """Rows of so many training clouds of each class; None for all."""
+        if samples_per_class is None:
+            return None
+        return few_per_class(self.split("train"), samples_per_class, seed, self.manifest.class_names)
 
     def for_training(
-        self, seed: int, augmentation: AugmentationConfig, batch_size: int, inputs: tuple[str, ...]
+        self,
+        seed: int,
+        augmentation: AugmentationConfig,
+        batch_size: int,
+        paradigm: Paradigm,
+        subset: Int64[np.ndarray, " rows"] | None = None,
     ) -> TrainingData:
-        """The training split as a stream, and validation without augmentation."""
+        """The training split, or a subset of it, as a stream; and validation, as stored unless in views."""
 
         if not self.manifest.rows.get("train"):
             raise DataError(f"{self.name} has no train split.", remedy="train on a set that has one")
+        inputs, num_views = paradigm.inputs, paradigm.num_views
+        recipe = Recipe(seed, self.num_points, augmentation, inputs, num_views, subset)
 
         def validation(rank: int, world_size: int) -> Iterator[PointBatch]:
             split = self.split("validation")
+            if num_views > 1:
+                return view_batches(split, batch_size, recipe, rank=rank, world_size=world_size)
             return evaluation_batches(
                 split, batch_size, self.num_points, inputs, rank=rank, world_size=world_size
             )
 
         return TrainingData(
             dataset=self.name,
-            num_rows=self.manifest.rows["train"],
-            recipe=Recipe(seed, self.num_points, augmentation, inputs),
+            num_rows=self.manifest.rows["train"] if subset is None else len(subset),
+            recipe=recipe,
             validation=validation if self.manifest.rows.get("validation") else None,
         )
 

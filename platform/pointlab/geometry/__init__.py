@@ -8,6 +8,7 @@ path that was taken. Pictures, too: what is drawn is a disc for every point, and
 
 from pointlab.geometry.cameras import Pinhole, back_project, depth_to_points, look_at, pose_after, project
 from pointlab.geometry.chamfer import chamfer_distance
+from pointlab.geometry.interpolation import interpolate_features
 from pointlab.geometry.neighbours import nearest_neighbours
 from pointlab.geometry.normals import estimate_normals
 from pointlab.geometry.padding import real_rows
@@ -26,6 +27,7 @@ __all__ = [
     "estimate_normals",
     "farthest_point_sample",
     "gather_points",
+    "interpolate_features",
     "look_at",
     "nearest_neighbours",
     "pose_after",

@@ -17,7 +17,8 @@ class HeadConfig(StrictModel):
     """Which head; a linear one has neither hidden layers nor dropout, and ignores their settings."""
 
     kind: Literal["linear", "mlp3"] = "mlp3"  # the papers' head for fine-tuning
-    hidden_width: PositiveInt = 256  # as in the papers
+    hidden_widths: tuple[PositiveInt, PositiveInt] = (256, 256)
+    """As in those papers; PointNet, PointNet++, DGCNN and PointMLP take 512 and 256."""
     dropout: float = Field(default=0.5, ge=0, lt=1)  # as in the papers
 
 
@@ -42,11 +43,11 @@ class MLP3Head(Head):
     """Three linear layers; batch normalisation, ReLU and dropout follow the first two."""
 
     def __init__(self, config: HeadConfig, num_features: int, num_classes: int) -> None:
-        hidden = config.hidden_width
+        first, second = config.hidden_widths
         super().__init__(
-            *_hidden_layer(num_features, hidden, config.dropout),
-            *_hidden_layer(hidden, hidden, config.dropout),
-            nn.Linear(hidden, num_classes),
+            *_hidden_layer(num_features, first, config.dropout),
+            *_hidden_layer(first, second, config.dropout),
+            nn.Linear(second, num_classes),
         )
 
 

@@ -7,17 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 from pointlab.backbones import Backbone
-from pointlab.paradigms.base import Paradigm, StepOutput
+from pointlab.paradigms.base import Given, Paradigm, StepOutput
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 
-PARADIGMS: dict[str, Callable[[Any, Backbone, int], Paradigm]] = {"supervised": Supervised}
+PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {"supervised": Supervised}
 
 ParadigmConfig = SupervisedConfig
 
 
-def build_paradigm(config: ParadigmConfig, backbone: Backbone, num_classes: int) -> Paradigm:
+def build_paradigm(config: ParadigmConfig, backbone: Backbone, given: Given) -> Paradigm:
     """The paradigm that `config` names, around `backbone`."""
-    return PARADIGMS[config.kind](config, backbone, num_classes)
+    return PARADIGMS[config.kind](config, backbone, given)
 
 
-__all__ = ["PARADIGMS", "Paradigm", "ParadigmConfig", "StepOutput", "SupervisedConfig", "build_paradigm"]
+__all__ = [
+    "PARADIGMS",
+    "Given",
+    "Paradigm",
+    "ParadigmConfig",
+    "StepOutput",
+    "SupervisedConfig",
+    "build_paradigm",
+]

@@ -8,13 +8,13 @@ teachers, masks, schedules, extra state.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from pointlab.backbones import Backbone
+from pointlab.backbones import Backbone, Features
 from pointlab.data.sample import PointBatch
+from pointlab.errors import DataError
 
 
 @dataclass
@@ -25,11 +25,20 @@ class StepOutput:
     metrics: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a paradigm learns of the world around it when it is built; `num_classes` is that of the set."""
+
+    num_classes: int
+
+
 class Paradigm(nn.Module, ABC):
     """One way to train a backbone; the methods below `forward` have defaults that suit most."""
 
-    inputs: ClassVar[tuple[str, ...]] = ()
+    inputs: tuple[str, ...] = ()
     """Optional per-point arrays that a batch must carry, such as `normals`."""
+    num_views: int = 1
+    """Augmented copies of each sample that a batch must carry; all but the first are its `views`."""
 
     backbone: Backbone
 
@@ -72,3 +81,19 @@ class Paradigm(nn.Module, ABC):
         """Switch gradients off in the frozen modules."""
         for module in self.frozen():
             module.requires_grad_(False)
+
+
+def with_penalty(loss: Float[Tensor, ""], features: Features) -> Float[Tensor, ""]:
+    """`loss`, and what the backbone's paper adds to any loss, if anything."""
+    return loss if features.penalty is None else loss + features.penalty
+
+
+def require_labels(batch: PointBatch) -> Int64[Tensor, " batch"]:
+    """The class of every cloud; DataError if one has none."""
+    if batch.labels is None or bool((batch.labels < 0).any()):
+        raise DataError(
+            "A cloud without a label reached supervised training.",
+            expected="a label for every cloud",
+            remedy="choose a labelled set, or a paradigm that needs no labels",
+        )
+    return batch.labels

@@ -6,14 +6,13 @@ It is both the baseline paradigm of pretraining and, from a pretrained backbone,
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from pointlab.backbones import Backbone
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
-from pointlab.errors import DataError
 from pointlab.objectives import HeadConfig, build_head
-from pointlab.paradigms.base import Paradigm, StepOutput
+from pointlab.paradigms.base import Given, Paradigm, StepOutput, require_labels, with_penalty
 
 
 class SupervisedConfig(StrictModel):
@@ -28,30 +27,20 @@ class SupervisedConfig(StrictModel):
 class Supervised(Paradigm):
     """Classifier over the backbone's pooled feature."""
 
-    def __init__(self, config: SupervisedConfig, backbone: Backbone, num_classes: int) -> None:
-        """Take over `backbone`; the head for `num_classes` classes is new."""
+    def __init__(self, config: SupervisedConfig, backbone: Backbone, given: Given) -> None:
+        """Take over `backbone`; the head is new."""
         super().__init__()
         self.backbone = backbone
-        self.head = build_head(config.head, backbone.num_features, num_classes)
-        self.num_classes = num_classes
+        self.head = build_head(config.head, backbone.num_features, given.num_classes)
         self.label_smoothing = config.label_smoothing
 
     def forward(self, batch: PointBatch) -> StepOutput:
-        """Cross-entropy and accuracy; DataError if a cloud has no label or one outside the classes."""
-        labels = self._labels(batch)
-        logits = self.head(self.backbone(batch).pooled)
+        """Cross-entropy and accuracy; DataError if a cloud has no label."""
+        labels, features = require_labels(batch), self.backbone(batch)
+        logits = self.head(features.pooled)
         loss = nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
-        return StepOutput(loss, {"loss": loss.detach(), "accuracy": accuracy})
-
-    def _labels(self, batch: PointBatch) -> Tensor:
-        if batch.labels is None or bool((batch.labels < 0).any()):
-            raise DataError(
-                "A cloud without a label reached supervised training.",
-                expected="a label for every cloud",
-                remedy="choose a labelled set, or a paradigm that needs no labels",
-            )
-        return batch.labels
+        return StepOutput(with_penalty(loss, features), {"loss": loss.detach(), "accuracy": accuracy})
 
     def exported(self) -> dict[str, nn.Module]:
         """Backbone and head: a classifier can be used as it is."""

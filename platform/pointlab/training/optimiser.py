@@ -1,4 +1,4 @@
-"""AdamW with the papers' weight-decay rule and a learning rate per stage of depth; warm-up and cosine.
+"""AdamW or SGD with the papers' weight-decay rule and a learning rate per stage of depth; warm-up and cosine.
 
 The learning rate is a function of the step alone, so a resumed run needs no scheduler state.
 """
@@ -27,22 +27,21 @@ def depth_scales(paradigm: Paradigm, layer_decay: float) -> dict[nn.Parameter, f
     }
 
 
-def build_optimiser(paradigm: Paradigm, config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters, grouped by decay and depth; groups carry their `scale`."""
+def build_optimiser(paradigm: Paradigm, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """Over the trainable parameters, grouped by decay and depth; groups carry their `scale`."""
     scales = depth_scales(paradigm, config.layer_decay)
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in paradigm.named_parameters():
         if parameter.requires_grad:
             key = (decays(name, parameter), scales.get(parameter, 1.0))
             groups.setdefault(key, []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": members, "weight_decay": config.weight_decay if decay else 0.0, "scale": scale}
-            for (decay, scale), members in groups.items()
-        ],
-        lr=config.learning_rate,
-        betas=config.betas,
-    )
+    described = [
+        {"params": members, "weight_decay": config.weight_decay if decay else 0.0, "scale": scale}
+        for (decay, scale), members in groups.items()
+    ]
+    if config.kind == "sgd":
+        return torch.optim.SGD(described, lr=config.learning_rate, momentum=config.momentum)
+    return torch.optim.AdamW(described, lr=config.learning_rate, betas=config.betas)
 
 
 def learning_rate(step: int, num_steps: int, steps_per_epoch: float, config: TrainingConfig) -> float:

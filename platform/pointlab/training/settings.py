@@ -8,13 +8,18 @@ from pointlab.config import StrictModel
 
 
 class OptimiserConfig(StrictModel):
-    """AdamW, with the papers' rule that one-dimensional parameters, biases and tokens do not decay."""
+    """AdamW, with the papers' rule that one-dimensional parameters, biases and tokens do not decay; or SGD
+    with momentum, as PointContrast and PPKT have it."""
 
+    kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=5e-4, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor on the learning rate per stage of depth, from the head down; 1 treats all stages alike."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of SGD."""
     clip_norm: float | None = Field(default=10.0, gt=0)
     """Largest gradient norm, 10 as in the papers' fine-tuning; null, as in their pretraining: no clipping."""
 

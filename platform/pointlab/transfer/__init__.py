@@ -3,9 +3,10 @@
 from pointlab.transfer.batch_norm import reestimate
 from pointlab.transfer.interpolate import interpolate
 from pointlab.transfer.probe import ProbeConfig, fit_probe, predict
-from pointlab.transfer.sweep import Method, Mixture, MixtureConfig, choose, curve, sweep
+from pointlab.transfer.sweep import Batches, Method, Mixture, MixtureConfig, choose, curve, sweep
 
 __all__ = [
+    "Batches",
     "Method",
     "Mixture",
     "MixtureConfig",
