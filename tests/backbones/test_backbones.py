@@ -7,22 +7,54 @@ import torch
 from torch import nn
 
 from pointlab.backbones import BACKBONES, Backbone, BackboneConfig, build_backbone
+from pointlab.backbones.dgcnn import DgcnnConfig
 from pointlab.backbones.patch_transformer import PatchTransformerConfig
+from pointlab.backbones.pointmlp import PointMlpConfig
 from pointlab.backbones.pointnet import PointNetConfig
+from pointlab.backbones.pointnet2 import PointNet2Config
+from pointlab.backbones.set_abstraction import AbstractionConfig, BallConfig
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
+
+
+def tiny_abstraction(num_centres: int, *radii: float, width: int) -> AbstractionConfig:
+    """No ball is so full that it leaves points out: which ones would depend on their order."""
+    balls = (BallConfig(radius=radius, num_neighbours=40, widths=(8, width)) for radius in radii)
+    return AbstractionConfig(num_centres=num_centres, balls=tuple(balls))
+
+
+SSG = PointNet2Config(
+    first=tiny_abstraction(16, 0.8, width=12),
+    second=tiny_abstraction(6, 1.6, width=16),
+    global_widths=(16, 24),
+)
 
 TINY: dict[str, BackboneConfig] = {
     "patch_transformer": PatchTransformerConfig(
         width=24, depth=2, num_heads=3, num_groups=8, group_size=4, embedder_widths=(8, 16, 16)
     ),
+    "dgcnn": DgcnnConfig(num_neighbours=5, edge_widths=(8, 8, 12), embedding_width=16),
+    "pointmlp": PointMlpConfig(
+        embedding_width=8,
+        num_centres=(16, 8),
+        expansions=(2, 1),
+        num_pre_blocks=(1, 1),
+        num_pos_blocks=(1, 2),
+        num_neighbours=5,
+        bottleneck=0.5,
+    ),
     "pointnet": PointNetConfig(
         widths=(8, 8, 8, 12, 24), transform_widths=(8, 8, 16), transform_hidden=(16, 8)
+    ),
+    "pointnet2": SSG,
+    "pointnet2-msg": SSG.model_copy(update={"first": tiny_abstraction(16, 0.6, 1.2, width=12)}),
+    "pointnet2-decoder": SSG.model_copy(
+        update={"decoder": True, "propagation_widths": ((16, 12), (12, 8), (8, 8, 8))}
     ),
 }
 
 
-@pytest.fixture(params=BACKBONES)
+@pytest.fixture(params=TINY)
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     """A tiny backbone of every kind, in evaluation mode, in which all randomness is off.
 
@@ -142,8 +174,9 @@ def test_too_few_points_are_refused_with_both_numbers(backbone: Backbone) -> Non
 
 def test_gradients_reach_every_parameter(backbone: Backbone) -> None:
     """In evaluation mode: batch statistics would cancel the biases in front of a batch normalisation."""
-    pooled = backbone(random_batch()).pooled
-    (pooled * torch.randn_like(pooled)).sum().backward()
+    features = backbone(random_batch())
+    told = torch.cat([features.pooled.flatten(), features.tokens.flatten()])
+    (told * torch.randn_like(told)).sum().backward()
     unreached = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
     assert unreached == []
 
@@ -152,11 +185,15 @@ def test_training_mode_gives_finite_features(backbone: Backbone) -> None:
     assert backbone.train()(random_batch()).pooled.isfinite().all()
 
 
-@pytest.mark.parametrize("kind", BACKBONES)
-def test_the_same_seed_gives_the_same_weights(kind: str) -> None:
+def test_every_kind_is_in_the_matrix() -> None:
+    assert {config.kind for config in TINY.values()} == set(BACKBONES)
+
+
+@pytest.mark.parametrize("config", TINY.values(), ids=TINY)
+def test_the_same_seed_gives_the_same_weights(config: BackboneConfig) -> None:
     def weights(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(seed)
-        return build_backbone(TINY[kind]).state_dict()
+        return build_backbone(config).state_dict()
 
     first, again, other = weights(3), weights(3), weights(4)
     assert all(torch.equal(first[name], again[name]) for name in first)

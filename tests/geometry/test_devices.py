@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from pointlab.geometry import chamfer_distance, estimate_normals, farthest_point_sample, nearest_neighbours
+from pointlab.geometry import (
+    ball_neighbours,
+    chamfer_distance,
+    estimate_normals,
+    farthest_point_sample,
+    nearest_neighbours,
+)
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -33,6 +39,15 @@ def test_the_same_neighbours_are_found(points, num_neighbours, dtype):
     )
     assert torch.equal(gpu_rows.cpu(), rows)
     torch.testing.assert_close(gpu_distances.cpu(), distances)
+
+
+@pytest.mark.parametrize("points", POINTS.values(), ids=POINTS)
+@pytest.mark.parametrize("radius", [0.3, 1.5])
+def test_the_same_balls_are_found(points, radius):
+    centres = torch.arange(50).repeat(2, 1)
+    rows = ball_neighbours(points, centres, radius, 20, COUNTS)
+    on_gpu = ball_neighbours(points.cuda(), centres.cuda(), radius, 20, COUNTS.cuda())
+    assert torch.equal(on_gpu.cpu(), rows)
 
 
 def test_the_same_distances_and_normals_are_measured():

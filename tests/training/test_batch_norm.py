@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pointlab import distributed
+from pointlab.backbones.pointwise import RowNorm
 from pointlab.distributed import rank, sum_across, world_size
 from pointlab.errors import TrainingError
 from pointlab.training.batch_norm import synchronise_batch_norm
@@ -19,6 +20,7 @@ BORDERS = {2: [[0, 5, 12], [0, 12, 12], [0, 1, 12]], 3: [[0, 5, 9, 12], [0, 0, 1
 """Shares of 12 samples, by number of workers: uneven ones, a single sample, none at all."""
 CASES: list[tuple[type[nn.Module], tuple[int, ...], dict[str, Any]]] = [
     (nn.BatchNorm1d, (), {}),
+    (RowNorm, (), {}),
     (nn.BatchNorm1d, (5,), {"momentum": None}),
     (nn.BatchNorm2d, (2, 3), {"affine": False}),
     (nn.BatchNorm3d, (2, 1, 2), {"track_running_stats": False}),

@@ -7,17 +7,23 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pointlab.backbones.dgcnn import Dgcnn, DgcnnConfig
 from pointlab.backbones.patch_transformer import PatchTransformer, PatchTransformerConfig
+from pointlab.backbones.pointmlp import PointMlp, PointMlpConfig
 from pointlab.backbones.pointnet import PointNet, PointNetConfig
+from pointlab.backbones.pointnet2 import PointNet2, PointNet2Config
 from pointlab.backbones.surface import Backbone, Features
 
 BACKBONES: dict[str, type[Backbone]] = {
     "patch_transformer": PatchTransformer,
     "pointnet": PointNet,
+    "pointnet2": PointNet2,
+    "dgcnn": Dgcnn,
+    "pointmlp": PointMlp,
 }
 
 BackboneConfig = Annotated[
-    PatchTransformerConfig | PointNetConfig,
+    PatchTransformerConfig | PointNetConfig | PointNet2Config | DgcnnConfig | PointMlpConfig,
     Field(discriminator="kind"),
 ]
 

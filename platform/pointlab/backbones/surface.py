@@ -46,8 +46,8 @@ class Backbone(nn.Module, ABC):
     """Channels of `pooled` after the last stage."""
     min_points: int
     """The fewest points that a cloud may have."""
-    num_global_stages: int = 0
-    """How many of the last stages have one token for a whole cloud, which says nothing of a place."""
+    global_stages: tuple[str, ...] = ()
+    """Stages with one token for a whole cloud, which says nothing of a place."""
     point_stages: tuple[str, ...] = ()
     """Stages whose tokens are the points of the batch, row by row."""
 
@@ -59,7 +59,7 @@ class Backbone(nn.Module, ABC):
     @property
     def local_stages(self) -> tuple[str, ...]:
         """Stages whose tokens describe places within the cloud."""
-        return self.stages[: len(self.stages) - self.num_global_stages]
+        return tuple(stage for stage in self.stages if stage not in self.global_stages)
 
     def width_of(self, stage: str) -> int:
         """Channels of the tokens after `stage`."""

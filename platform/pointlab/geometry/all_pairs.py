@@ -1,5 +1,7 @@
 """Nearest neighbours by looking at every pair of query and point, as many at a time as fit the cache."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
@@ -14,6 +16,9 @@ _PAIRS_ON_GPU = 2**24
 Found = tuple[Float[Tensor, "batch queries neighbours"], Int64[Tensor, "batch queries neighbours"]]
 """Squared distances, ascending, and the rows of the points they lead to."""
 
+Block = tuple[slice, slice]
+"""Some clouds of the batch, and some of their queries."""
+
 
 def search_all_pairs(
     queries: Float[Tensor, "batch queries 3"],
@@ -22,21 +27,31 @@ def search_all_pairs(
     counts: Int64[Tensor, " batch"] | None,
 ) -> Found:
     """Squared distances and rows of the nearest points of each query, in blocks of clouds and queries."""
+    squared = queries.new_empty(*queries.shape[:2], num_neighbours)
+    rows = torch.empty_like(squared, dtype=torch.int64)
+    for block, distances in distances_in_blocks(queries, points, counts):
+        squared[block], rows[block] = _smallest(distances, num_neighbours)
+    return squared, rows
+
+
+def distances_in_blocks(
+    queries: Float[Tensor, "batch queries 3"],
+    points: Float[Tensor, "batch points 3"],
+    counts: Int64[Tensor, " batch"] | None,
+) -> Iterator[tuple[Block, Float[Tensor, "_ _ points"]]]:
+    """Squared distances to all points, for some queries of some clouds at a time; padding is at infinity."""
     (batch, num_queries, _), num_points = queries.shape, points.shape[1]
     pairs = _PAIRS_ON_CPU if points.device.type == "cpu" else _PAIRS_ON_GPU
     clouds_at_once = max(1, pairs // max(1, num_queries * num_points))
     queries_at_once = max(1, pairs // num_points)
     is_whole = counts is None or bool((counts == num_points).all())
     is_padding = None if is_whole else ~real_rows(points, counts).unsqueeze(1)
-    squared = queries.new_empty(batch, num_queries, num_neighbours)
-    rows = torch.empty_like(squared, dtype=torch.int64)
     for clouds in _slices(batch, clouds_at_once):
         for asked in _slices(num_queries, queries_at_once):
             distances = squared_distances(queries[clouds, asked], points[clouds])
             if is_padding is not None:
                 distances.masked_fill_(is_padding[clouds], torch.inf)
-            squared[clouds, asked], rows[clouds, asked] = _smallest(distances, num_neighbours)
-    return squared, rows
+            yield (clouds, asked), distances
 
 
 def _slices(length: int, step: int) -> list[slice]:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointlab import distributed
+from pointlab.backbones.pointwise import RowNorm
 from pointlab.errors import TrainingError
 
 
@@ -32,7 +33,10 @@ def synchronise_batch_norm(module: nn.Module, frozen: Iterable[nn.Module] = ()) 
     spared = {id(layer) for one in frozen for layer in one.modules()}
     for layer in module.modules():
         if id(layer) not in spared:
-            layer.__class__ = _SYNCHRONISED.get(type(layer), type(layer))
+            kind = type(layer)
+            is_new = isinstance(layer, _BatchNorm) and not isinstance(layer, _SynchronisedBatchNorm)
+            assert not is_new or kind in _SYNCHRONISED, f"{kind.__name__} has no synchronised form"
+            layer.__class__ = _SYNCHRONISED.get(kind, kind)
 
 
 class _SynchronisedBatchNorm(distributed.GlobalStatistics, _BatchNorm):
@@ -74,10 +78,15 @@ class SynchronisedBatchNorm3d(_SynchronisedBatchNorm, nn.BatchNorm3d):
     """BatchNorm of [samples, channels, depth, height, width] over all workers."""
 
 
+class SynchronisedRowNorm(RowNorm, SynchronisedBatchNorm2d):
+    """BatchNorm of packed rows, [rows, channels], over all workers."""
+
+
 _SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: SynchronisedBatchNorm1d,
     nn.BatchNorm2d: SynchronisedBatchNorm2d,
     nn.BatchNorm3d: SynchronisedBatchNorm3d,
+    RowNorm: SynchronisedRowNorm,
 }
 
 

@@ -36,7 +36,7 @@ from pointlab.training.checkpoint import (
 from pointlab.training.context import FeedPlan, TrainContext
 from pointlab.training.faults import FiniteWatch, explained_memory, require_scale
 from pointlab.training.moving_average import MovingAverage, averaged
-from pointlab.training.numerics import autocast, build_scaler, make_deterministic, without_exchange
+from pointlab.training.numerics import autocast, build_scaler, prepare_process, without_exchange
 from pointlab.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 from pointlab.training.run import METRICS, SAMPLES, Line, Run
 from pointlab.training.saver import Saver
@@ -76,7 +76,7 @@ class Trainer:
     ) -> None:
         """Fix threads and algorithms, put the paradigm on its device and restore what there is."""
         _check(config, data)
-        make_deterministic(config.num_threads)
+        prepare_process(config.num_threads)
         paradigm.to(context.device)
         paradigm.freeze()
         if config.batch_norm == "synchronised":

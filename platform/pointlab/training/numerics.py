@@ -5,11 +5,14 @@ import contextlib
 import torch
 from torch import nn
 
+from pointlab.training.allocation import keep_freed_memory
+
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def make_deterministic(num_threads: int) -> None:
-    """Fix the number of threads and the algorithms, on which the last bits of sums depend."""
+def prepare_process(num_threads: int) -> None:
+    """Fix threads and algorithms, on which the last bits of sums depend; and keep freed memory for speed."""
+    keep_freed_memory()
     torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
 
