@@ -70,6 +70,24 @@ def gather_with_gradient(own: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "worke
     return own.unsqueeze(0) if world_size() == 1 else cast(Tensor, _Gathered.apply(own))  # type: ignore[no-untyped-call]
 
 
+def gather_rows_with_gradient(
+    own: Shaped[Tensor, "own *row"],
+) -> tuple[Shaped[Tensor, "all *row"], int]:
+    """The rows of all workers, in order of rank, and the place of this worker's first one among them.
+
+    Workers may have different numbers of rows, as the shares of a batch differ by one. Gradients are those of
+    `gather_with_gradient`. It costs two messages: one says how many rows there are, and makes a GPU's process
+    wait for them.
+    """
+    if world_size() == 1:
+        return own, 0
+    counts = gather_with_gradient(torch.tensor([len(own)], device=own.device)).flatten().tolist()
+    padding = own.new_zeros(max(counts) - len(own), *own.shape[1:])
+    gathered = gather_with_gradient(torch.cat([own, padding]))
+    rows = torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])
+    return rows, sum(counts[: rank()])
+
+
 class GlobalStatistics:
     """Marks a layer whose running statistics are those of all workers' samples, so equal on each."""
 

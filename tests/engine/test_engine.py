@@ -6,6 +6,8 @@ import torch
 
 from conftest import TRANSFER, tiny_pretrain
 from pointlab.config import merge, validate
+from pointlab.data.augmentation import AugmentationConfig
+from pointlab.data.batches import Recipe
 from pointlab.data.order import Share
 from pointlab.errors import DataError, PointlabError, ResourceError, TrainingError
 from pointlab.experiment import SearchExperiment
@@ -57,15 +59,15 @@ def test_the_ray_feed_gives_the_bytes_of_the_feed_in_process(
     storage: Storage, rank: int, world_size: int, first_step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pointlab.engine import feed
-    from pointlab.experiment.wiring import open_data
 
     monkeypatch.setattr(feed, "SAMPLES_PER_BLOCK", 32)  # the first two to six steps are made in this process
 
     experiment = tiny_pretrain(storage)
     dataset = resolve(experiment, storage).datasets["data"]
-    data = open_data(storage, dataset, 48).for_training(3, experiment.augmentation, 16, ("normals",))
+    partial = AugmentationConfig(rotation="full", crop=(0.5, 0.9))
+    recipe = Recipe(3, 48, partial, ("normals", "rows"), num_views=2, subset=np.arange(5, 37))
     share = Share(16, rank, world_size)
-    plan = FeedPlan(storage, dataset, data.recipe, share, first_step, num_steps=8)
+    plan = FeedPlan(storage, dataset, recipe, share, first_step, num_steps=8)
     here, there = list(LocalContext(storage).feed(plan)), list(feed.ray_feed(plan))
     assert len(here) == len(there) == 8 - first_step
     for one, other in zip(here, there, strict=True):
@@ -77,12 +79,11 @@ def test_the_ray_feed_gives_the_bytes_of_the_feed_in_process(
 
 def test_an_error_in_a_data_task_is_raised_where_its_samples_were_due(storage: Storage) -> None:
     from pointlab.engine.feed import open_stream
-    from pointlab.experiment.wiring import open_data
 
     experiment = tiny_pretrain(storage)
     dataset = resolve(experiment, storage).datasets["data"]
-    data = open_data(storage, dataset, 48).for_training(3, experiment.augmentation, 16, ("colours",))
-    plan = FeedPlan(storage, dataset, data.recipe, Share(16), first_step=0, num_steps=8)
+    recipe = Recipe(3, 48, experiment.augmentation, ("colours",))
+    plan = FeedPlan(storage, dataset, recipe, Share(16), first_step=0, num_steps=8)
     with pytest.raises(DataError, match="but no colours"):
         next(open_stream(plan, steps_per_block=2))
 
@@ -153,6 +154,26 @@ def test_a_search_whose_trials_all_fail_says_why(storage: Storage) -> None:
                 transfer={"training": {"optimiser": {"clip_norm": None}}},
             )
         )
+
+
+def test_a_search_over_pretraining_settings_pretrains_each_of_them_once(storage: Storage) -> None:
+    path = "pretrained.training.optimiser.learning_rate"
+    space = {path: {"kind": "choice", "values": [1e-3, 2e-3]}}
+    record = run(make_search(storage, num_trials=4, space=space, transfer={"training": {"epochs": 1}})).record
+    assert record is not None
+    tried = {row[path] for row in record.curves["trials"]}
+    trials = [read_record(storage, str(row["run"])) for row in record.curves["trials"] if row["run"]]
+    parents = {trial.parents["pretrained"] for trial in trials if trial is not None}
+    assert len(parents) == len(tried)  # equal settings share one, and the search's own is not made
+    assert (
+        sum(name.startswith("tiny-") for name in storage.folders("runs"))
+        == len(parents) + len({trial.run for trial in trials if trial is not None}) + 1
+    )
+
+
+def test_a_search_over_other_datasets_is_refused(storage: Storage) -> None:
+    with pytest.raises(PointlabError, match="datasets of a search are fixed"):
+        make_search(storage, space={"pretrained.data.num_points": {"kind": "choice", "values": [56]}})
 
 
 def test_a_space_with_an_unknown_path_is_refused_when_it_is_read(storage: Storage) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from conftest import tiny_transfer
 from pointlab.backbones import Backbone, Features
+from pointlab.data.manifest import read_dataset
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError, TransferError
 from pointlab.evaluation import FeatureTable, classification_metrics
@@ -239,6 +240,17 @@ def test_every_protocol_runs_to_a_record(storage: Storage, protocol: str) -> Non
     assert record.protocol == protocol
     assert {"test/accuracy", "shifted-test/accuracy"} <= record.metrics.keys()
     assert record.parents["pretrained"].startswith("tiny-")
+
+
+@pytest.mark.parametrize("protocol", ["full", "linear_probe"])
+def test_few_labels_are_trained_on_and_stamped(storage: Storage, protocol: str) -> None:
+    record = run(tiny_transfer(storage, protocol=protocol, samples_per_class=1)).record
+    assert record is not None
+    assert record.protocol == f"{protocol}/1-per-class"
+    num_classes = len(read_dataset(storage, record.datasets["data"]).class_names)
+    epochs = 2 if protocol == "full" else 1
+    batch = tiny_transfer(storage).training.batch_size if protocol == "full" else 1
+    assert record.samples_seen == -(-num_classes * epochs // batch) * batch
 
 
 def test_a_linear_probe_leaves_the_backbone_as_it_was(storage: Storage) -> None:

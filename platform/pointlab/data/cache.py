@@ -77,9 +77,10 @@ class CachedSplit:
     def _require(self, names: tuple[str, ...]) -> None:
         missing = [name for name in names if name not in self.per_point]
         if missing:
+            estimate = "prepare it with data.estimate_normals: 16, " if "normals" in missing else ""
             raise DataError(
                 f"{self.folder.parent.name} has {', '.join(self.per_point)}, but no {missing[0]}.",
-                remedy="choose a set that has them, or a paradigm that does without",
+                remedy=f"{estimate}choose a set that has them, or a paradigm that does without",
             )
 
 

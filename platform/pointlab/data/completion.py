@@ -16,7 +16,7 @@ import numpy as np
 
 from pointlab.data.checks import POINTS_COMPARED, Examination, Finding, check_release, conclude
 from pointlab.data.dataset import DatasetConfig, source_digests
-from pointlab.data.manifest import DatasetManifest, StoredCard
+from pointlab.data.manifest import DatasetManifest, EstimatedNormals, StoredCard
 from pointlab.data.planning import Plan
 from pointlab.data.preparation import NOTES, ShardResult
 from pointlab.data.shards import decode_shard
@@ -57,7 +57,7 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     files["findings.csv"] = put(storage, f"{folder}/findings.csv", _listed(plan, findings))
     for name, count in sorted(mended.items()):
         logger.info("%s: %s: %d, dealt with", plan.name, name, count)
-    details = _details(config, plan, split_ids=split_ids, dropped=dropped, mended=mended, findings=findings)
+    details = _details(config, plan, results, findings, split_ids=split_ids, dropped=dropped, mended=mended)
     manifest = seal(storage, folder, "dataset", files, details.model_dump())
     storage.delete_folder(f"{folder}/{NOTES}")
     return manifest
@@ -87,11 +87,12 @@ def _listed(plan: Plan, findings: Sequence[Finding]) -> bytes:
 def _details(
     config: DatasetConfig,
     plan: Plan,
+    results: Sequence[ShardResult],
+    findings: tuple[Finding, ...],
     *,
     split_ids: dict[str, list[int]],
     dropped: Counter[str],
     mended: Counter[str],
-    findings: tuple[Finding, ...],
 ) -> DatasetManifest:
     return DatasetManifest(
         name=config.name,
@@ -103,6 +104,7 @@ def _details(
         class_names=plan.index.class_names,
         part_names=plan.index.part_names,
         normalise=config.normalise,
+        estimated_normals=_estimated_normals(config, results),
         num_points=config.num_points,
         sampling=config.sampling,
         rows={split: len(ids) for split, ids in split_ids.items()},
@@ -110,6 +112,13 @@ def _details(
         findings=findings,
         source_files=dict(plan.source_files),
     )
+
+
+def _estimated_normals(config: DatasetConfig, results: Sequence[ShardResult]) -> EstimatedNormals | None:
+    num_clouds = sum(result.num_estimated for result in results)
+    if config.estimate_normals is None or num_clouds == 0:
+        return None
+    return EstimatedNormals(num_clouds=num_clouds, num_neighbours=config.estimate_normals)
 
 
 def _require_clouds(config: DatasetConfig, split_ids: dict[str, list[int]], dropped: Counter[str]) -> None:

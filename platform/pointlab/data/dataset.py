@@ -84,6 +84,10 @@ class DatasetConfig(StrictModel):
     voxel_size: float | None = Field(default=None, gt=0)
     """Edge of a grid, in the units of the source, of which each cell keeps its first point before sampling;
     it evens out the density of scans. None: no grid."""
+    estimate_normals: int | None = Field(default=None, ge=3)
+    """Neighbours, the point itself among them, from which normals are estimated where the source has none;
+    three span a plane, 16 are usual. A cloud with fewer points uses all of them. None: clouds that come
+    without normals stay without."""
     normalise: Literal["unit_sphere", "none"] = "unit_sphere"
     """unit_sphere: centred on the mean, farthest point at radius 1, as the papers do."""
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
@@ -99,8 +103,12 @@ class DatasetConfig(StrictModel):
         return None if self.root is None else Path(self.root).expanduser()
 
     def recipe(self) -> str:
-        """Hash of everything but the source files' content."""
-        settings = self.model_dump_json(exclude={"root"})
+        """Hash of everything but the source files' content.
+
+        A set without estimated normals is what it was before they could be estimated, and keeps its hash.
+        """
+        unused = {"root"} if self.estimate_normals is not None else {"root", "estimate_normals"}
+        settings = self.model_dump_json(exclude=unused)
         return stable_hash(PREPARATION_VERSION, self.source.version, settings)
 
 

@@ -23,13 +23,22 @@ class StoredCard(BaseModel):
     scale: Scale
 
 
+class EstimatedNormals(BaseModel):
+    """Of how many clouds the normals are estimated, and how; those of other clouds come from the source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    num_clouds: int
+    num_neighbours: int
+    sign: str = "a convention: the component of largest magnitude is positive"
+
+
 class DatasetManifest(BaseModel):
     """The `details` of a prepared set's artifact manifest.
 
     `rows` counts clouds by split, `dropped` those left out by reason, `defects` what is known to be wrong
     with the release and was dealt with, by name; `findings` are those of the checks at the door. The ids of
     every split lie beside the shards, in `splits.json`. `frame` is that of the stored clouds, `source` the
-    reader's settings.
+    reader's settings. `estimated_normals` is None where no normals were estimated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +50,7 @@ class DatasetManifest(BaseModel):
     part_names: tuple[str, ...]
     frame: str = "right-handed, y up"
     normalise: str
+    estimated_normals: EstimatedNormals | None = None
     sampling: str
     num_points: int
     rows: dict[str, int]

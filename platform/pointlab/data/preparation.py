@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pointlab.data.checks import Examination, examine
 from pointlab.data.dataset import DatasetConfig
+from pointlab.data.normals import SPAN_A_PLANE, with_normals
 from pointlab.data.planning import Plan, ShardPlan
 from pointlab.data.resampling import normalise, resample, with_unit_normals
 from pointlab.data.sample import Cloud
@@ -40,9 +41,9 @@ NOTES = "unfinished"
 class ShardResult(BaseModel):
     """What became of a planned shard: its manifest entry, the ids kept, the rows dropped by reason.
 
-    `arrays` are the per-point arrays of its clouds, none where it has no clouds; `mended` counts what was
-    made right, by name; `examination` is what the checks at the door have learnt of the clouds, as they write
-    it; `code` is the version that made it.
+    `arrays` are the per-point arrays of its clouds, none where it has no clouds; `num_estimated` of them have
+    estimated normals; `mended` counts what was made right, by name; `examination` is what the checks at the
+    door have learnt of the clouds, as they write it; `code` is the version that made it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +53,7 @@ class ShardResult(BaseModel):
     kept: list[int]
     dropped: dict[str, int]
     arrays: tuple[str, ...]
+    num_estimated: int
     mended: dict[str, int]
     examination: dict[str, str]
     code: str
@@ -65,6 +67,7 @@ class MadeShard:
     kept: list[int]
     dropped: Counter[str]
     arrays: tuple[str, ...]
+    num_estimated: int
     mended: dict[str, int]
     examination: Examination
 
@@ -92,6 +95,7 @@ def write_shard(
         kept=made.kept,
         dropped=dict(made.dropped),
         arrays=made.arrays,
+        num_estimated=made.num_estimated,
         mended=made.mended,
         examination=made.examination.to_json(),
         code=code_version(),
@@ -132,14 +136,18 @@ def make_shard(config: DatasetConfig, index: SourceIndex, shard: ShardPlan) -> M
     prepared: list[PreparedCloud] = []
     examinations: list[Examination] = []
     mended: Counter[str] = Counter()
+    num_estimated = 0
     for rows, ids, clouds in _read_in_parts(config, index, shard):
         usable: list[tuple[SourceRow, int, Cloud]] = []
         for row, identity, cloud in zip(rows, ids, clouds, strict=True):
             problem = find_problem(cloud, len(index.class_names), len(index.part_names))
+            problem = problem or _lack_of_points(config, cloud)
             if problem is None:
                 right, num_uneven = with_unit_normals(cloud)
                 mended[UNEVEN_NORMALS] += num_uneven
-                usable.append((row, identity, right))
+                complete = with_normals(right, config.estimate_normals)
+                num_estimated += complete is not right
+                usable.append((row, identity, complete))
             elif config.bad_clouds == "drop":
                 dropped[problem.reason] += 1
             else:
@@ -152,7 +160,7 @@ def make_shard(config: DatasetConfig, index: SourceIndex, shard: ShardPlan) -> M
     examination = Examination(shard.split, np.concatenate([part.records for part in examinations]))
     arrays = tuple(name for name in PER_POINT if prepared and getattr(prepared[0].cloud, name) is not None)
     kept = [cloud.sample_id for cloud in prepared]
-    return MadeShard(content, kept, dropped, arrays, dict(+mended), examination)
+    return MadeShard(content, kept, dropped, arrays, num_estimated, dict(+mended), examination)
 
 
 def _read_in_parts(
@@ -185,10 +193,19 @@ def _prepare(
 def _unusable(config: DatasetConfig, row: SourceRow, problem: Problem) -> DataError:
     return DataError(
         f"Row {row.row} of {row.file} in {config.root or config.name} {problem}.",
-        expected="finite numbers, at least one point, and labels of the lists in every cloud",
+        expected="finite numbers, at least one point (three where normals are estimated), and labels of the"
+        " lists in every cloud",
         remedy=f"repair the file, or leave such clouds out with bad_clouds=drop in the settings of"
         f" {config.name} (--set data.bad_clouds=drop, where it is the main set)",
     )
+
+
+def _lack_of_points(config: DatasetConfig, cloud: Cloud) -> Problem | None:
+    """What keeps normals from being estimated, where they are to be."""
+    has_normals = config.estimate_normals is None or cloud.normals is not None
+    if has_normals or len(cloud.points) >= SPAN_A_PLANE:
+        return None
+    return Problem("has too few points to estimate normals from", f" ({len(cloud.points)})")
 
 
 def find_problem(cloud: Cloud, num_classes: int, num_parts: int = 0) -> Problem | None:

@@ -14,7 +14,7 @@ from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import read_module
 from pointlab.objectives import HeadConfig, build_head
-from pointlab.paradigms import SupervisedConfig
+from pointlab.paradigms import ClassifyingConfig
 from pointlab.storage import Storage, read_manifest
 from pointlab.training.checkpoint import load_weights
 from pointlab.transfer import predict
@@ -58,10 +58,10 @@ def head_of(experiment: ClassifierExperiment) -> HeadConfig:
     """The configuration of an experiment's head; ConfigError where its paradigm trains none."""
     if isinstance(experiment, TransferExperiment):
         return experiment.supervised.head
-    if not isinstance(experiment.paradigm, SupervisedConfig):
+    if not isinstance(experiment.paradigm, ClassifyingConfig):
         raise ConfigError(
             f"{experiment.name} is pretrained by {experiment.paradigm.kind}, which leaves no classifier.",
-            expected="a transfer, or supervised pretraining",
+            expected="a transfer, or pretraining on labels (supervised, geometric)",
             remedy="transfer the backbone first: kind: transfer with this experiment as its pretrained",
         )
     return experiment.paradigm.head

@@ -11,7 +11,8 @@ from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
-from pointlab.paradigms import Given, ParadigmConfig, SupervisedConfig, build_paradigm
+from pointlab.paradigms import GeometricConfig, Given, ParadigmConfig, SupervisedConfig, build_paradigm
+from pointlab.paradigms.compatibility import require_compatible
 from pointlab.training import Run, TrainContext, Trainer, TrainingConfig
 
 
@@ -32,8 +33,19 @@ class PretrainExperiment(StrictModel):
     storage: StorageConfig = StorageConfig()
 
     @model_validator(mode="after")
-    def _points_are_prepared(self) -> "PretrainExperiment":
+    def _data_suits(self) -> "PretrainExperiment":
         require_points(self.num_points, [self.data])
+        is_oriented = isinstance(self.paradigm, GeometricConfig) and self.paradigm.orientation == "oriented"
+        if is_oriented and self.data.estimate_normals is not None:
+            raise ValueError(
+                f"paradigm.orientation is 'oriented', but the normals of {self.data.name} are estimated, and"
+                " their sign is a convention: set it to free, or take a set with normals of its own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> "PretrainExperiment":
+        require_compatible(self.paradigm, self.backbone)
         return self
 
     @property

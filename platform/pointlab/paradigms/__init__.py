@@ -4,15 +4,29 @@ To add one: its module here, its configuration beside it, its test, and one entr
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from pointlab.backbones import Backbone
 from pointlab.paradigms.base import Given, Paradigm, StepOutput
+from pointlab.paradigms.classifying import ClassifyingConfig
+from pointlab.paradigms.contrastive import ContrastiveConfig, build_contrastive
+from pointlab.paradigms.geometric import Geometric, GeometricConfig
+from pointlab.paradigms.point_contrast import PointContrast, PointContrastConfig
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 
-PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {"supervised": Supervised}
+PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {
+    "supervised": Supervised,
+    "geometric": Geometric,
+    "contrastive": build_contrastive,
+    "point_contrast": PointContrast,
+}
 
-ParadigmConfig = SupervisedConfig
+ParadigmConfig = Annotated[
+    SupervisedConfig | GeometricConfig | ContrastiveConfig | PointContrastConfig,
+    Field(discriminator="kind"),
+]
 
 
 def build_paradigm(config: ParadigmConfig, backbone: Backbone, given: Given) -> Paradigm:
@@ -22,9 +36,13 @@ def build_paradigm(config: ParadigmConfig, backbone: Backbone, given: Given) -> 
 
 __all__ = [
     "PARADIGMS",
+    "ClassifyingConfig",
+    "ContrastiveConfig",
+    "GeometricConfig",
     "Given",
     "Paradigm",
     "ParadigmConfig",
+    "PointContrastConfig",
     "StepOutput",
     "SupervisedConfig",
     "build_paradigm",

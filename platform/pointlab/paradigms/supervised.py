@@ -5,43 +5,54 @@ It is both the baseline paradigm of pretraining and, from a pretrained backbone,
 
 from typing import Literal
 
-from pydantic import Field
-from torch import nn
+from jaxtyping import Int64
+from torch import Tensor
 
 from pointlab.backbones import Backbone
-from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
-from pointlab.objectives import HeadConfig, build_head
-from pointlab.paradigms.base import Given, Paradigm, StepOutput, require_labels, with_penalty
+from pointlab.objectives import MixingConfig, mix_points
+from pointlab.paradigms.base import Given, StepOutput, require_labels, with_penalty
+from pointlab.paradigms.classifying import Classifying, ClassifyingConfig, is_right
 
 
-class SupervisedConfig(StrictModel):
+class SupervisedConfig(ClassifyingConfig):
     """Cross-entropy on class labels."""
 
     kind: Literal["supervised"] = "supervised"
-    head: HeadConfig = HeadConfig()
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Off by default, as in the papers' fine-tuning of Point-MAE, ACT and ReCon."""
+    mixing: MixingConfig = MixingConfig()
+    """Whether training clouds are mixed with each other; off, as in those papers."""
 
 
-class Supervised(Paradigm):
+class Supervised(Classifying):
     """Classifier over the backbone's pooled feature."""
 
     def __init__(self, config: SupervisedConfig, backbone: Backbone, given: Given) -> None:
         """Take over `backbone`; the head is new."""
-        super().__init__()
-        self.backbone = backbone
-        self.head = build_head(config.head, backbone.num_features, given.num_classes)
-        self.label_smoothing = config.label_smoothing
+        super().__init__(config, backbone, given)
+        self.mixing = config.mixing
 
     def forward(self, batch: PointBatch) -> StepOutput:
         """Cross-entropy and accuracy; DataError if a cloud has no label."""
-        labels, features = require_labels(batch), self.backbone(batch)
+        labels = require_labels(batch)
+        if self.training and self.mixing.kind != "none":
+            return self._mixed_step(batch, labels)
+        features = self.backbone(batch)
         logits = self.head(features.pooled)
-        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        accuracy = (logits.detach().argmax(1) == labels).float().mean()
-        return StepOutput(with_penalty(loss, features), {"loss": loss.detach(), "accuracy": accuracy})
+        loss = self.cross_entropy(logits, labels)
+        metrics = {"loss": loss.detach(), "accuracy": is_right(logits, labels).mean()}
+        return StepOutput(with_penalty(loss, features), metrics)
 
-    def exported(self) -> dict[str, nn.Module]:
-        """Backbone and head: a classifier can be used as it is."""
-        return {"backbone": self.backbone, "head": self.head}
+    def _mixed_step(self, batch: PointBatch, labels: Int64[Tensor, " batch"]) -> StepOutput:
+        """Both labels of a mixed cloud count by its shares, in the loss and in the accuracy.
+
+        A network that always names the larger share has an accuracy below 1; validation mixes nothing.
+        """
+        mixture = mix_points(batch, self.mixing)
+        others = labels[mixture.partners]
+        features = self.backbone(mixture.batch)
+        logits = self.head(features.pooled)
+        loss = mixture.mean(
+            self.cross_entropy(logits, labels, "none"), self.cross_entropy(logits, others, "none")
+        )
+        accuracy = mixture.mean(is_right(logits, labels), is_right(logits, others))
+        return StepOutput(with_penalty(loss, features), {"loss": loss.detach(), "accuracy": accuracy})

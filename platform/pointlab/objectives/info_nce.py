@@ -1,0 +1,85 @@
+"""InfoNCE in three forms: which of many keys belongs to a query, by cross-entropy over their cosines.
+
+* `nt_xent`: two views of every sample, and all other views are negatives (SimCLR: Chen et al., "A Simple
+  Framework for Contrastive Learning of Visual Representations", ICML 2020, equation 1).
+* `queue_info_nce`: negatives are keys of earlier steps (MoCo: He et al., "Momentum Contrast for Unsupervised
+  Visual Representation Learning", CVPR 2020, equation 1).
+* `paired_info_nce`: negatives are the keys of the other pairs (PointInfoNCE: Xie et al., "PointContrast:
+  Unsupervised Pre-training for 3D Point Cloud Understanding", ECCV 2020, equation 2).
+
+All take rows of unit length. Cosines and softmax are computed in float32 at least, under autocast too: just
+below 1 the numbers of bfloat16 are 1/256 apart, which a temperature of 0.07 makes 6 % of a probability.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The mean loss of the queries, and the share of them whose positive is nearest of all."""
+
+    loss: Float[Tensor, ""]
+    top_1: Float[Tensor, ""]
+
+
+def nt_xent(
+    own: Float[Tensor, "own 2 width"],
+    everyone: Float[Tensor, "all 2 width"],
+    start: int,
+    temperature: float,
+) -> Contrast:
+    """NT-Xent of the views in `own`, which are the rows of `everyone` from `start` on.
+
+    Each of the own views is a query in turn. Its positive is the other view of its sample; its negatives are
+    all further views of `everyone`, so 2N - 2 with N samples. Equal features give log(2N - 1).
+    """
+    num_samples = len(everyone)
+    first = start + torch.arange(len(own), device=own.device)
+    itself, positive = torch.cat([first, first + num_samples]), torch.cat([first + num_samples, first])
+    scores = _scores(_one_view_after_the_other(own), _one_view_after_the_other(everyone), temperature)
+    is_itself = itself.unsqueeze(1) == torch.arange(2 * num_samples, device=own.device)
+    return _classified(scores.masked_fill(is_itself, -torch.inf), positive)
+
+
+def queue_info_nce(
+    queries: Float[Tensor, "rows width"],
+    keys: Float[Tensor, "rows width"],
+    queue: Float[Tensor, "queue width"],
+    temperature: float,
+) -> Contrast:
+    """InfoNCE of each query, whose positive is its key and whose negatives are all rows of `queue`."""
+    of_positive = (_wide(queries) * _wide(keys)).sum(1, keepdim=True) / temperature
+    scores = torch.cat([of_positive, _scores(queries, queue, temperature)], dim=1)
+    return _classified(scores, torch.zeros(len(queries), dtype=torch.long, device=queries.device))
+
+
+def paired_info_nce(
+    queries: Float[Tensor, "pairs width"], keys: Float[Tensor, "pairs width"], temperature: float
+) -> Contrast:
+    """InfoNCE of each query against the keys of all pairs; there must be one at least."""
+    own = torch.arange(len(queries), device=queries.device)
+    return _classified(_scores(queries, keys, temperature), own)
+
+
+def _one_view_after_the_other(views: Tensor) -> Tensor:
+    return views.transpose(0, 1).flatten(0, 1)  # [2 · samples, width]
+
+
+def _wide(rows: Tensor) -> Tensor:
+    return rows.to(torch.promote_types(rows.dtype, torch.float32))
+
+
+def _scores(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """Cosines over the temperature, [queries, keys]."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return _wide(queries) @ _wide(keys).T / temperature
+
+
+def _classified(scores: Float[Tensor, "queries keys"], positive: Int64[Tensor, " queries"]) -> Contrast:
+    is_nearest = scores.detach().argmax(1) == positive
+    return Contrast(F.cross_entropy(scores, positive), is_nearest.float().mean())

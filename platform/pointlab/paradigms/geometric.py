@@ -1,0 +1,119 @@
+"""Geometric regularisation: labels, and the normals of the surface from the features of chosen stages.
+
+Inspired by Hadgi, Li and Ovsjanikov, "To Supervise or Not to Supervise: Understanding and Addressing the Key
+Challenges of Point Cloud Transfer Learning", ECCV 2024, who predict normals from early layers in supervised
+pretraining. Their stages, heads, loss and weight are not known to us: these are our own.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from pointlab.backbones import Backbone, Features
+from pointlab.data.sample import PointBatch
+from pointlab.errors import ConfigError
+from pointlab.geometry import gather_points, nearest_neighbours
+from pointlab.paradigms.base import Given, StepOutput, require_labels, with_penalty
+from pointlab.paradigms.classifying import Classifying, ClassifyingConfig, is_right
+
+
+class GeometricConfig(ClassifyingConfig):
+    """Cross-entropy on class labels, and the prediction of normals at some stages.
+
+    Clouds are not mixed here: where two surfaces meet, a neighbourhood has no normal.
+    """
+
+    kind: Literal["geometric"] = "geometric"
+    normal_weight: float = Field(default=0.1, ge=0)
+    """Weight of the normal loss, which is summed over the stages; the middle of the sweep 0.01, 0.1, 1."""
+    stages: Literal["first", "first_half", "all"] | tuple[str, ...] = "first_half"
+    """Names of stages, or which of those whose tokens have places; the paper regularises early layers."""
+    orientation: Literal["free", "oriented"] = "free"
+    """free: 1 - |cos|, as the sign of estimated normals is a convention; oriented: 1 - cos."""
+
+
+class Geometric(Classifying):
+    """A classifier with a linear layer to a normal at each chosen stage; these layers are dropped at the end.
+
+    The target of a token is the normal of the point nearest to it: at a stage of points, the point's own.
+    """
+
+    inputs = ("normals",)
+
+    def __init__(self, config: GeometricConfig, backbone: Backbone, given: Given) -> None:
+        """Take over `backbone`; the heads are new. Raises ConfigError for stages without places."""
+        super().__init__(config, backbone, given)
+        self.config = config
+        self.normal_heads = nn.ModuleDict(
+            {
+                stage: nn.Linear(backbone.width_of(stage), 3)
+                for stage in chosen_stages(config.stages, backbone)
+            }
+        )
+
+    def forward(self, batch: PointBatch) -> StepOutput:
+        """Both losses, the accuracy, and how far predicted normals are off; DataError without labels."""
+        labels, last = require_labels(batch), self.backbone.stages[-1]
+        found = self.backbone.intermediates(batch, [*self.normal_heads, last])
+        logits = self.head(found[last].pooled)
+        missed: list[Tensor] = []
+        metrics: dict[str, Tensor] = {}
+        for stage, head in self.normal_heads.items():
+            predicted, targets = head(found[stage].tokens), self._targets(batch, stage, found[stage])
+            cosines = cosines_of(predicted, targets, self.config.orientation)
+            missed.append(mean_of_known(1 - cosines, targets))
+            degrees = cosines.detach().clamp(-1, 1).acos() * (180 / math.pi)
+            metrics[f"normal_error_{stage}"] = mean_of_known(degrees, targets)
+        normal_loss = torch.stack(missed).sum()
+        loss = self.cross_entropy(logits, labels) + self.config.normal_weight * normal_loss
+        metrics |= {"loss": loss.detach(), "normal_loss": normal_loss.detach()}
+        metrics["accuracy"] = is_right(logits, labels).mean()
+        return StepOutput(with_penalty(loss, found[last]), metrics)
+
+    def _targets(self, batch: PointBatch, stage: str, features: Features) -> Float[Tensor, "batch tokens 3"]:
+        """The normal that belongs to each token; zero where it is not known, as in padded rows."""
+        assert batch.normals is not None, "they are among the inputs"
+        if stage in self.backbone.point_stages:
+            return batch.normals
+        _, rows = nearest_neighbours(features.positions, batch.points, 1, batch.counts)
+        return gather_points(batch.normals, rows.squeeze(2))
+
+
+def chosen_stages(chosen: str | tuple[str, ...], backbone: Backbone) -> tuple[str, ...]:
+    """The stages of `backbone` that a `stages` setting means; ConfigError where tokens have no places."""
+    local = backbone.local_stages
+    if isinstance(chosen, str):
+        num_chosen = {"first": 1, "first_half": math.ceil(len(local) / 2), "all": len(local)}
+        return local[: num_chosen[chosen]]
+    if not chosen or not set(chosen) <= set(local) or len(set(chosen)) < len(chosen):
+        raise ConfigError(
+            f"paradigm.stages is {list(chosen)}.",
+            expected=f"first, first_half, all, or some of {', '.join(local)}, each once: the stages of this"
+            f" {type(backbone).__name__} whose features belong to places, as normals do",
+        )
+    return chosen
+
+
+def cosines_of(
+    predicted: Float[Tensor, "batch tokens 3"],
+    targets: Float[Tensor, "batch tokens 3"],
+    orientation: Literal["free", "oriented"],
+) -> Float[Tensor, "batch tokens"]:
+    """Cosine of the angle between each prediction and its unit normal, of the smaller one if it is free."""
+    cosines = (nn.functional.normalize(predicted.float(), dim=2) * targets).sum(2)
+    return cosines.abs() if orientation == "free" else cosines
+
+
+def mean_of_known(
+    values: Float[Tensor, "batch tokens"], normals: Float[Tensor, "batch tokens 3"]
+) -> Float[Tensor, ""]:
+    """The mean over clouds of each one's mean over tokens with a normal; length 0 means that it has none.
+
+    Every cloud counts alike, so that shares of a batch add up to the whole.
+    """
+    is_known = (normals != 0).any(2).to(values.dtype)
+    return ((values * is_known).sum(1) / is_known.sum(1).clamp_min(1)).mean()

@@ -1,0 +1,91 @@
+"""Every pair of paradigm and backbone trains, or is refused with what would go and why."""
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from backbones.test_backbones import TINY
+from conftest import PRETRAIN
+from paradigms.two_views import two_views
+from pointlab.backbones import BACKBONES, BackboneConfig, build_backbone
+from pointlab.config import merge
+from pointlab.experiment import PretrainExperiment
+from pointlab.paradigms import PARADIGMS, Given, ParadigmConfig, build_paradigm
+from pointlab.paradigms.compatibility import REFUSALS, require_compatible
+
+SETTINGS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in PARADIGMS}
+SETTINGS["contrastive-momentum"] = {"kind": "contrastive", "momentum": {"queue_size": 8}}
+PAIRS = [(paradigm, backbone) for paradigm in SETTINGS for backbone in TINY]
+
+
+def paradigm_config(name: str) -> ParadigmConfig:
+    config: ParadigmConfig = TypeAdapter(ParadigmConfig).validate_python(SETTINGS[name])
+    return config
+
+
+def is_refused(paradigm: ParadigmConfig, backbone: BackboneConfig) -> bool:
+    return any(
+        (refusal.paradigm, refusal.backbone) == (paradigm.kind, backbone.kind) and refusal.holds_for(backbone)
+        for refusal in REFUSALS
+    )
+
+
+def may_rest(name: str, paradigm: ParadigmConfig) -> bool:
+    """Whether a loss need not depend on this parameter: a decoder's, where points are not asked for."""
+    return "propagations" in name and paradigm.kind != "point_contrast"
+
+
+ALLOWED = [pair for pair in PAIRS if not is_refused(paradigm_config(pair[0]), TINY[pair[1]])]
+REFUSED = [pair for pair in PAIRS if pair not in ALLOWED]
+
+
+def test_the_tables_are_covered() -> None:
+    assert {config.kind for config in TINY.values()} == set(BACKBONES)
+    assert {paradigm_config(name).kind for name in SETTINGS} == set(PARADIGMS)
+    assert {(paradigm_config(p).kind, TINY[b].kind) for p, b in REFUSED} == {
+        (refusal.paradigm, refusal.backbone) for refusal in REFUSALS
+    }
+
+
+@pytest.mark.parametrize(("name", "backbone"), ALLOWED)
+def test_a_pair_that_goes_together_takes_two_steps(name: str, backbone: str) -> None:
+    torch.manual_seed(0)
+    config = paradigm_config(name)
+    require_compatible(config, TINY[backbone])
+    paradigm = build_paradigm(config, build_backbone(TINY[backbone]), Given(num_classes=3)).train()
+    trained = {name: p for name, p in paradigm.named_parameters() if p.requires_grad}
+    before = {name: parameter.detach().clone() for name, parameter in trained.items()}
+    optimiser = torch.optim.AdamW(trained.values(), lr=1e-3, weight_decay=0)
+    for step in range(2):
+        optimiser.zero_grad()
+        paradigm.before_step(step, 2)
+        output = paradigm(two_views(seed=step))
+        output.loss.backward()
+        assert output.loss.isfinite()
+        assert all(figure.isfinite() for figure in output.metrics.values())
+        for parameter_name, parameter in trained.items():
+            if parameter.grad is not None or not may_rest(parameter_name, config):
+                assert parameter.grad is not None, parameter_name
+                assert parameter.grad.isfinite().all(), parameter_name
+        optimiser.step()
+        paradigm.after_step(step, 2)
+    at_rest = [name for name, parameter in trained.items() if torch.equal(parameter, before[name])]
+    assert [name for name in at_rest if not may_rest(name, config)] == []
+    assert isinstance(paradigm.exported()["backbone"], nn.Module)
+
+
+@pytest.mark.parametrize(("name", "backbone"), REFUSED)
+def test_a_refused_pair_says_why_and_what_goes(name: str, backbone: str) -> None:
+    with pytest.raises(ValueError, match=r"does not go with the backbone .* pointnet2 with decoder: true"):
+        require_compatible(paradigm_config(name), TINY[backbone])
+
+
+def test_a_pretraining_refuses_the_pair_as_a_mistake_of_its_config() -> None:
+    settings = merge(PRETRAIN, {"paradigm": {"kind": "point_contrast"}})
+    with pytest.raises(
+        ValidationError, match="point_contrast does not go with the backbone patch_transformer"
+    ):
+        PretrainExperiment.model_validate(settings)

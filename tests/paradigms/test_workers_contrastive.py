@@ -1,0 +1,179 @@
+"""Contrast on two workers is contrast on one: on given features, and end to end through an encoder.
+
+Everything is in double precision, so that rounding hides nothing. What one worker finds with the whole batch
+is computed before the workers start.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from paradigms.two_views import SmallEncoder, part, two_views
+from pointlab import distributed
+from pointlab.distributed import gather_rows_with_gradient, rank
+from pointlab.objectives.hypersphere import unit_length
+from pointlab.objectives.info_nce import nt_xent, queue_info_nce
+from pointlab.objectives.momentum import KeyQueue
+from pointlab.paradigms import ContrastiveConfig, Given, Paradigm, PointContrastConfig, build_paradigm
+from pointlab.training.batch_norm import synchronise_batch_norm
+from workers import on_workers
+
+NUM_SAMPLES = 9
+BORDERS = ((0, 5, 9), (0, 2, 9), (0, 9, 9))
+"""Shares of two workers: as the loop deals them out, and worse."""
+TEMPERATURE = 0.2
+CASES: dict[str, tuple[ContrastiveConfig | PointContrastConfig, bool]] = {
+    "simclr": (ContrastiveConfig.model_validate({"projector": {"batch_norm": False}}), False),
+    "simclr, batch norm": (ContrastiveConfig(), True),
+    "moco": (
+        ContrastiveConfig.model_validate(
+            {"momentum": {"queue_size": 12}, "projector": {"batch_norm": False}}
+        ),
+        False,
+    ),
+    "moco, batch norm": (ContrastiveConfig.model_validate({"momentum": {"queue_size": 12}}), True),
+}
+"""Settings, and whether there is batch normalisation, which is then synchronised."""
+ACCUMULATING: dict[str, ContrastiveConfig | PointContrastConfig] = {
+    "micro_batch": ContrastiveConfig.model_validate(
+        {"negatives": "micro_batch", "projector": {"batch_norm": False}}
+    ),
+    "moco": CASES["moco"][0],
+    "point_contrast": PointContrastConfig(num_pairs=30),
+}
+"""What equals one worker that takes the workers' shares as micro-batches; batch normalisation would not."""
+
+
+def drawn(*shape: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return unit_length(torch.randn(shape, generator=generator, dtype=torch.float64))
+
+
+def assert_near(found: Tensor, expected: Tensor, name: str = "") -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12, msg=lambda text: f"{name}: {text}")
+
+
+def _rows_are_gathered() -> None:
+    rows = torch.arange(NUM_SAMPLES * 3).view(NUM_SAMPLES, 3)
+    for borders in BORDERS:
+        first, last = borders[rank() : rank() + 2]
+        everyone, start = gather_rows_with_gradient(rows[first:last])
+        assert torch.equal(everyone, rows)
+        assert start == first
+
+
+def _nt_xent_of_features() -> None:
+    views = drawn(NUM_SAMPLES, 2, 4, seed=0)
+    whole = views.clone().requires_grad_()
+    loss = nt_xent(whole, whole, 0, TEMPERATURE).loss
+    loss.backward()
+    assert whole.grad is not None
+    for borders in BORDERS[:2]:
+        first, last = borders[rank() : rank() + 2]
+        own = views[first:last].clone().requires_grad_()
+        everyone, start = gather_rows_with_gradient(own)
+        share = nt_xent(own, everyone, start, TEMPERATURE).loss * (last - first) / NUM_SAMPLES
+        share.backward()
+        assert_near(distributed.sum_across(share), loss.detach())
+        assert own.grad is not None
+        assert_near(own.grad, whole.grad[first:last])
+
+
+def _queue_of_features() -> None:
+    queries, keys = drawn(NUM_SAMPLES, 4, seed=0), drawn(NUM_SAMPLES, 4, seed=1)
+    torch.manual_seed(0)
+    queue = KeyQueue(12, 4).double()
+    whole = queries.clone().requires_grad_()
+    loss = queue_info_nce(whole, keys, queue.keys, TEMPERATURE).loss
+    loss.backward()
+    assert whole.grad is not None
+    expected = torch.cat([keys, queue.keys])[:12]
+    for borders in BORDERS[:2]:
+        first, last = borders[rank() : rank() + 2]
+        own, own_queue = queries[first:last].clone().requires_grad_(), copy.deepcopy(queue)
+        found = queue_info_nce(own, keys[first:last], own_queue.keys, TEMPERATURE).loss
+        share = found * (last - first) / NUM_SAMPLES
+        share.backward()
+        assert_near(distributed.sum_across(share), loss.detach())
+        assert own.grad is not None
+        assert_near(own.grad, whole.grad[first:last])
+        own_queue.note(keys[first:last])
+        own_queue.close_step()
+        assert torch.equal(own_queue.keys, expected)
+
+
+def built(config: ContrastiveConfig | PointContrastConfig, *, batch_norm: bool) -> Paradigm:
+    """A paradigm that has taken a step already, so that its encoders differ."""
+    torch.manual_seed(0)
+    paradigm = build_paradigm(config, SmallEncoder(batch_norm=batch_norm), Given(num_classes=3)).double()
+    with torch.no_grad():
+        for parameter in paradigm.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    synchronise_batch_norm(paradigm)
+    return paradigm.train()
+
+
+def micro_batch_step(paradigm: Any, borders: tuple[int, ...], number: int, world_size: int) -> Tensor:
+    """The weighted loss of one share, backward, as the training loop does it."""
+    first, last = borders[number : number + 2]
+    torch.manual_seed(number)
+    output = paradigm(part(two_views(NUM_SAMPLES, num_shown=25), first, last))
+    weighted = output.loss * (last - first) / NUM_SAMPLES
+    (weighted * world_size).backward()
+    return weighted.detach()
+
+
+def outcome(paradigm: Paradigm, loss: Tensor) -> dict[str, Tensor]:
+    """Loss, gradients, and what `after_step` makes of weights, statistics and queue."""
+    paradigm.after_step(3, 10)
+    gradients = {f"gradient of {n}": p.grad for n, p in paradigm.named_parameters() if p.grad is not None}
+    return {"loss": loss, **gradients, **paradigm.state_dict()}
+
+
+def alone(paradigm: Paradigm, borders: tuple[int, ...]) -> dict[str, Tensor]:
+    shares = range(len(borders) - 1)
+    return outcome(paradigm, torch.stack([micro_batch_step(paradigm, borders, n, 1) for n in shares]).sum())
+
+
+def together(paradigm: Paradigm) -> dict[str, Tensor]:
+    wrapped = distributed.with_averaged_gradients(paradigm, torch.device("cpu"))
+    return outcome(paradigm, distributed.sum_across(micro_batch_step(wrapped, BORDERS[0], rank(), 2)))
+
+
+def _end_to_end(folder: Path) -> None:
+    expected = torch.load(folder / "alone.pt")
+    found = {f"whole: {name}": together(built(c, batch_norm=norm)) for name, (c, norm) in CASES.items()}
+    found |= {f"shares: {name}": together(built(c, batch_norm=False)) for name, c in ACCUMULATING.items()}
+    assert found.keys() == expected.keys()
+    for case, tensors in found.items():
+        assert tensors.keys() == expected[case].keys()
+        for name, tensor in tensors.items():
+            assert_near(tensor, expected[case][name], f"{case}, {name}")
+
+
+def _validation_exchanges_nothing() -> None:
+    """Its batches are dealt out unevenly: a worker with one more would wait for the others for ever."""
+    for config, batch_norm in CASES.values():
+        paradigm = built(config, batch_norm=batch_norm).eval()
+        if rank() == 0:
+            assert paradigm(two_views()).loss.isfinite()
+
+
+def _all_checks(folder: Path) -> None:
+    _rows_are_gathered()
+    _nt_xent_of_features()
+    _queue_of_features()
+    _end_to_end(folder)
+    _validation_exchanges_nothing()
+
+
+def test_two_workers_equal_one_on_features_and_end_to_end(tmp_path: Path) -> None:
+    whole = (0, NUM_SAMPLES)
+    found = {f"whole: {name}": alone(built(c, batch_norm=norm), whole) for name, (c, norm) in CASES.items()}
+    found |= {f"shares: {n}": alone(built(c, batch_norm=False), BORDERS[0]) for n, c in ACCUMULATING.items()}
+    torch.save(found, tmp_path / "alone.pt")
+    on_workers(2, _all_checks, tmp_path)
