@@ -32,7 +32,7 @@ from pointlab.launch import prepare
 from pointlab.paradigms import Given, Paradigm, build_paradigm
 from pointlab.storage import open_storage
 from pointlab.training import ignore_progress
-from pointlab.training.numerics import autocast, make_deterministic
+from pointlab.training.numerics import autocast, prepare_process
 from pointlab.training.optimiser import build_optimiser
 
 DEMO = Path(__file__).resolve().parents[1] / "configs/demo/pretrain.yaml"
@@ -113,7 +113,7 @@ def prepared_split(folder: Path, num_clouds: int, num_points: int) -> CachedSpli
 
 def set_up(options: argparse.Namespace, folder: Path) -> Bench:
     experiment = configured(options)
-    make_deterministic(options.threads)
+    prepare_process(options.threads)
     split = prepared_split(folder, 2 * options.batch_size, experiment.num_points)
     backbone = seeded_backbone(experiment.backbone, seed=0)
     paradigm = build_paradigm(experiment.paradigm, backbone, Given(len(CLASSES))).to(options.device)

@@ -19,32 +19,45 @@ from pointlab.data.planning import Plan, ShardPlan, make_plan
 from pointlab.data.preparation import ShardResult, stored_shards, write_shard
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import (
+    AnalyseExperiment,
     EvaluateExperiment,
     Experiment,
     LaunchConfig,
     PrepareExperiment,
     PretrainExperiment,
     SearchExperiment,
+    StudyExperiment,
     TransferExperiment,
 )
+from pointlab.experiment.analysing import analyse
 from pointlab.experiment.evaluating import evaluate
 from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
+from pointlab.experiment.study import make_study_definite
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, open_storage, read_manifest, read_record, write_record
 from pointlab.storage.lease import Fence, hold
+from pointlab.study import alone, conduct
 from pointlab.training import LocalContext, Run, TrainContext, Watcher, ignore_progress
 from pointlab.training.tensorboard import publish_tensorboard
 
 logger = logging.getLogger(__name__)
-RunExperiment = PretrainExperiment | TransferExperiment | SearchExperiment | EvaluateExperiment
+RunExperiment = (
+    PretrainExperiment
+    | TransferExperiment
+    | SearchExperiment
+    | StudyExperiment
+    | EvaluateExperiment
+    | AnalyseExperiment
+)
 STAGES: dict[str, Callable[[Any, TrainContext], Findings]] = {
     "pretrain": pretrain,
     "transfer": transfer,
     "evaluate": evaluate,
+    "analyse": analyse,
 }
 """What runs in a context, by the kind of experiment; a search runs other runs instead."""
 
@@ -75,14 +88,17 @@ def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignor
     return _run(experiment, storage, rerun, watcher)
 
 
-def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watcher) -> Outcome:
+def _run(
+    experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watcher, *, waits: bool = False
+) -> Outcome:
+    """Carry out a run, or find it; where another process is at it, `waits` says to wait for that one."""
     resolved = resolve(experiment, storage, watcher)
     attempt = 1
     while (record := read_record(storage, resolved.run)) is not None and rerun:
         attempt += 1
         resolved = replace(resolved, run=_with_attempt(resolved.run, attempt))
     if record is None:
-        return _make(resolved, storage, watcher)
+        return _make(resolved, storage, watcher, waits)
     if record.code_version != code_version():
         logger.warning(
             "%s was finished by another version of the code (%s, now %s); --rerun makes a new attempt",
@@ -93,10 +109,10 @@ def _run(experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watc
     return Outcome(storage, f"runs/{resolved.run}", record, was_finished=True)
 
 
-def _make(resolved: Resolved[Any], storage: Storage, watcher: Watcher) -> Outcome:
-    """Carry the run out as its only writer; LeaseError where another process is at it."""
-    path = f"runs/{resolved.run}"
-    with hold(storage, f"{path}/lease", f"pointlab run of {resolved.experiment.name}") as lease:
+def _make(resolved: Resolved[Any], storage: Storage, watcher: Watcher, waits: bool) -> Outcome:
+    """Carry the run out as its only writer; unless it `waits`, LeaseError where another process is at it."""
+    path, description = f"runs/{resolved.run}", f"pointlab run of {resolved.experiment.name}"
+    with hold(storage, f"{path}/lease", description, wait=waits) as lease:
         record = read_record(storage, resolved.run)
         if record is not None:  # whoever held the lease before has finished it meanwhile
             return Outcome(storage, path, record, was_finished=True)
@@ -122,7 +138,9 @@ def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence:
     if isinstance(experiment, SearchExperiment):
         from pointlab.engine.search import search
 
-        return search(resolved, storage, watcher)
+        return search(resolved, storage, watcher, parents_here)
+    if isinstance(experiment, StudyExperiment):
+        return _study(resolved, storage, watcher)
     stage = STAGES[experiment.kind]
     with stop_on_sigterm() as stop:
         if experiment.launch.kind == "local":
@@ -132,6 +150,23 @@ def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence:
         from pointlab.engine.trainer import fit
 
         return fit(stage, resolved, storage, experiment.launch, watcher, fence=fence, stop=stop)
+
+
+def _study(resolved: Resolved[StudyExperiment], storage: Storage, watcher: Watcher) -> Findings:
+    """Carry out the study's experiments, side by side on Ray or one after the other in this process."""
+    with stop_on_sigterm() as stop:
+        if resolved.experiment.launch.kind == "local":
+            return conduct(resolved, storage, watcher, alone(make_here, storage), stop)
+        from pointlab.engine.study import on_ray
+
+        return conduct(resolved, storage, watcher, on_ray(make_here, resolved.experiment, storage), stop)
+
+
+def make_here(resolved: Resolved[Any], storage: Storage) -> Record:
+    """Carry out one experiment of a study in this process; if another process is at it, wait for that."""
+    record = _make(resolved, storage, ignore_progress, True).record
+    assert record is not None, "a run leaves a record"
+    return record
 
 
 def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = ignore_progress) -> Resolved[Any]:
@@ -145,18 +180,36 @@ def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = igno
         outcome = _run(parent, storage, False, watcher)
         assert outcome.record is not None, "a run leaves a record"
         parents[role] = outcome.record.run
+    if isinstance(experiment, StudyExperiment):
+        return make_study_definite(experiment, datasets)
     return make_definite(experiment, datasets, parents)
+
+
+def parents_here(experiment: RunExperiment, storage: Storage) -> dict[str, str]:
+    """The finished runs that `experiment` starts from, made in this process where they are missing.
+
+    For trials of a search that varies how a backbone is pretrained: two that want the same one wait for it.
+    """
+    parents = {}
+    for role, parent in parents_of(experiment).items():
+        here = parent.model_copy(update={"launch": LaunchConfig(kind="local")})
+        outcome = _run(here, storage, False, ignore_progress, waits=True)
+        assert outcome.record is not None, "a run leaves a record"
+        parents[role] = outcome.record.run
+    return parents
 
 
 def parents_of(experiment: RunExperiment) -> dict[str, RunExperiment]:
     """The experiments whose results `experiment` starts from, by role; each may have parents of its own."""
     match experiment:
         case SearchExperiment():
-            return parents_of(experiment.transfer)
+            return {} if experiment.varies_pretraining else parents_of(experiment.transfer)
         case TransferExperiment() if experiment.pretrained is not None:
             return {"pretrained": experiment.pretrained}
         case EvaluateExperiment():
             return {"classifier": experiment.classifier}
+        case AnalyseExperiment():
+            return dict(experiment.parents)
         case _:
             return {}
 

@@ -11,14 +11,15 @@ import typer
 
 import pointlab
 from pointlab.cli.options import Overrides, Root, Strict, with_options
+from pointlab.cli.plans import table_of_differences, table_of_plan
 from pointlab.config import dump
 from pointlab.errors import ConfigError
-from pointlab.experiment import Experiment, load
+from pointlab.experiment import Experiment, StudyExperiment, load
 from pointlab.launch import Outcome
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Storage
-from pointlab.terminal import guarded, say, show_table, shown_progress, table_of_metrics
+from pointlab.terminal import complaints, guarded, say, show_table, shown_progress, table_of_metrics
 
 
 def run(
@@ -34,6 +35,8 @@ def run(
     experiment = load(config, with_options(overrides, root, strict=strict))
     if dry_run:
         typer.echo(dump(experiment), nl=False)
+        if isinstance(experiment, StudyExperiment):
+            complaints.print(table_of_plan(experiment))  # beside the config, which can be piped on
         return
     _finish(_launch(experiment, rerun=rerun))
 
@@ -100,7 +103,8 @@ def _finish(outcome: Outcome) -> None:
     if outcome.record is None:
         say(f"Dataset: {where}/manifest.json")
         return
-    show_table(table_of_metrics(outcome.record))
+    is_study = outcome.record.kind == "study"
+    show_table((table_of_differences if is_study else table_of_metrics)(outcome.record))
     page = f"{outcome.path}/report.html"
     if not (outcome.was_finished and outcome.storage.exists(page)):
         outcome.storage.write(page, build_report(outcome.storage, [outcome.record.run]).encode())

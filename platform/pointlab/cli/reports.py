@@ -9,8 +9,11 @@ import typer
 from pointlab.cli.options import Root, existing, write_page
 from pointlab.errors import PointlabError
 from pointlab.report import build_report
-from pointlab.storage import read_record
+from pointlab.storage import Record, read_record
 from pointlab.terminal import say, screen, show_table, table_of_runs
+
+MAX_ROWS = 30
+"""Rows of a record's table that a terminal shows: those of any sweep, and the first of an analysis."""
 
 
 def report(
@@ -36,7 +39,18 @@ def show(
     if record is None:
         known = ", ".join(storage.folders("runs")) or "none"
         raise PointlabError(f"There is no finished run {name!r} in {storage.address}.", f"one of: {known}")
+    if screen.is_terminal:
+        record, left_out = abridged(record)
+        for table, rows in left_out:
+            say(f"{rows:,} rows of {table} are left out; they are there when this is piped on.")
     screen.print_json(record.model_dump_json())
+
+
+def abridged(record: Record) -> tuple[Record, list[tuple[str, int]]]:
+    """The record with the first rows of long tables alone, for the eye, and how many rows each lacks."""
+    left_out = [(name, len(rows) - MAX_ROWS) for name, rows in record.curves.items() if len(rows) > MAX_ROWS]
+    curves = {name: rows[:MAX_ROWS] for name, rows in record.curves.items()}
+    return record.model_copy(update={"curves": curves}), left_out
 
 
 COMMANDS: dict[Callable[..., None], str] = {

@@ -8,7 +8,7 @@ import functools
 import math
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
@@ -35,11 +35,17 @@ SCORE = "score"
 validation accuracy at the chosen coefficient by the stated rule."""
 
 
-def search(resolved: Resolved[SearchExperiment], storage: Storage, watcher: Watcher) -> Findings:
+ParentsHere = Callable[[TransferExperiment, Storage], dict[str, str]]
+"""Makes what a trial starts from, where that differs from trial to trial, and names the runs by role."""
+
+
+def search(
+    resolved: Resolved[SearchExperiment], storage: Storage, watcher: Watcher, parents_here: ParentsHere
+) -> Findings:
     """Run all trials, measure the best one's classifier on the test splits, and tabulate the rest."""
     connect()
     with tempfile.TemporaryDirectory() as scratch:
-        results = _tuner(resolved, storage, scratch, watcher).fit()
+        results = _tuner(resolved, storage, scratch, watcher, parents_here).fit()
     epochs = _epochs(resolved.experiment.transfer)
     trials = [_row(result, epochs) for result in results]
     _clear(storage, trials)
@@ -73,13 +79,17 @@ def _findings(
 
 
 def _tuner(
-    resolved: Resolved[SearchExperiment], storage: Storage, scratch: str, watcher: Watcher
+    resolved: Resolved[SearchExperiment],
+    storage: Storage,
+    scratch: str,
+    watcher: Watcher,
+    parents_here: ParentsHere,
 ) -> tune.Tuner:
     """Tune keeps its own books in `scratch`; what a trial finds is kept by its record."""
     experiment = resolved.experiment
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     epochs = _epochs(experiment.transfer)
-    run_trial = tune.with_parameters(_trial, resolved=resolved, storage=storage)
+    run_trial = tune.with_parameters(_trial, resolved=resolved, storage=storage, parents_here=parents_here)
     return tune.Tuner(
         tune.with_resources(run_trial, resources_of_a_worker(experiment.launch)),
         param_space=_space(experiment),
@@ -105,10 +115,17 @@ def _tuner(
     )
 
 
-def _trial(config: dict[str, Any], resolved: Resolved[SearchExperiment], storage: Storage) -> None:
+def _trial(
+    config: dict[str, Any],
+    resolved: Resolved[SearchExperiment],
+    storage: Storage,
+    parents_here: ParentsHere,
+) -> None:
     """One trial in its own process; one that an earlier attempt or a twin finished is reported at once."""
     experiment = make_trial(resolved.experiment, config)
-    at = make_definite(experiment, resolved.datasets, resolved.parents)
+    varies = resolved.experiment.varies_pretraining
+    parents = parents_here(experiment, storage) if varies else resolved.parents
+    at = make_definite(experiment, resolved.datasets, parents)
     epochs = _epochs(experiment)
     with hold(storage, f"runs/{at.run}/lease", "a trial of a search", wait=True) as lease:
         record = read_record(storage, at.run)

@@ -7,15 +7,23 @@ from typing import Annotated
 from pydantic import Field
 
 from pointlab.config import apply_overrides, read_yaml, validate
+from pointlab.experiment.analyse import AnalyseExperiment
 from pointlab.experiment.evaluate import EvaluateExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.prepare import PrepareExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.search import SearchExperiment
+from pointlab.experiment.study import StudyExperiment
 from pointlab.experiment.transfer import TransferExperiment
 
 Experiment = Annotated[
-    PrepareExperiment | PretrainExperiment | TransferExperiment | SearchExperiment | EvaluateExperiment,
+    PrepareExperiment
+    | PretrainExperiment
+    | TransferExperiment
+    | SearchExperiment
+    | StudyExperiment
+    | EvaluateExperiment
+    | AnalyseExperiment,
     Field(discriminator="kind"),
 ]
 
@@ -34,6 +42,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 __all__ = [
+    "AnalyseExperiment",
     "EvaluateExperiment",
     "Experiment",
     "LaunchConfig",
@@ -41,6 +50,7 @@ __all__ = [
     "PretrainExperiment",
     "SearchExperiment",
     "StorageConfig",
+    "StudyExperiment",
     "TransferExperiment",
     "load",
 ]

@@ -26,7 +26,7 @@ class EvaluateExperiment(StrictModel):
     kind: Literal["evaluate"] = "evaluate"
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     classifier: Annotated[PretrainExperiment | TransferExperiment, Field(discriminator="kind")]
-    """The experiment that trained it, made first if it is missing: a transfer, or supervised pretraining."""
+    """The experiment that trained it, made first if it is missing: a transfer, or pretraining on labels."""
     data: DatasetConfig | None = None
     """A set with the same classes; null takes the one that the classifier was trained on."""
     num_points: int | None = Field(default=None, ge=1)

@@ -22,7 +22,7 @@ from pointlab.experiment.evaluate import EvaluateExperiment
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.wiring import Data, open_data
 from pointlab.training import TrainContext
-from pointlab.training.numerics import make_deterministic
+from pointlab.training.numerics import prepare_process
 
 
 def evaluate(resolved: Resolved[EvaluateExperiment], context: TrainContext) -> Findings:
@@ -32,7 +32,7 @@ def evaluate(resolved: Resolved[EvaluateExperiment], context: TrainContext) -> F
     measurement is short and is then made again from its beginning.
     """
     experiment = resolved.experiment
-    make_deterministic(experiment.num_threads)
+    prepare_process(experiment.num_threads)
     data = open_data(context.storage, resolved.datasets["data"], experiment.points_shown)
     classifier = read_classifier(experiment.classifier, resolved.parents["classifier"], context.storage)
     _require_classes(classifier, data)

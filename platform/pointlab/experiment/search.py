@@ -49,7 +49,8 @@ class SearchExperiment(StrictModel):
     seed: int = Field(default=0, ge=0)
     transfer: TransferExperiment
     space: dict[str, Distribution]
-    """Dotted paths within `transfer`, such as `training.optimiser.learning_rate`."""
+    """Dotted paths within `transfer`, such as `training.optimiser.learning_rate`. With paths that begin with
+    `pretrained.`, every trial pretrains for itself, unless another one has with equal settings."""
     num_trials: int = Field(default=16, ge=1)
     grace_epochs: int = Field(default=3, ge=1)
     """Epochs every trial gets before ASHA may stop it."""
@@ -70,13 +71,20 @@ class SearchExperiment(StrictModel):
         """Those of its trials."""
         return self.transfer.datasets
 
+    @property
+    def varies_pretraining(self) -> bool:
+        """Whether trials differ in how the backbone is pretrained, or in its architecture."""
+        return any(path.partition(".")[0] == "pretrained" for path in self.space)
+
     @model_validator(mode="after")
     def _space_fits(self) -> "SearchExperiment":
         if self.launch.kind != "ray":
             raise ValueError("a search runs on Ray Tune: launch.kind must be 'ray'")
         for path, distribution in self.space.items():
             first = distribution.values[0] if isinstance(distribution, Choice) else distribution.low
-            make_trial(self, {path: first})
+            trial = make_trial(self, {path: first})
+            if trial.datasets != self.datasets:
+                raise ValueError(f"space.{path} changes a dataset: the datasets of a search are fixed")
         return self
 
 

@@ -26,14 +26,14 @@ from pointlab.paradigms.supervised import Supervised
 from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingResult
 from pointlab.training.checkpoint import load_weights
-from pointlab.training.numerics import make_deterministic
+from pointlab.training.numerics import prepare_process
 from pointlab.transfer import Batches, Method, choose, curve, fit_probe, predict, sweep
 
 
 def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> Findings:
     """Carry out the protocol, store the chosen classifier, and measure it where the experiment says so."""
     experiment = resolved.experiment
-    make_deterministic(experiment.training.num_threads)
+    prepare_process(experiment.training.num_threads)
     data = open_roles(resolved, context.storage)
     _require_validation(experiment, data)
     task = TransferTask(resolved, context, data)
@@ -178,7 +178,7 @@ def measure_test(
 ) -> dict[str, float]:
     """Accuracy of the classifier stored by `run` on the test split of every role: the one reading of it."""
     experiment, data = resolved.experiment, open_roles(resolved, storage)
-    make_deterministic(experiment.training.num_threads)
+    prepare_process(experiment.training.num_threads)
     classifier = read_classifier(experiment, run, storage)
     figures: dict[str, float] = {}
     for role, entry in data.items():

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
+from pointlab.report.layers import read_layers
 from pointlab.report.results import Group, group_by_seed, interval, summary
+from pointlab.report.study import study_finding
 from pointlab.report.sweeps import ENDS
 from pointlab.report.wording import METHODS, percent
 
@@ -51,6 +54,10 @@ def answers(material: Material) -> list[Answer]:
 
 
 def _finding(group: Group) -> str:
+    if group.records[0].kind == "study":
+        return " ".join(study_finding(record) for record in group.records)
+    if group.records[0].kind == "analyse":
+        return " ".join(headline(read_layers(record)) for record in group.records)
     reached = [f"{summary(group, metric)} {where}" for metric, where in _headlines(group).items()]
     if not reached:
         return f"{_subject(group)} has ended; its record holds no accuracy."
@@ -85,9 +92,15 @@ def _choice(group: Group) -> str:
         sentences.append(f"The coefficient was chosen on validation data by this rule: {rule}.")
     if group.records[0].kind == "evaluate":
         sentences.append("An evaluation measures and chooses nothing.")
+    elif group.records[0].kind == "analyse":
+        sentences.append(f"An analysis explains and chooses nothing; probes were scored on {_split(group)}.")
     elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
     return " ".join(sentences)
+
+
+def _split(group: Group) -> str:
+    return group.protocol.rpartition("/")[2]
 
 
 def _key_figures(material: Material, group: Group) -> list[KeyFigure]:

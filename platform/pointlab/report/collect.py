@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.errors import StorageError
 from pointlab.storage import Record, Storage, read_manifest, read_record
+from pointlab.study import read_interim
 from pointlab.training import Run
 from pointlab.training.run import Line
 
@@ -34,7 +35,10 @@ class Material:
 
 
 def collect(storage: Storage, runs: Sequence[str]) -> Material:
-    """Read all that a page on `runs` needs; StorageError for a run that has no record."""
+    """Read all that a page on `runs` needs; StorageError for a run that has no record.
+
+    Of a study that is unfinished, what it has found so far stands in for its record.
+    """
     if not runs:
         raise StorageError("A report was asked for, on no run.", remedy="name at least one finished run")
     found: dict[str, Record] = {}
@@ -61,7 +65,7 @@ def best_trials(record: Record) -> list[str]:
 def _add_with_parents(storage: Storage, run: str, found: dict[str, Record]) -> None:
     if run in found:
         return
-    record = read_record(storage, run)
+    record = read_record(storage, run) or read_interim(storage, run)
     if record is None:
         raise _no_record(storage, run)
     for parent in record.parents.values():

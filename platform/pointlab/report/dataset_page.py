@@ -91,11 +91,23 @@ def _facts(details: DatasetManifest) -> list[tuple[str, str]]:
         "frame": details.frame,
         "scale as released": card.scale.replace("_", " "),
         "normalisation": details.normalise.replace("_", " "),
+        "normals": _normals(details),
         "recipe": details.recipe,
     }
     facts |= {f"left out: {reason}": f"{count:,}" for reason, count in details.dropped.items()}
     facts |= {f"known defect, dealt with: {name}": f"{count:,}" for name, count in details.defects.items()}
     return [(name, text) for name, text in facts.items() if text]
+
+
+def _normals(details: DatasetManifest) -> str:
+    """How normals were estimated; nothing where none were."""
+    found = details.estimated_normals
+    if found is None:
+        return ""
+    return (
+        f"estimated in {found.num_clouds:,} clouds, from {found.num_neighbours} neighbours;"
+        f" their sign is {found.sign}"
+    )
 
 
 def _views(sample: DatasetSample) -> dict[int, tuple[View | None, ...]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pointlab.report.analysis import analysis_sections
 from pointlab.report.answer import answers
 from pointlab.report.coefficients import coefficient_pictures
 from pointlab.report.collect import collect
@@ -15,6 +16,7 @@ from pointlab.report.rendering import render
 from pointlab.report.results import result_tables
 from pointlab.report.runs import anchors_of, run_rows
 from pointlab.report.scenes import scene
+from pointlab.report.study import study_sections
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.training_curves import training_pictures
 from pointlab.report.trials import trial_tables
@@ -52,6 +54,8 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         legends=[legend_of(views) for views in zip(*(one.views for one in gallery.sets), strict=True)],
         results=result_tables(material),
         corruptions=corruption_tables(material),
+        analyses=analysis_sections(material),
+        studies=study_sections(material),
         colours={"finished": TARGET, "chosen": CHOSEN},
         max_points=MAX_POINTS,
     )

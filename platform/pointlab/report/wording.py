@@ -10,7 +10,7 @@ METHODS = {
     "wise_ft_lp": "the WiSE-FT-LP mixture",
 }
 """What a transfer's protocol is called in a sentence."""
-CLASSIFIER_ROLES = {"data": "training data", "pretrained": "pretraining data", "shifted": "shifted set"}
+TRAINED_ROLES = {"data": "training data", "pretrained": "pretraining data", "shifted": "shifted set"}
 
 
 def percent(value: float) -> str:
@@ -48,11 +48,15 @@ def duration(seconds: float) -> str:
 def role_name(kind: str, role: str) -> str:
     """What a dataset was to a run of this kind: its pretraining data, its target, its shifted set.
 
-    To an evaluation, what it measured on, and what these were to its classifier.
+    To a study, that of a route; to an evaluation or an analysis, what it measured on, and what these were to
+    its classifier or subjects.
     """
-    if kind == "evaluate":
-        used, _, part = role.partition("-")
-        return f"classifier's {CLASSIFIER_ROLES.get(part, part)}" if used == "classifier" else "measured on"
+    if kind in ("evaluate", "analyse"):
+        used, _, part = role.rpartition("-")
+        return f"{used}'s {TRAINED_ROLES.get(part, part)}" if used else "measured on"
+    if kind == "study":
+        route, _, part = role.partition("/")
+        return f"{role_name('transfer', part)} of {route}"
     if role == "pretrained" or (role == "data" and kind == "pretrain"):
         return "pretraining data"
     return "target" if role == "data" else role

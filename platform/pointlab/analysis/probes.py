@@ -1,0 +1,84 @@
+"""What frozen features tell of the class: a linear probe, and a vote of nearest neighbours.
+
+Both are fit on features of the training split and measured on others. The linear probe is the convex solve
+of a transfer (`transfer.fit_probe`); its penalty is chosen on a part of the training clouds that is held out
+for that, never on the clouds it is measured on.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from pointlab.errors import DataError
+from pointlab.evaluation import FeatureTable, classification_metrics
+from pointlab.transfer import ProbeConfig, fit_probe, predict
+
+Table = FeatureTable
+_ROWS_TOGETHER = 1024
+"""Queries compared with all fit clouds at once: bounds the matrix of similarities."""
+
+
+def linear_accuracy(
+    fit: Table, score: Table, is_held_out: Bool[Tensor, " clouds"], num_classes: int, config: ProbeConfig
+) -> float:
+    """Accuracy on `score` of a probe fit on what is not held out of `fit`, its penalty chosen on what is."""
+    chosen_on = Table(fit.features[is_held_out], fit.labels[is_held_out])
+    fit_on = Table(fit.features[~is_held_out], fit.labels[~is_held_out])
+    layer = fit_probe(fit_on, chosen_on, num_classes, config)
+    return classification_metrics(predict(layer, score.features), score.labels)["accuracy"]
+
+
+def held_out(
+    labels: Int64[Tensor, " clouds"], ids: Int64[Tensor, " clouds"], share: float
+) -> Bool[Tensor, " clouds"]:
+    """True for this share of each class's clouds, rounded up, those of the lowest ids; one always stays.
+
+    Raises DataError where no class has two clouds.
+    """
+    is_held_out = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero().squeeze(1)
+        num_held_out = min(math.ceil(share * len(members)), len(members) - 1)
+        is_held_out[members[ids[members].argsort(stable=True)[:num_held_out]]] = True
+    if not bool(is_held_out.any()):
+        raise DataError(
+            "The linear probe has one cloud of each class, and none to choose its penalty on.",
+            expected="at least two clouds of some class",
+            remedy="analyse with more clouds, or leave `probes` out of the measures",
+        )
+    return is_held_out
+
+
+def neighbour_accuracy(fit: Table, score: Table, num_classes: int, num_neighbours: int) -> float:
+    """Accuracy on `score` of the majority among the nearest clouds of `fit` by cosine similarity.
+
+    Of classes with equally many votes, the one whose voters are more similar in sum wins. Raises DataError
+    where there are fewer fit clouds than neighbours.
+    """
+    if len(fit.labels) < num_neighbours:
+        raise DataError(
+            f"{num_neighbours} nearest neighbours were asked of {len(fit.labels)} clouds.",
+            remedy="lower num_neighbours, or analyse with more clouds",
+        )
+    known = F.normalize(fit.features, dim=1)
+    votes = [
+        _vote(F.normalize(queries, dim=1) @ known.T, fit.labels, num_classes, num_neighbours)
+        for queries in score.features.split(_ROWS_TOGETHER)
+    ]
+    return classification_metrics(torch.cat(votes), score.labels)["accuracy"]
+
+
+def _vote(
+    similarities: Float[Tensor, "queries clouds"],
+    labels: Int64[Tensor, " clouds"],
+    num_classes: int,
+    num_neighbours: int,
+) -> Float[Tensor, "queries classes"]:
+    """Votes for each class; similarities, below 1 in sum, break ties."""
+    nearest, rows = similarities.topk(num_neighbours, dim=1)
+    shares = (1 + nearest.double().clamp(-1, 1)) / (4 * num_neighbours)
+    votes = nearest.new_zeros(len(nearest), num_classes, dtype=torch.float64)
+    return votes.scatter_add_(1, labels[rows], 1 + shares)

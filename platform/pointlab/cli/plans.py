@@ -1,0 +1,45 @@
+"""A study as tables on the terminal: what it would do, of which how much is finished; and what it found."""
+
+from rich.markup import escape
+from rich.table import Table
+
+from pointlab.experiment import StudyExperiment
+from pointlab.report.study import pooled_table
+from pointlab.storage import Record, Storage
+from pointlab.study import Extent, foresee
+
+PRETRAINING = "pretraining"
+
+
+def table_of_plan(study: StudyExperiment) -> Table:
+    """Rows of starts and backbones; each cell says how many there are, and how many of them are there."""
+    planned = foresee(study, Storage(study.storage.root))
+    kinds = (PRETRAINING, *study.protocols)
+    table = Table("start", "backbone", *map(escape, kinds), title=f"{study.name}: experiments, finished")
+    for (start, backbone), extents in planned.items():
+        table.add_row(escape(start), escape(backbone), *(_told(extents.get(kind)) for kind in kinds))
+    table.add_section()
+    all_of = {kind: [extents[kind] for extents in planned.values() if kind in extents] for kind in kinds}
+    table.add_row("all", "", *(_told(_together(found)) for found in all_of.values()))
+    return table
+
+
+def table_of_differences(record: Record) -> Table:
+    """What each start gains over the baseline, in points of accuracy."""
+    found = pooled_table(record)
+    table = Table("start", "backbone", *map(escape, found.columns), title=f"{found.title}, points")
+    for start, backbone, cells in found.rows:
+        table.add_row(
+            escape(start), escape(backbone), *(escape(cell.difference) if cell else "" for cell in cells)
+        )
+    return table
+
+
+def _together(extents: list[Extent]) -> Extent:
+    return Extent(sum(extent.total for extent in extents), sum(extent.finished for extent in extents))
+
+
+def _told(extent: Extent | None) -> str:
+    if extent is None or extent.total == 0:
+        return ""
+    return f"{extent.total}, {extent.finished or 'none'}"

@@ -1,0 +1,123 @@
+"""The plots of a study: what each start gains with its interval, and accuracy against labels."""
+
+from collections.abc import Iterator, Sequence
+
+import plotly.graph_objects as go
+
+from pointlab.report.figures import (
+    CHOSEN,
+    NEUTRAL,
+    SHIFTED,
+    TARGET,
+    TRAINING,
+    VALIDATION,
+    Picture,
+    in_percent,
+    label,
+    picture,
+)
+
+Row = dict[str, float | str]
+COLOURS = (TARGET, SHIFTED, TRAINING, VALIDATION, CHOSEN)
+ALL = "all"
+
+
+def difference_picture(name: str, pooled: Sequence[Row]) -> Iterator[Picture]:
+    """Differences to the baseline over routes and labels, a colour for each protocol; none without any."""
+    if not pooled:
+        return
+    protocols = dict.fromkeys(str(row["protocol"]) for row in pooled)
+    traces = [
+        _differences(protocol, colour, [row for row in pooled if row["protocol"] == protocol])
+        for protocol, colour in zip(protocols, COLOURS * len(protocols), strict=False)
+    ]
+    x = {
+        "title": {"text": "difference, points"},
+        "zeroline": True,
+        "zerolinecolor": NEUTRAL,
+        "showgrid": True,
+    }
+    places = len({(row["start"], row["backbone"]) for row in pooled})
+    yield picture(
+        f"{name}-differences",
+        traces,
+        x,
+        {"showgrid": False, "automargin": True, "autorange": "reversed"},
+        "Mean difference in accuracy to the baseline over routes, labels and seeds, with its 95 % interval"
+        " where there are pretrained backbones enough.",
+        height=110 + 34 * places,
+        scattermode="group",
+    )
+
+
+def _differences(protocol: str, colour: str, rows: Sequence[Row]) -> go.Scatter:
+    middle = in_percent([float(row["difference"]) for row in rows])
+    above, below = ([_reach(row, side) for row in rows] for side in ("high", "low"))
+    error = {"type": "data", "array": above, "arrayminus": below, "color": colour, "thickness": 2, "width": 4}
+    return go.Scatter(
+        x=middle,
+        y=[label(_place(row)) for row in rows],
+        name=label(protocol.replace("-", " ")),
+        mode="markers",
+        orientation="h",
+        marker={"color": colour, "size": 9},
+        error_x=error,
+        hovertemplate="%{y}: %{x:+.1f} points<extra>" + label(protocol) + "</extra>",
+    )
+
+
+def _place(row: Row) -> str:
+    return f"{row['start']}, {'all backbones' if row['backbone'] == ALL else row['backbone']}"
+
+
+def _reach(row: Row, side: str) -> float:
+    """How far the interval reaches from the difference to one side."""
+    return round(100 * abs(float(row[side]) - float(row["difference"])), 2) if row[side] != "" else 0.0
+
+
+def few_shot_pictures(name: str, comparison: Sequence[Row]) -> Iterator[Picture]:
+    """Accuracy against labels, for each route and protocol, on the backbone with the most seeds."""
+    if len({row["samples_per_class"] for row in comparison}) < 2:
+        return
+    backbone = str(max(comparison, key=lambda row: float(row["seeds"]))["backbone"])
+    rows = [row for row in comparison if row["backbone"] == backbone]
+    places = dict.fromkeys((str(row["route"]), str(row["protocol"])) for row in rows)
+    for number, (route, protocol) in enumerate(places):
+        here = [row for row in rows if (row["route"], row["protocol"]) == (route, protocol)]
+        yield _few_shot(
+            f"{name}-labels-{number}", here, f"{route}, {protocol.replace('-', ' ')}, {backbone}."
+        )
+
+
+def _few_shot(name: str, rows: Sequence[Row], caption: str) -> Picture:
+    starts = dict.fromkeys(str(row["start"]) for row in rows)
+    order = sorted({str(row["samples_per_class"]) for row in rows}, key=_num_labels)
+    traces = [
+        _curve(start, colour, sorted((r for r in rows if r["start"] == start), key=_labels_of))
+        for start, colour in zip(starts, (NEUTRAL, *COLOURS * len(starts)), strict=False)
+    ]
+    x = {"title": {"text": "labels of each class"}, "type": "category", "categoryorder": "array"}
+    y = {"title": {"text": "accuracy"}, "ticksuffix": " %"}
+    return picture(name, traces, {**x, "categoryarray": order}, y, caption, height=300)
+
+
+def _labels_of(row: Row) -> float:
+    return _num_labels(str(row["samples_per_class"]))
+
+
+def _num_labels(labels: str) -> float:
+    return float("inf") if labels == ALL else float(labels)
+
+
+def _curve(start: str, colour: str, rows: Sequence[Row]) -> go.Scatter:
+    spread = [float(row["deviation"] or 0) for row in rows]
+    return go.Scatter(
+        x=[str(row["samples_per_class"]) for row in rows],
+        y=in_percent([float(row["mean"]) for row in rows]),
+        name=label(start),
+        mode="lines+markers",
+        line={"color": colour, "width": 2},
+        marker={"size": 7},
+        error_y={"type": "data", "array": in_percent(spread), "color": colour, "thickness": 1, "width": 3},
+        hovertemplate="%{x}: %{y:.1f} %<extra>" + label(start) + "</extra>",
+    )

@@ -1,0 +1,24 @@
+"""Studies without Ray: what is to be done (`planning`), step by step (`execution`), and what came out.
+
+`tables` puts the cells together, with the intervals of `statistics`; `interim` keeps what an unfinished study
+has found so far. The engine's study is a crew of many processes.
+"""
+
+from pointlab.study.execution import Crew, Failure, Ledger, Make, alone, attempt, conduct
+from pointlab.study.interim import read_interim
+from pointlab.study.planning import Extent, Plan, Step, foresee
+
+__all__ = [
+    "Crew",
+    "Extent",
+    "Failure",
+    "Ledger",
+    "Make",
+    "Plan",
+    "Step",
+    "alone",
+    "attempt",
+    "conduct",
+    "foresee",
+    "read_interim",
+]

@@ -1,0 +1,111 @@
+"""What a study has to do: pretrainings first, each once, then the transfers; what is there is left out."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pointlab.data.dataset import find_prepared
+from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.study import Cell, StudyExperiment, make_cell_definite, make_parent_definite
+from pointlab.provenance import code_version
+from pointlab.storage import Record, Storage, read_record
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One experiment to carry out, once its parent is finished."""
+
+    resolved: Resolved[Any]
+
+    @property
+    def run(self) -> str:
+        """The run that it makes."""
+        return self.resolved.run
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Runs that must be finished before."""
+        return tuple(self.resolved.parents.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All experiments of a study, by run, parents before their children, and the records that are there."""
+
+    cells: dict[str, Cell]
+    """The transfers."""
+    steps: dict[str, Step]
+    records: dict[str, Record]
+
+    @property
+    def missing(self) -> list[Step]:
+        """What is to be done: the transfers without a record, and before them the parents that they need."""
+        transfers = [self.steps[run] for run in self.cells if run not in self.records]
+        needed = {parent for step in transfers for parent in step.parents if parent not in self.records}
+        return [step for run, step in self.steps.items() if run in needed] + transfers
+
+
+def make_plan(study: StudyExperiment, datasets: Mapping[str, str], storage: Storage) -> Plan:
+    """The plan of a study on these prepared sets, as far as the store has come with it."""
+    parents: dict[str, Step] = {}
+    transfers: dict[str, Step] = {}
+    cells: dict[str, Cell] = {}
+    for cell in study.cells:
+        transfer, parent = make_cell_definite(cell, datasets), make_parent_definite(cell, datasets)
+        transfers[transfer.run], cells[transfer.run] = Step(transfer), cell
+        if parent is not None:
+            parents[parent.run] = Step(parent)
+    steps = parents | transfers
+    found = {run: read_record(storage, run) for run in steps}
+    records = {run: record for run, record in found.items() if record is not None}
+    _warn_of_other_code(records)
+    return Plan(cells, steps, records)
+
+
+def _warn_of_other_code(records: Mapping[str, Record]) -> None:
+    others = sum(record.code_version != code_version() for record in records.values())
+    if others:
+        logger.warning(
+            "%d of %d finished runs were made by another version of the code (now %s)",
+            others,
+            len(records),
+            code_version(),
+        )
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many experiments of some kind there are, and how many of them are finished."""
+
+    total: int
+    finished: int
+
+
+def foresee(study: StudyExperiment, storage: Storage) -> dict[tuple[str, str], dict[str, Extent]]:
+    """What is planned and what is there, without making anything: by start and backbone, of each protocol.
+
+    `pretraining` counts beside the protocols. Nothing is finished that needs a set which is not prepared.
+    """
+    found = {role: find_prepared(config, storage) for role, config in study.datasets.items()}
+    names = {role: name or f"{role}-missing" for role, name in found.items()}
+    plan = make_plan(study, names, storage)
+    totals: Counter[tuple[str, str, str]] = Counter()
+    finished: Counter[tuple[str, str, str]] = Counter()
+    seen: set[str] = set()
+    for run, cell in plan.cells.items():
+        kinds = {run: cell.levels.protocol} | dict.fromkeys(plan.steps[run].parents, "pretraining")
+        for each, kind in kinds.items():
+            if each not in seen:
+                key = (cell.levels.start, cell.levels.backbone, kind)
+                totals[key] += 1
+                finished[key] += each in plan.records
+                seen.add(each)
+    table: dict[tuple[str, str], dict[str, Extent]] = {}
+    for (start, backbone, kind), total in totals.items():
+        extent = Extent(total, finished[start, backbone, kind])
+        table.setdefault((start, backbone), {})[kind] = extent
+    return table

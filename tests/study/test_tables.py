@@ -1,0 +1,103 @@
+"""Figures are compared within their backbone, route, protocol, labels and seed, and with nothing else."""
+
+import itertools
+
+import pytest
+
+from pointlab.experiment.matrix import Levels
+from pointlab.report.collect import Material
+from pointlab.report.study import study_finding, study_sections
+from pointlab.storage import Record
+from pointlab.study.tables import Measured, comparison, pooled
+
+GAIN = {"scratch": 0.0, "good": 0.1, "bad": -0.1}
+
+
+def measured(seeds: int = 3) -> list[Measured]:
+    """Every start gains the same everywhere but for a little by seed; groups themselves differ by more."""
+    cells = []
+    for start, route, protocol, labels, seed in itertools.product(
+        GAIN, ("near", "far"), ("probe", "full"), (None, 5), range(seeds)
+    ):
+        level = 0.3 + 0.2 * (route == "near") + 0.1 * (protocol == "full") - 0.1 * (labels == 5) + 0.01 * seed
+        wobble = 0.004 * seed if start != "scratch" else 0.0
+        levels = Levels(start, "patches", route, protocol, labels, seed)
+        cells.append(Measured(levels, level + GAIN[start] + wobble))
+    return cells
+
+
+def test_each_group_is_compared_with_the_baselines_own() -> None:
+    rows = list(comparison(measured(), "scratch"))
+    assert len(rows) == 3 * 2 * 2 * 2
+    for row in rows:
+        if row["start"] == "scratch":
+            assert (row["difference"], row["low"], row["pairs"]) == ("", "", 0.0)
+        else:
+            assert row["difference"] == pytest.approx(GAIN[str(row["start"])] + 0.004)
+            assert row["pairs"] == 3.0
+            assert float(row["low"]) < float(row["difference"]) < float(row["high"])
+
+
+def test_pooled_differences_are_over_routes_labels_and_seeds_and_never_over_protocols() -> None:
+    rows = list(pooled(measured(), "scratch"))
+    assert [(row["start"], row["protocol"]) for row in rows] == list(
+        itertools.product(("good", "bad"), ("probe", "full"))
+    )
+    for row in rows:
+        assert row["difference"] == pytest.approx(GAIN[str(row["start"])] + 0.004)
+        assert (row["pairs"], row["clusters"]) == (
+            12.0,
+            6.0,
+        )  # two routes of three seeds, at two label counts
+        assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
+
+
+def test_a_cell_without_its_baseline_is_not_compared() -> None:
+    cells = [cell for cell in measured() if cell.levels.start != "scratch" or cell.levels.route == "near"]
+    assert all(row["pairs"] == 6.0 for row in pooled(cells, "scratch"))
+    far = [row for row in comparison(cells, "scratch") if row["route"] == "far"]
+    assert far
+    assert all(row["difference"] == "" for row in far)
+
+
+def study_record(cells: list[Measured]) -> Record:
+    return Record(
+        run="a-study-0123456789",
+        kind="study",
+        name="a-study",
+        seed=0,
+        protocol="study",
+        config={},
+        code_version="",
+        curves={
+            "cells": [],
+            "comparison": list(comparison(cells, "scratch")),
+            "pooled": list(pooled(cells, "scratch")),
+        },
+        notes={"baseline": "scratch", "measure": "test/accuracy", "cells": "72 of 72 finished, 0 failed"},
+    )
+
+
+def test_the_answer_says_what_is_surely_better_or_worse_and_what_cannot_be_said() -> None:
+    sure = study_finding(study_record(measured()))
+    assert "Under probe, better: good +10.4 [+10.1, +10.7]; worse: bad -9.6 [-9.9, -9.3]." in sure
+    unsure = study_finding(study_record(measured(seeds=1)))
+    assert "Under full, good comes first with +10.0 (no interval)" in unsure
+    assert study_finding(study_record([])).endswith("No start can be compared yet.")
+
+
+def test_tables_have_a_route_and_a_number_of_labels_each_and_mark_what_is_clear() -> None:
+    record = study_record(measured())
+    (section,) = study_sections(Material((record,), (record,), {}, {}))
+    assert [table.title for table in section.tables] == [
+        "near, all labels",
+        "near, 5 labelled clouds of each class",
+        "far, all labels",
+        "far, 5 labelled clouds of each class",
+    ]
+    first = section.tables[0]
+    assert first.columns == ("probe", "full")
+    verdicts = {start: [cell.verdict for cell in cells if cell] for start, _, cells in first.rows}
+    assert verdicts == {"scratch": ["", ""], "good": ["better"] * 2, "bad": ["worse"] * 2}
+    assert section.note.startswith("16 of 16 intervals")
+    assert len(section.pictures) == 1 + 4
