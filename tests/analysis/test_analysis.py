@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from backbones.test_backbones import TINY
+from backbones.tiny import TINY
 from pointlab.analysis import Analysis, AnalysisConfig, Subject, analyse
 from pointlab.analysis.embedding import embed
 from pointlab.analysis.probes import held_out, neighbour_accuracy

@@ -7,7 +7,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from backbones.test_backbones import TINY
+from backbones.tiny import TINY
 from conftest import PRETRAIN
 from paradigms.two_views import two_views
 from pointlab.backbones import BACKBONES, BackboneConfig, build_backbone

@@ -13,6 +13,7 @@ from typing import Any
 import ray
 import ray._private.state
 
+from pointlab.errors import ResourceError
 from pointlab.experiment.placement import LaunchConfig
 
 Resources = Mapping[str, float]
@@ -54,6 +55,22 @@ def workers_that_fit(nodes: Iterable[Resources], each: Resources, data_cpus: flo
 
 def _capacity(node: Resources, each: Resources) -> int:
     return min(int((node.get(name, 0) + ROUNDING) / amount) for name, amount in each.items())
+
+
+def tasks_at_a_time(launch: LaunchConfig, what: str, most: int | None = None) -> int:
+    """How many tasks with a worker's resources can run together, at most `most`; ResourceError if none can.
+
+    They read the cache themselves, so no data task needs a CPU beside them. `what` is what a task does.
+    """
+    each, nodes = resources_of_a_worker(launch), present_nodes()
+    fitting = workers_that_fit([node.total for node in nodes], each, data_cpus=0)
+    if fitting == 0:
+        size = " and ".join(f"{amount:g} {name}s" for name, amount in each.items())
+        raise ResourceError(
+            f"One {what} needs {size} on one node: {described(nodes, each)}.",
+            remedy="lower launch.cpus_per_worker or launch.gpus_per_worker",
+        )
+    return min(fitting, most or fitting)
 
 
 def present_nodes() -> list[Node]:

@@ -17,9 +17,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from pointlab.config import validate
-from pointlab.engine.room import described, present_nodes, resources_of_a_worker, workers_that_fit
+from pointlab.engine.room import resources_of_a_worker, tasks_at_a_time
 from pointlab.engine.session import connect
-from pointlab.errors import ResourceError, TrainingError
+from pointlab.errors import TrainingError
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_trial
@@ -89,6 +89,7 @@ def _tuner(
     experiment = resolved.experiment
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     epochs = _epochs(experiment.transfer)
+    at_a_time = tasks_at_a_time(experiment.launch, "trial", experiment.max_concurrent)
     run_trial = tune.with_parameters(_trial, resolved=resolved, storage=storage, parents_here=parents_here)
     return tune.Tuner(
         tune.with_resources(run_trial, resources_of_a_worker(experiment.launch)),
@@ -97,7 +98,7 @@ def _tuner(
             metric=SCORE,
             mode="max",
             num_samples=experiment.num_trials,
-            max_concurrent_trials=_concurrency(experiment),
+            max_concurrent_trials=min(at_a_time, experiment.num_trials),
             search_alg=OptunaSearch(sampler=optuna.samplers.TPESampler(seed=experiment.seed)),
             scheduler=ASHAScheduler(
                 time_attr="epoch",
@@ -199,19 +200,6 @@ def _space(experiment: SearchExperiment) -> dict[str, Any]:
         else:
             space[path] = tune.loguniform(distribution.low, distribution.high)
     return space
-
-
-def _concurrency(experiment: SearchExperiment) -> int:
-    """Trials at a time; they read the cache themselves, so no data task needs a CPU beside them."""
-    each, nodes = resources_of_a_worker(experiment.launch), present_nodes()
-    fitting = workers_that_fit([node.total for node in nodes], each, data_cpus=0)
-    if fitting == 0:
-        size = " and ".join(f"{amount:g} {name}s" for name, amount in each.items())
-        raise ResourceError(
-            f"One trial needs {size} on one node: {described(nodes, each)}.",
-            remedy="lower launch.cpus_per_worker or launch.gpus_per_worker",
-        )
-    return min(fitting, experiment.max_concurrent or fitting, experiment.num_trials)
 
 
 def _epochs(trial: TransferExperiment) -> int:

@@ -8,9 +8,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from pointlab.engine.room import described, present_nodes, resources_of_a_worker, workers_that_fit
+from pointlab.engine.room import resources_of_a_worker, tasks_at_a_time
 from pointlab.engine.session import connect
-from pointlab.errors import ResourceError
 from pointlab.experiment.placement import LaunchConfig
 from pointlab.experiment.study import StudyExperiment
 from pointlab.storage import Record, Storage
@@ -30,7 +29,7 @@ def on_ray(make: Make, study: StudyExperiment, storage: Storage) -> Crew:
 
     def work(ledger: Ledger, stop: threading.Event) -> Iterator[tuple[Step, Record | Failure]]:
         connect()
-        limit = _concurrency(study)
+        limit = tasks_at_a_time(study.launch, "experiment", study.max_concurrent)
         task = _task(study.launch)
         running: dict[Any, Step] = {}
         try:
@@ -69,16 +68,3 @@ def _cancel(running: list[Any]) -> None:
             ray.cancel(reference)
     if running:
         ray.wait(running, num_returns=len(running), timeout=FAREWELL_SECONDS)
-
-
-def _concurrency(study: StudyExperiment) -> int:
-    """Experiments at a time; they read the cache themselves, so no data task needs a CPU beside them."""
-    each, nodes = resources_of_a_worker(study.launch), present_nodes()
-    fitting = workers_that_fit([node.total for node in nodes], each, data_cpus=0)
-    if fitting == 0:
-        size = " and ".join(f"{amount:g} {name}s" for name, amount in each.items())
-        raise ResourceError(
-            f"One experiment needs {size} on one node: {described(nodes, each)}.",
-            remedy="lower launch.cpus_per_worker or launch.gpus_per_worker",
-        )
-    return min(fitting, study.max_concurrent or fitting)
