@@ -2,9 +2,9 @@
 
 It shows clouds of built-in shapes, three quarters of them to fit on and the rest to score, to the network of
 configs/backbones/small.yaml, with the settings that `kind: analyse` has by default. The same function is then
-asked for one measure at a time, each with its own pass over the clouds. What a measure makes of its features
-afterwards costs the same either way; reading and networks are what a common pass saves. On a CPU, seconds are
-those of the processor: other work on the machine hardly counts.
+asked for one measure at a time, each with its own pass over the clouds that it needs. What a measure makes of
+its features afterwards costs the same either way; reading and networks are what a common pass saves. On a
+CPU, seconds are those of the processor: other work on the machine hardly counts.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def set_up(options: argparse.Namespace, folder: Path) -> Bench:
 def compare(bench: Bench) -> None:
     """Turns of one pass and of separate ones, interleaved."""
     num_clouds, turns = bench.options.clouds, list[tuple[float, dict[str, float]]]()
-    bench.seconds(WHOLE, 4 * BATCH_SIZE)  # libraries are imported, memory is allocated
+    bench.seconds(WHOLE, min(4 * BATCH_SIZE, num_clouds))  # libraries are imported, memory is allocated
     for _ in range(bench.options.turns):
         together = bench.seconds(WHOLE, num_clouds)
         turns.append((together, {name: bench.seconds(one, num_clouds) for name, one in SEPARATE.items()}))

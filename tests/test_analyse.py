@@ -14,11 +14,13 @@ from conftest import BACKBONE, PRETRAIN, SCANS, SHAPES, TRANSFER
 from pointlab.cli.reports import MAX_ROWS, abridged
 from pointlab.config import merge, validate
 from pointlab.data.cache import CachedSplit
+from pointlab.data.subsets import evenly_by_class
 from pointlab.errors import ConfigError, DataError, PreemptedError
 from pointlab.experiment import AnalyseExperiment
-from pointlab.experiment.analysing import Task, analyse, evenly_by_class
+from pointlab.experiment.analysing import Task, analyse
+from pointlab.experiment.analysis_notes import HEADS, favoured
 from pointlab.experiment.resolve import Resolved, make_definite
-from pointlab.experiment.subjects import FRESH, OWN, Reading
+from pointlab.experiment.subjects import Reading
 from pointlab.experiment.wiring import open_data, read_module
 from pointlab.launch import Outcome, resolve, run
 from pointlab.report import build_report
@@ -96,11 +98,17 @@ def test_the_record_says_how_it_was_measured_and_holds_few_metrics(record: Recor
         for name in ("tuned-before", "tuned-after", "random")
         for measure in ("linear_accuracy", "knn_accuracy", "rankme")
     }
-    told = {"clouds", "points of a cloud", "CKA", "nearest neighbours", "seconds of the pass"}
-    assert told <= record.notes.keys()
+    assert {"clouds", "points of a cloud", "gradients", "accuracies", "seconds"} <= record.notes.keys()
+    assert record.notes["CKA"] == "unbiased, 1 mini-batch of 15 clouds"
+    assert record.notes["linear probe"].endswith("a subject that was trained on this set had seen them")
+    assert record.notes["selected on the shown split"].startswith("tuned: ")
     assert record.notes["clouds"] == "45 of train to fit on, 15 of validation to score on"
     heads = [record.notes[f"head of {name}"] for name in ("tuned-before", "tuned-after", "random")]
-    assert heads == [FRESH, OWN, FRESH]
+    assert heads == [HEADS["fresh"], HEADS["own"], HEADS["fresh"]]
+    assert record.curves["shown"] == [
+        {"split": "train", "clouds": 45, "classes": 16},
+        {"split": "validation", "clouds": 15, "classes": 15},
+    ]
     assert record.samples_seen == 60
     clouds = record.curves["embedding"]
     split = open_data(finished.storage, record.datasets["data"], 48).split("validation")
@@ -116,7 +124,7 @@ def test_a_finished_analysis_is_found_again(finished: Outcome) -> None:
 
 def test_subjects_are_the_stored_weights_and_new_heads_are_alike(finished: Outcome) -> None:
     read = reading(finished.storage)
-    before, after, random = (subject for subject, _ in read.subjects())
+    before, after, random = read.subjects()
     parents = read.resolved.parents
     for subject, role in ((before, "tuned-pretrained"), (after, "tuned")):
         stored = read_module(finished.storage, parents[role], "backbone")
@@ -128,14 +136,15 @@ def test_subjects_are_the_stored_weights_and_new_heads_are_alike(finished: Outco
         torch.equal(after.start[name], tensor) for name, tensor in before.backbone.state_dict().items()
     )
     assert torch.equal(before.head.weight, random.head.weight)
-    assert all(head == FRESH for _, head in reading(finished.storage, heads="fresh").subjects())
+    assert [one.head_kind for one in (before, after, random)] == ["fresh", "own", "fresh"]
+    assert all(one.head_kind == "fresh" for one in reading(finished.storage, heads="fresh").subjects())
 
 
 def test_a_classifier_of_the_same_classes_keeps_its_head(finished: Outcome) -> None:
     subjects = {"shapes": BRIEF, "scans": {**FINE_TUNED, "protocol": "linear_probe"}}
     found = reading(finished.storage, subjects=subjects, with_start=False).subjects()
-    assert [(subject.name, head) for subject, head in found] == [("shapes", OWN), ("scans", OWN)]
-    assert isinstance(found[1][0].head, torch.nn.Linear)
+    assert [(subject.name, subject.head_kind) for subject in found] == [("shapes", "own"), ("scans", "own")]
+    assert isinstance(found[1].head, torch.nn.Linear)
 
 
 def test_clouds_are_drawn_evenly_by_class_and_small_draws_lie_within_larger_ones(storage: Storage) -> None:
@@ -184,6 +193,31 @@ def test_a_run_s_identity_covers_all_that_changes_its_figures(
     assert (len(runs) == 2) == is_another
 
 
+def test_what_is_shown_counts_whoever_comes_first(storage: Storage) -> None:
+    one, other = FINE_TUNED, {**merge(FINE_TUNED, {"num_points": 32}), "data": SHAPES}
+    runs = {
+        name_of(tiny_analyse(storage, subjects=subjects))
+        for subjects in ({"a": one, "b": other}, {"b": other, "a": one})
+    }
+    assert len(runs) == 2
+    shown = {"data": SCANS, "num_points": 48}
+    named = {
+        name_of(tiny_analyse(storage, subjects=subjects, **shown))
+        for subjects in ({"a": one, "b": other}, {"b": other, "a": one})
+    }
+    assert len(named) == 1
+
+
+def test_subjects_that_were_chosen_on_the_shown_clouds_are_named(storage: Storage) -> None:
+    mixed = merge(TRANSFER, {"pretrained": BRIEF})
+    on_shapes = merge(BRIEF, {"training": {"selection": "best"}})
+    frozen = {**FINE_TUNED, "protocol": "linear_probe", "pretrained": on_shapes}
+    subjects = {"tuned": FINE_TUNED, "mixed": mixed, "frozen": frozen, "random": SUBJECTS["random"]}
+    assert favoured(tiny_analyse(storage, subjects=subjects)) == ["tuned", "mixed"]
+    assert favoured(tiny_analyse(storage, subjects=subjects, data=SHAPES)) == ["frozen"]
+    assert favoured(tiny_analyse(storage, subjects=subjects, split="test")) == []
+
+
 def test_data_and_points_are_those_of_the_first_transfer(storage: Storage) -> None:
     subjects = {"shapes": BRIEF, "tuned": merge(FINE_TUNED, {"num_points": 32})}
     experiment = tiny_analyse(storage, subjects=subjects)
@@ -206,6 +240,8 @@ def test_data_and_points_are_those_of_the_first_transfer(storage: Storage) -> No
         ({"subjects": {"found": {"kind": "search"}}}, "unknown kind 'search'"),
         ({"num_points": 65}, "lower num_points"),
         ({"split": "train"}, "split"),
+        ({"num_clouds": 8}, "leave 2 to score on, and 4 are needed"),
+        ({"num_clouds": 20, "analysis": {}}, "leave 15 to fit on, and 20 are needed.*num_neighbours"),
         ({"analysis": {"estimater": "biased"}}, "did you mean 'estimator'"),
     ],
 )
@@ -224,16 +260,40 @@ def test_a_set_without_a_validation_split_says_what_to_do(finished: Outcome) -> 
         task.findings()
 
 
+def test_a_set_with_too_few_clouds_is_refused_before_the_pass(finished: Outcome) -> None:
+    read = reading(finished.storage, num_clouds=200, analysis={"num_neighbours": 60})
+    task = Task(read.resolved, LocalContext(finished.storage), read.data)
+    with pytest.raises(
+        DataError, match=r"has 48 train clouds to fit on.*at least 60.*analysis.num_neighbours"
+    ):
+        task.findings()
+
+
+def test_more_neighbours_than_clouds_of_a_class_are_told(record: Record) -> None:
+    told = "3: more than the 2 clouds to fit on of the smallest class"
+    assert record.notes["nearest neighbours"].startswith(told)
+
+
+def test_of_measures_that_were_not_taken_nothing_is_told(finished: Outcome) -> None:
+    changes = {"subjects": {"random": SUBJECTS["random"]}, "data": SCANS, "num_points": 48}
+    taken = {"measures": ["gradients"], "embedding_stages": "none"}
+    resolved = reading(finished.storage, **changes, analysis=taken).resolved
+    told = analyse(resolved, LocalContext(finished.storage)).notes
+    assert told["clouds"] == "45 of train to fit on"
+    assert set(told) == {"clouds", "points of a cloud", "gradients", "head of random", "seconds"}
+
+
 def test_the_report_shows_every_measure_by_stage(finished: Outcome, record: Record) -> None:
     page = build_report(finished.storage, [record.run])
     section = page[page.index('<section id="analysis">') :]
     section = section[: section.index("</section>")]
     for measure in ("linear_accuracy", "normal_error", "gradient_norm", "drift", "rankme", "cka-stages"):
         assert f"-{measure}" in section
+    assert "Not independent of that split: tuned" in page
     assert section.count('class="plotly-graph-div"') == 6 + 1 + 3 + 3 + 3
     assert "Gradient norms of every parameter" in section
     assert record.notes["clouds"] in section
-    assert "Linear accuracy peaks at" in page[: page.index("<main>")]
+    assert "Linear accuracy reaches" in page[: page.index("<main>")]
 
 
 def test_a_terminal_shows_the_first_rows_of_long_tables_and_says_how_many_it_leaves_out(

@@ -109,28 +109,28 @@ def analysed(
 def both() -> Analysis:
     """Two subjects, the second fine-tuned from the first."""
     first, second = subject("before", 0), subject("after", 1)
-    return analysed([first, replace(second, start=first.backbone.state_dict())], config=DRAWN)
+    tuned = replace(second, start=first.backbone.state_dict(), started_as="before")
+    return analysed([first, tuned], config=DRAWN)
 
 
 def test_every_iterable_is_gone_through_once_for_all_subjects() -> None:
-    fit, score, heard = in_batches(FIT, 8), in_batches(SCORE, 8), list[int]()
+    fit, score = in_batches(FIT, 8), in_batches(SCORE, 8)
     subjects = [subject("one", 0), subject("other", 1)]
-    found = analyse(
-        subjects, fit, score, num_classes=NUM_CLASSES, config=CONFIG, device=CPU, watch=heard.append
-    )
+    config = CONFIG.model_copy(update={"measures": ("gradients", "ranks")})
+    found = analyse(subjects, fit, score, num_classes=NUM_CLASSES, config=config, device=CPU)
     assert (fit.passes, score.passes) == (1, 1)
     assert (found.num_fit, found.num_score) == (40, 18)
-    assert heard == [8, 16, 24, 32, 40, 48, 56, 58]
 
 
 def test_there_is_a_row_for_every_stage_with_what_exists_of_it(both: Analysis) -> None:
-    common = {"subject", "stage", "depth", "width", "linear_accuracy", "knn_accuracy"}
-    common |= {"gradient_norm", "relative_gradient_norm", "rankme", "effective_rank"}
-    extra = [{"normal_error"}, set(), {"normal_error", "drift"}, {"drift"}]
+    common = {"subject", "stage", "depth", "width", "channels", "linear_accuracy", "knn_accuracy"}
+    common |= {"head", "gradient_norm", "relative_gradient_norm", "rankme", "effective_rank"}
+    tuned = {"drift", "started_as"}
+    extra = [{"normal_error"}, set(), {"normal_error"} | tuned, tuned]
     assert [set(row) for row in both.stages] == [common | more for more in extra]
-    assert [(row["stage"], row["depth"], row["width"]) for row in both.stages[:2]] == [
-        ("points", 0, 5),
-        ("cloud", 1, 4),
+    assert [(row["stage"], row["depth"], row["width"], row["channels"]) for row in both.stages[:2]] == [
+        ("points", 0, 5, 10),
+        ("cloud", 1, 4, 4),
     ]
 
 
@@ -155,6 +155,10 @@ def test_collapsed_features_are_drawn_as_one_place_and_others_equally_each_time(
     assert embed(torch.full((10, 3), 0.1), 30.0).tolist() == [[0, 0]] * 10
     features = torch.randn(10, 3, generator=torch.Generator().manual_seed(0)) * 1e-9 + 1e-8
     assert embed(features, 30.0).tolist() == embed(features, 30.0).tolist()
+
+
+def test_a_single_channel_can_be_drawn() -> None:
+    assert embed(torch.linspace(0, 1, 8)[:, None], 2.0).shape == (8, 2)
 
 
 def test_drift_is_the_relative_distance_of_a_stages_weights(both: Analysis) -> None:
@@ -190,6 +194,18 @@ def test_gradient_norms_are_those_of_an_ordinary_backward(both: Analysis) -> Non
     stage = (means["late.weight"] + means["late.bias"]) / 2
     assert both.stages[1]["gradient_norm"] == pytest.approx(stage, rel=1e-4)
     assert "relative_gradient_norm" not in rows["norm.bias"]  # it is zero
+
+
+def test_gradients_leave_a_short_last_batch_out_unless_there_is_no_other() -> None:
+    config = CONFIG.model_copy(update={"measures": ("gradients",)})
+
+    def norms(*batches: PointBatch) -> list[float | str]:
+        found = analyse([subject()], batches, [], num_classes=2, config=config, device=CPU)
+        return [row["gradient_norm"] for row in found.stages]
+
+    whole, short = in_batches(FIT, 32).batches
+    assert norms(whole, short) == norms(whole)
+    assert norms(short) != norms(whole)
 
 
 def test_nothing_of_a_subject_changes() -> None:
@@ -234,8 +250,13 @@ def test_what_is_not_measured_costs_neither_data_nor_columns() -> None:
     score = in_batches(SCORE, 8)
     found = analyse([subject()], fit, score, num_classes=NUM_CLASSES, config=config, device=CPU)
     assert fit.passes == 0
-    assert set(found.stages[0]) == {"subject", "stage", "depth", "width", "rankme", "effective_rank"}
+    columns = {"subject", "stage", "depth", "width", "channels", "rankme", "effective_rank"}
+    assert set(found.stages[0]) == columns
     assert (found.parameters, found.cka, found.embedding) == ([], [], [])
+    config = CONFIG.model_copy(update={"measures": ("gradients",)})
+    found = analyse([subject()], fit, score, num_classes=NUM_CLASSES, config=config, device=CPU)
+    assert (fit.passes, score.passes, found.num_score) == (1, 1, 0)
+    assert "gradient_norm" in found.stages[0]
 
 
 def test_a_stage_feature_leaves_padding_out() -> None:
@@ -248,8 +269,9 @@ def test_a_stage_feature_leaves_padding_out() -> None:
 def test_the_clouds_that_choose_the_penalty_are_a_share_of_each_class_and_leave_one() -> None:
     labels, ids = torch.tensor([0, 0, 0, 0, 1, 1, 2]), torch.tensor([9, 3, 5, 1, 8, 7, 0])
     assert held_out(labels, ids, 0.3).nonzero().flatten().tolist() == [1, 3, 5]
-    with pytest.raises(DataError, match="penalty"):
-        held_out(torch.arange(3), ids[:3], 0.3)
+    for too_few in (torch.arange(3), torch.zeros(2, dtype=torch.int64)):
+        with pytest.raises(DataError, match=r"penalty.*What to do"):
+            held_out(too_few, ids[: len(too_few)], 0.3)
 
 
 def test_among_equal_votes_the_more_similar_neighbours_win() -> None:
@@ -278,3 +300,10 @@ def test_clouds_without_labels_are_refused() -> None:
     unlabelled = [replace(FIT, labels=-torch.ones(40, dtype=torch.int64))]
     with pytest.raises(DataError, match="label"):
         analyse([subject()], unlabelled, [SCORE], num_classes=2, config=CONFIG, device=CPU)
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    one = subject()
+    nn.init.constant_(one.backbone.late.bias, torch.nan)
+    with pytest.raises(DataError, match=r"toy has features after cloud that are not finite.*train it again"):
+        analysed([one])

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from pointlab.analysis.normals import (
     NormalProbe,
     angles,
-    evenly_spaced_tokens,
     outer_products,
     tokens_with_normals,
 )
+from pointlab.analysis.spacing import evenly_spaced
 from pointlab.backbones import Features
 from pointlab.data.sample import PointBatch
 
@@ -63,7 +63,7 @@ def test_angles_are_between_lines_and_exact_when_small() -> None:
 
 
 def test_rows_are_spread_over_each_clouds_own_and_none_comes_twice() -> None:
-    rows, is_real = evenly_spaced_tokens(torch.tensor([9, 2]), 3)
+    rows, is_real = evenly_spaced(torch.tensor([9, 2]), 3)
     assert rows[0].tolist() == [0, 3, 6]
     assert rows[1][is_real[1]].tolist() == [0, 1]
 
@@ -82,3 +82,19 @@ def test_a_point_has_its_own_normal_and_a_patch_that_of_the_nearest_point() -> N
     assert torch.equal(
         tokens_with_normals(patches, batch, 99, are_points=False)[1], normals[:, [3, 1]].flatten(0, 1)
     )
+
+
+def test_normals_of_length_zero_are_not_known_and_teach_nothing() -> None:
+    points, counts = torch.randn(2, 4, 3, generator=DRAW), torch.tensor([4, 4])
+    normals = directions(8).view(2, 4, 3)
+    normals[0, 1:], normals[1] = 0, 0
+    batch = PointBatch(points, counts, torch.arange(2), normals=normals)
+    tokens = torch.arange(8.0).view(2, 4, 1)
+    found = tokens_with_normals(Features(tokens, points, tokens[:, 0]), batch, 4, are_points=True)
+    assert found[0].tolist() == [[0]]
+    probe = NormalProbe(1, 0.1, torch.device("cpu"))
+    for few in (found[0][:0], found[0]):
+        probe.add(few, found[1][: len(few)])
+    probe.solve()
+    probe.score(found[0][:0], found[1][:0])
+    assert (probe.num_fit, probe.error) == (1, None)

@@ -10,26 +10,33 @@ from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
 from pointlab.report.embedding import class_colours
 from pointlab.report.layers import read_layers
-from pointlab.report.similarity import Similarity
+from pointlab.report.similarity import Similarity, similarity_pictures
 from pointlab.storage import Record
 
 Rows = list[dict[str, float | str]]
 STAGES = ("first", "second")
 CLASSES = ("bed", "<b>chair</b>")
+SHOWN: Rows = [
+    {"split": "train", "clouds": 300, "classes": 5},
+    {"split": "validation", "clouds": 100, "classes": 5},
+]
 
 
-def stage_rows(subject: str, *, drift: bool = False, gradient: float = 1.0) -> Rows:
+def stage_rows(subject: str, *, started_as: str = "", gradient: float = 1.0, head: str = "fresh") -> Rows:
     return [
         {
             "subject": subject,
             "stage": stage,
             "depth": depth,
             "width": 16,
+            "channels": 32,
             "linear_accuracy": 0.5 + 0.2 * depth,
             "knn_accuracy": 0.4,
             "normal_error": 30.0 + depth,
             "gradient_norm": gradient / (1 + depth),
-            "drift": 0.1 * (1 + depth) if drift else "",
+            "head": head,
+            "drift": 0.1 * (1 + depth) if started_as else "",
+            "started_as": started_as,
             "rankme": 4.25,
         }
         for depth, stage in enumerate(STAGES)
@@ -77,8 +84,12 @@ def record_of(stages: Rows, **changes: Any) -> Record:
         "protocol": "analysis/validation",
         "config": {},
         "code_version": "0",
-        "curves": {"stages": stages, "cka": cka_rows(subjects), "embedding": drawn_rows(subjects)},
-        "notes": {f"head of {subject}": "a new linear one" for subject in subjects},
+        "curves": {
+            "stages": stages,
+            "cka": cka_rows(subjects),
+            "embedding": drawn_rows(subjects),
+            "shown": SHOWN,
+        },
     }
     return Record(**settings | changes)
 
@@ -91,32 +102,63 @@ def section_of(record: Record) -> AnalysisSection:
 @pytest.fixture
 def pair() -> Record:
     """A transfer before and after, its early gradients ten times as large before."""
-    return record_of([*stage_rows("x-before", gradient=10.0), *stage_rows("x-after", drift=True)])
+    return record_of([*stage_rows("x-before", gradient=10.0), *stage_rows("x-after", started_as="x-before")])
 
 
-def test_the_headline_names_peaks_and_compares_early_gradients(pair: Record) -> None:
-    assert headline(read_layers(pair)) == (
-        "Linear accuracy peaks at second in x-before (70.0\N{NO-BREAK SPACE}%) and at second in x-after"
-        " (70.0\N{NO-BREAK SPACE}%); the first stage of x-before has 10 times the gradient norm of that of"
-        " x-after."
+def test_the_headline_tells_how_sure_accuracies_are_and_compares_early_gradients(pair: Record) -> None:
+    gap = "\N{NO-BREAK SPACE}"
+    assert headline(pair) == (
+        f"Linear accuracy reaches 70.0{gap}% (95{gap}%: 60 to 78) in x-before, at second and"
+        f" 70.0{gap}% (95{gap}%: 60 to 78) in x-after, at second; the first stage of x-before has 10 times"
+        " the gradient norm of that of x-after."
     )
 
 
-def test_gradients_through_heads_of_different_kinds_are_not_compared(pair: Record) -> None:
-    other = pair.model_copy(update={"notes": {**pair.notes, "head of x-after": "its own"}})
+def test_no_peak_is_named_among_stages_within_the_interval(pair: Record) -> None:
+    few = pair.model_copy(update={"curves": {**pair.curves, "shown": [{**SHOWN[1], "clouds": 10}]}})
+    assert "in x-after, at first and no lower at second" in headline(few)
+
+
+@pytest.mark.parametrize("kind", ["own", ""])
+def test_gradients_compare_through_fresh_heads_alone(kind: str) -> None:
+    after = stage_rows("x-after", started_as="x-before", gradient=5.0, head=kind)
     own = "in x-before, first has 2 times the gradient norm of second."
-    assert headline(read_layers(other)).endswith(own)
+    assert headline(record_of([*stage_rows("x-before"), *after])).endswith(own)
+
+
+def test_of_equal_gradients_nothing_is_said() -> None:
+    assert "gradient" not in headline(record_of([*stage_rows("x"), *stage_rows("y")]))
+    alone = stage_rows("x")[:1]
+    assert "gradient" not in headline(record_of(alone, curves={"stages": alone}))
+
+
+def test_the_level_of_guessing_is_drawn_for_as_many_classes_as_were_shown(pair: Record) -> None:
+    accuracy = section_of(pair).depth[0].markup
+    assert '"y0":20.0' in accuracy
+    assert "guessing" in accuracy
+
+
+def test_cka_by_stage_shows_fine_tunings_and_the_first_subject_with_the_others_alone() -> None:
+    names = ("first", "x-before", "x-after", "y")
+    starts = {"x-after": "x-before"}
+    record = record_of([row for name in names for row in stage_rows(name, started_as=starts.get(name, ""))])
+    pictures, _ = similarity_pictures("an", read_layers(record), Similarity(record))
+    lines = pictures[0].markup
+    for pair in ("x-before and x-after", "first and x-before", "first and x-after", "first and y"):
+        assert pair in lines
+    assert lines.count('"showlegend":false') == 4
+    assert "x-before and y" not in lines
 
 
 def test_gradients_and_stages_of_different_networks_are_not_compared_by_name() -> None:
     other = [{**row, "stage": f"{row['stage']}-layer"} for row in stage_rows("y", gradient=4650.4)]
     rows = [*stage_rows("x", gradient=4650.4), *other]
     record = record_of(rows, curves={"stages": rows, "cka": cka_rows(["x"])})
-    assert headline(read_layers(record)).endswith("in x, first has 2 times the gradient norm of second.")
+    assert headline(record).endswith("in x, first has 2 times the gradient norm of second.")
     (within,) = section_of(record).similarity
     assert within.caption.startswith("Within x")
     again = record_of([*stage_rows("x", gradient=4650.4), *stage_rows("y")])
-    assert "the first stage of x has 4,650 times" in headline(read_layers(again))
+    assert "the first stage of x has 4,650 times" in headline(again)
 
 
 def test_findings_tell_of_normals_of_drift_and_of_what_changed(pair: Record) -> None:
@@ -134,13 +176,13 @@ def test_a_measure_that_was_not_taken_has_no_plot_no_column_and_no_sentence() ->
     assert (section.depth, section.similarity, section.embedding, section.findings) == ([], [], [], ())
     assert [column.heading for column in section.stages.columns] == ["Subject", "Stage", "Width"]
     assert section.parameters.rows == ()
-    assert headline(read_layers(record_of(bare, curves={"stages": bare}))).startswith("Neither")
+    assert headline(record_of(bare, curves={"stages": bare})).startswith("Neither")
 
 
 def test_tables_hold_every_stage_in_units_that_a_reader_wants(pair: Record) -> None:
     table = section_of(pair).stages
     headings = [column.heading for column in table.columns]
-    assert headings[:4] == ["Subject", "Stage", "Width", "Linear"]
+    assert headings[:5] == ["Subject", "Stage", "Width", "Channels", "Linear"]
     last = dict(zip(headings, table.rows[-1], strict=True))
     assert last["Linear"] == "70.0\N{NO-BREAK SPACE}%"
     assert (last["Normal error"], last["Gradient"], last["RankMe"]) == ("31.0°", "0.5", "4.2")

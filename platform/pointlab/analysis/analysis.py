@@ -5,7 +5,7 @@ goes by, on which everything is measured. Each batch is moved to the device once
 What grows with the number of clouds are the stage features, on the CPU: two numbers a channel.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,14 +19,8 @@ from pointlab.analysis.subject import Subject, under_measurement
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
 
-Watch = Callable[[int], None]
-_FEWEST_SCORED = 4
-"""Clouds below which the unbiased CKA does not exist."""
-_LEARN_FROM_FIT = {"gradients", "probes", "normals"}
-
-
-def unwatched(_num_clouds: int) -> None:
-    """Nobody looks at the progress."""
+FEWEST_SCORED = 4
+"""Clouds below which the unbiased CKA does not exist, nor a drawing."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +28,12 @@ class Analysis:
     """Tables of the measures, as rows that share their columns; what does not exist is absent from its row.
 
     `stages` has a row per subject and stage: subject, stage, depth (from 0), width (channels of a token),
-    linear_accuracy, knn_accuracy, normal_error (degrees), gradient_norm, relative_gradient_norm, drift,
-    rankme, effective_rank. `parameters` has a row per subject and parameter: subject, stage, parameter, size,
-    gradient_norm, relative_gradient_norm. `cka` has subject_a, stage_a, subject_b, stage_b, value: for each
-    subject all ordered pairs of its stages, and for each two subjects, in their order, all pairs between
-    them. `embedding` has subject, stage, x, y, label, id.
+    channels (of the feature that is probed), linear_accuracy, knn_accuracy, normal_error (degrees),
+    gradient_norm, relative_gradient_norm, head (own or fresh), drift, started_as, rankme, effective_rank.
+    `parameters` has a row per subject and parameter: subject, stage, parameter, size, gradient_norm,
+    relative_gradient_norm. `cka` has subject_a, stage_a, subject_b, stage_b, value: for each subject all
+    ordered pairs of its stages, and for each two subjects, in their order, all pairs between them.
+    `embedding` has subject, stage, x, y, label, id. The counts say how many clouds were read.
     """
 
     stages: list[Row]
@@ -57,33 +52,21 @@ def analyse(
     num_classes: int,
     config: AnalysisConfig,
     device: torch.device,
-    watch: Watch = unwatched,
 ) -> Analysis:
     """All measures, from one pass over `fit`, of the training split, and one over `score`, of another.
 
-    Batches carry labels, and normals where the error of the normals is wanted. `watch` hears how many clouds
-    have gone by. No subject changes but for its device. `fit` is not read where no measure learns from it.
-    Raises DataError for clouds without labels and for too few of them, ConfigError for equal names,
-    TransferError where a head or a start does not fit.
+    Batches carry labels, and normals where the error of the normals is wanted. No subject changes but for
+    its device. `fit` is not read where no measure learns from it, nor `score` where none is taken there.
+    Raises DataError for clouds without labels, for too few of them and for features that are not finite,
+    ConfigError for equal names, TransferError where a head or a start does not fit.
     """
     _require_distinct_names(subjects)
     drifts = [drift_by_stage(subject) for subject in subjects]
-    fit_seen, score_seen = Seen(), Seen()
     with under_measurement(subjects, device):
         gathered = [Gathered(subject, config, device) for subject in subjects]
-        if _LEARN_FROM_FIT & set(config.measures):
-            for batch in _shown(fit, fit_seen, device):
-                for one in gathered:
-                    one.fit(batch)
-                watch(len(fit_seen))
-            _require_clouds(len(fit_seen), 1, "to learn from")
-        for one in gathered:
-            one.solve()
-        for batch in _shown(score, score_seen, device):
-            for one in gathered:
-                one.score(batch)
-            watch(len(fit_seen) + len(score_seen))
-    _require_clouds(len(score_seen), _FEWEST_SCORED, "to measure on")
+        fit_seen = _learn(gathered, fit if config.learns else (), device)
+        score_seen = _measure(gathered, score if config.scores else (), device)
+    _require_clouds(config, len(fit_seen), len(score_seen))
     conclusion = Conclusion(gathered, fit_seen, score_seen, num_classes, config)
     return Analysis(
         stages=conclusion.stages(drifts),
@@ -95,23 +78,49 @@ def analyse(
     )
 
 
-def _shown(batches: Iterable[PointBatch], seen: Seen, device: torch.device) -> Iterable[PointBatch]:
-    """Each batch noted and moved, once."""
+def _learn(gathered: Sequence[Gathered], batches: Iterable[PointBatch], device: torch.device) -> Seen:
+    """Everything that is learnt from the training split; which clouds it was."""
+    seen = Seen()
     for batch in batches:
         seen.add(batch)
-        yield batch.to(device)
+        here = batch.to(device)
+        for one in gathered:
+            one.fit(here)
+    for one in gathered:
+        one.solve()
+    return seen
+
+
+def _measure(gathered: Sequence[Gathered], batches: Iterable[PointBatch], device: torch.device) -> Seen:
+    """Everything that is measured on the other split; which clouds it was."""
+    seen = Seen()
+    for batch in batches:
+        seen.add(batch)
+        here = batch.to(device)
+        for one in gathered:
+            one.score(here)
+    return seen
 
 
 def _require_distinct_names(subjects: Sequence[Subject]) -> None:
     names = [subject.name for subject in subjects]
     if len(set(names)) < len(names):
-        raise ConfigError(f"Two subjects share a name: {', '.join(names)}.", expected="distinct names")
-
-
-def _require_clouds(found: int, fewest: int, purpose: str) -> None:
-    if found < fewest:
-        raise DataError(
-            f"The analysis was given {found} clouds {purpose}.",
-            expected=f"at least {fewest}",
-            remedy="choose a split that has some",
+        raise ConfigError(
+            f"Two subjects share a name: {', '.join(names)}.",
+            expected="distinct names",
+            remedy="rename one of them",
         )
+
+
+def _require_clouds(config: AnalysisConfig, num_fit: int, num_score: int) -> None:
+    wanted = [
+        (config.learns, num_fit, 1, "to learn from"),
+        (config.scores, num_score, FEWEST_SCORED, "to measure on"),
+    ]
+    for is_wanted, found, fewest, purpose in wanted:
+        if is_wanted and found < fewest:
+            raise DataError(
+                f"The analysis was given {found} clouds {purpose}.",
+                expected=f"at least {fewest}",
+                remedy="raise num_clouds, or choose a split that has more",
+            )

@@ -3,13 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from pointlab.analysis.embedding import embed, evenly_spaced_rows
+import torch
+
+from pointlab.analysis.embedding import embed
 from pointlab.analysis.gathering import Gathered, Seen
 from pointlab.analysis.gradients import Row
 from pointlab.analysis.probes import held_out, linear_accuracy, neighbour_accuracy
 from pointlab.analysis.ranks import effective_rank, rank_me
 from pointlab.analysis.settings import AnalysisConfig
 from pointlab.analysis.similarity import centred_kernel_alignment
+from pointlab.analysis.spacing import evenly_spaced
 from pointlab.evaluation import FeatureTable
 
 
@@ -31,11 +34,15 @@ class Conclusion:
             probed = self._probed(one) if "probes" in self.config.measures else {}
             for depth, stage in enumerate(one.backbone.stages):
                 row: Row = {"subject": one.subject.name, "stage": stage, "depth": depth}
-                row |= {"width": one.backbone.width_of(stage)} | probed.get(stage, {})
+                row |= {"width": one.backbone.width_of(stage)}
+                row |= {"channels": one.features(stage).shape[1]} if self.config.keeps_features else {}
+                row |= probed.get(stage, {})
                 error = one.normals[stage].error if stage in one.normals else None
                 row |= {} if error is None else {"normal_error": error}
                 row |= gradients.get(stage, {})
+                row |= {"head": one.subject.head_kind} if gradients else {}
                 row |= {"drift": drift[stage]} if stage in drift else {}
+                row |= {"started_as": one.subject.started_as} if one.subject.started_as else {}
                 rows.append(row | self._ranks(one, stage))
         return rows
 
@@ -62,11 +69,15 @@ class Conclusion:
 
     def embedding(self) -> list[Row]:
         """The table of places in the drawings, for the same clouds in all of them."""
+        if self.config.embedding_stages == "none":
+            return []
         rows = list[Row]()
-        chosen = evenly_spaced_rows(len(self.score_seen), self.config.embedding_clouds)
+        num_clouds = len(self.score_seen)
+        limit = min(self.config.embedding_clouds, num_clouds)
+        chosen = evenly_spaced(torch.tensor([num_clouds]), limit)[0][0]
         labels, ids = self.score_seen.labels[chosen].tolist(), self.score_seen.ids[chosen].tolist()
-        first = {"last": -1, "all": 0, "none": None}[self.config.embedding_stages]
-        for one in self.gathered if first is not None else ():
+        first = {"last": -1, "all": 0}[self.config.embedding_stages]
+        for one in self.gathered:
             for stage in one.backbone.stages[first:]:
                 places = embed(one.features(stage)[chosen], self.config.perplexity).tolist()
                 for (x, y), label, id_ in zip(places, labels, ids, strict=True):

@@ -25,7 +25,11 @@ class Seen:
     def add(self, batch: PointBatch) -> None:
         """Note a batch; DataError where a cloud has no label."""
         if batch.labels is None or bool((batch.labels < 0).any()):
-            raise DataError("The analysis met a cloud without a label.", remedy="choose a labelled set")
+            raise DataError(
+                "The analysis met a cloud without a label.",
+                expected="labels, which gradients, probes and drawings need",
+                remedy="choose a labelled set as data",
+            )
         self.label_parts.append(batch.labels.cpu())
         self.id_parts.append(batch.ids.cpu())
 
@@ -60,7 +64,7 @@ class Gathered:
     def fit(self, batch: PointBatch) -> None:
         """Learn from a batch of the training split: gradients, sums for the normals, features."""
         with torch.set_grad_enabled(self.gradients is not None):
-            found = self.backbone.intermediates(batch, self.backbone.stages)
+            found = self._stages(batch)
             if self.gradients is not None:
                 assert batch.labels is not None, "checked when the batch was noted"
                 self.gradients.add(found[self.backbone.stages[-1]].pooled, batch.labels)
@@ -71,7 +75,7 @@ class Gathered:
                 self._keep(found, batch, self.fit_parts)
 
     def solve(self) -> None:
-        """Between the splits: solve the normal probes; those of data without normals are dropped."""
+        """Between the splits: solve the normal probes; those that met no normals are dropped."""
         self.normals = {stage: probe for stage, probe in self.normals.items() if probe.num_fit}
         for probe in self.normals.values():
             probe.solve()
@@ -79,10 +83,11 @@ class Gathered:
     @torch.no_grad()
     def score(self, batch: PointBatch) -> None:
         """Measure on a batch of the scored split: errors of the normals, features."""
-        found = self.backbone.intermediates(batch, self.backbone.stages)
+        found = self._stages(batch)
         for stage, (tokens, normals) in self._normals(found, batch).items():
             self.normals[stage].score(tokens, normals)
-        self._keep(found, batch, self.score_parts)
+        if self.config.keeps_features:
+            self._keep(found, batch, self.score_parts)
 
     def features(self, stage: str) -> Tensor:
         """The scored clouds' features after `stage`."""
@@ -91,6 +96,18 @@ class Gathered:
     def fit_features(self, stage: str) -> Tensor:
         """The training clouds' features after `stage`."""
         return torch.cat(self.fit_parts[stage])
+
+    def _stages(self, batch: PointBatch) -> dict[str, Features]:
+        """Features after every stage, all of them finite."""
+        found = self.backbone.intermediates(batch, self.backbone.stages)
+        for stage, features in found.items():
+            if not bool(features.tokens.isfinite().all()):
+                raise DataError(
+                    f"{self.subject.name} has features after {stage} that are not finite.",
+                    expected="finite features of every cloud",
+                    remedy="leave this subject out, or train it again at a lower learning rate",
+                )
+        return found
 
     def _normals(self, found: dict[str, Features], batch: PointBatch) -> dict[str, tuple[Tensor, Tensor]]:
         if batch.normals is None:

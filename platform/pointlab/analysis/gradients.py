@@ -7,8 +7,9 @@ layers adapt. Details are ours: for a parameter tensor theta and mini-batches b 
     relative_gradient_norm = gradient_norm / |theta|
 
 in eval mode, with Euclidean norms. A mini-batch's norm holds its sampling noise, so that figures compare at
-equal batch sizes only. A stage's gradient norm is the mean over its tensors; its relative one divides that by
-the mean of their norms, as a bias that is still zero has none of its own.
+equal batch sizes only; a last batch that is shorter than the others holds more and is left out. A stage's
+gradient norm is the mean over its tensors; its relative one divides that by the mean of their norms, as a
+bias that is still zero has none of its own.
 """
 
 import torch
@@ -29,10 +30,16 @@ class GradientNorms:
         self.owned = subject.backbone.parameters_by_depth()
         self.parameters = [parameter for _, group in self.owned for _, parameter in group]
         self.sums = torch.zeros(len(self.parameters), dtype=torch.float64)
-        self.num_batches = 0
+        self.num_batches = self.batch_size = 0
 
     def add(self, pooled: Float[Tensor, "batch features"], labels: Int64[Tensor, " batch"]) -> None:
-        """Take the gradients of one batch, given the pooled feature of the last stage with its graph."""
+        """Take the gradients of one batch, given the pooled feature of the last stage with its graph.
+
+        The first batch says how large batches are; shorter ones are left out.
+        """
+        self.batch_size = self.batch_size or len(labels)
+        if len(labels) < self.batch_size:
+            return
         scores = self.subject.head(pooled)
         if int(labels.max()) >= scores.shape[1]:
             raise TransferError(

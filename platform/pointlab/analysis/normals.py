@@ -13,9 +13,10 @@ than that where, as with upright furniture, there is one.
 """
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
+from pointlab.analysis.spacing import evenly_spaced
 from pointlab.backbones import Features
 from pointlab.data.sample import PointBatch
 from pointlab.geometry import gather_points, nearest_neighbours
@@ -39,6 +40,8 @@ class NormalProbe:
 
     def add(self, tokens: Tokens, normals: Directions) -> None:
         """Take these tokens with their normals into the sums."""
+        if not len(tokens):
+            return
         tokens = tokens.double()
         if self.origin is None:  # near the mean, so that the sums of squares keep their digits
             self.origin = tokens.mean(0)
@@ -70,6 +73,8 @@ class NormalProbe:
 
     def score(self, tokens: Tokens, normals: Directions) -> None:
         """Take the errors at these tokens into the mean."""
+        if not len(tokens):
+            return
         self.angle_sum += angles(self.predict(tokens), normals.double()).sum()
         self.num_scored += len(tokens)
 
@@ -97,23 +102,16 @@ def tokens_with_normals(
     """At most `limit` tokens of each cloud, evenly spaced over its own, and the normal at each one's place.
 
     A token that is a point has that point's normal, another one that of the point nearest to its position.
+    Tokens at a normal of length 0, which means that it is not known, are left out.
     """
     assert batch.normals is not None, "there is nothing to predict"
     num_tokens = found.tokens.shape[1]
     counts = batch.counts if are_points else torch.full_like(batch.counts, num_tokens)
-    rows, is_real = evenly_spaced_tokens(counts, min(limit, num_tokens))
+    rows, is_real = evenly_spaced(counts, min(limit, num_tokens))
     places = rows
     if not are_points:
         positions = gather_points(found.positions, rows)
         places = nearest_neighbours(positions, batch.points, 1, batch.counts)[1].squeeze(2)
-    return gather_points(found.tokens, rows)[is_real], gather_points(batch.normals, places)[is_real]
-
-
-def evenly_spaced_tokens(
-    counts: Int64[Tensor, " batch"], limit: int
-) -> tuple[Int64[Tensor, "batch limit"], Bool[Tensor, "batch limit"]]:
-    """Rows at even distances within each cloud's own, and which of them are real: a short cloud has fewer."""
-    order, available = torch.arange(limit, device=counts.device), counts.unsqueeze(1)
-    num_chosen = available.clamp(max=limit)
-    rows = order * available // num_chosen
-    return rows.minimum(available - 1), order < num_chosen
+    tokens, normals = gather_points(found.tokens, rows), gather_points(batch.normals, places)
+    is_told = is_real & normals.any(2)
+    return tokens[is_told], normals[is_told]

@@ -16,17 +16,22 @@ from pointlab.errors import DataError
 from pointlab.evaluation import FeatureTable, classification_metrics
 from pointlab.transfer import ProbeConfig, fit_probe, predict
 
-Table = FeatureTable
+_FEWEST_FITTED = 2
+"""Clouds that a spread to standardise by needs."""
 _ROWS_TOGETHER = 1024
 """Queries compared with all fit clouds at once: bounds the matrix of similarities."""
 
 
 def linear_accuracy(
-    fit: Table, score: Table, is_held_out: Bool[Tensor, " clouds"], num_classes: int, config: ProbeConfig
+    fit: FeatureTable,
+    score: FeatureTable,
+    is_held_out: Bool[Tensor, " clouds"],
+    num_classes: int,
+    config: ProbeConfig,
 ) -> float:
     """Accuracy on `score` of a probe fit on what is not held out of `fit`, its penalty chosen on what is."""
-    chosen_on = Table(fit.features[is_held_out], fit.labels[is_held_out])
-    fit_on = Table(fit.features[~is_held_out], fit.labels[~is_held_out])
+    chosen_on = FeatureTable(fit.features[is_held_out], fit.labels[is_held_out])
+    fit_on = FeatureTable(fit.features[~is_held_out], fit.labels[~is_held_out])
     layer = fit_probe(fit_on, chosen_on, num_classes, config)
     return classification_metrics(predict(layer, score.features), score.labels)["accuracy"]
 
@@ -36,23 +41,27 @@ def held_out(
 ) -> Bool[Tensor, " clouds"]:
     """True for this share of each class's clouds, rounded up, those of the lowest ids; one always stays.
 
-    Raises DataError where no class has two clouds.
+    Raises DataError where no class has two clouds, and where fewer than two clouds stay.
     """
     is_held_out = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
         members = (labels == label).nonzero().squeeze(1)
         num_held_out = min(math.ceil(share * len(members)), len(members) - 1)
         is_held_out[members[ids[members].argsort(stable=True)[:num_held_out]]] = True
-    if not bool(is_held_out.any()):
+    num_held_out = int(is_held_out.sum())
+    num_fitted = len(labels) - num_held_out
+    if num_held_out == 0 or num_fitted < _FEWEST_FITTED:
         raise DataError(
-            "The linear probe has one cloud of each class, and none to choose its penalty on.",
-            expected="at least two clouds of some class",
-            remedy="analyse with more clouds, or leave `probes` out of the measures",
+            f"The linear probe has {num_fitted} clouds to fit on, {num_held_out} to choose its penalty on.",
+            expected=f"at least {_FEWEST_FITTED} to fit on, and two of some class, so that one is held out",
+            remedy="raise num_clouds or fit_fraction, or leave probes out of analysis.measures",
         )
     return is_held_out
 
 
-def neighbour_accuracy(fit: Table, score: Table, num_classes: int, num_neighbours: int) -> float:
+def neighbour_accuracy(
+    fit: FeatureTable, score: FeatureTable, num_classes: int, num_neighbours: int
+) -> float:
     """Accuracy on `score` of the majority among the nearest clouds of `fit` by cosine similarity.
 
     Of classes with equally many votes, the one whose voters are more similar in sum wins. Raises DataError
@@ -61,7 +70,8 @@ def neighbour_accuracy(fit: Table, score: Table, num_classes: int, num_neighbour
     if len(fit.labels) < num_neighbours:
         raise DataError(
             f"{num_neighbours} nearest neighbours were asked of {len(fit.labels)} clouds.",
-            remedy="lower num_neighbours, or analyse with more clouds",
+            expected="at least as many clouds to fit on as neighbours",
+            remedy="lower analysis.num_neighbours, or raise num_clouds or fit_fraction",
         )
     known = F.normalize(fit.features, dim=1)
     votes = [

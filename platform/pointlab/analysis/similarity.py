@@ -10,7 +10,8 @@ With Gram matrices K and L of two stages over the same clouds, CKA = HSIC(K, L) 
 
     HSIC_1 = [tr(KL) + 1ᵀK1 1ᵀL1 / ((n-1)(n-2)) - 2 1ᵀKL1 / (n-2)] / (n (n-3))
 
-All Gram matrices are stacked, so that every pair of stages comes from one matrix product.
+All Gram matrices of a mini-batch lie in one array, which is filled in place as it is the largest of an
+analysis, so that every pair of stages comes from one matrix product.
 """
 
 from collections.abc import Sequence
@@ -35,25 +36,28 @@ def centred_kernel_alignment(
     `num_together` clouds make a mini-batch of the unbiased estimator, or up to twice as many: none are left
     out. The biased one is computed in strips of as many rows. At least 4 clouds are needed.
     """
-    centred = [less_their_mean(matrix) for matrix in features]
-    parts = torch.arange(len(centred[0])).tensor_split(max(1, len(centred[0]) // num_together))
-    products = torch.zeros(len(centred), len(centred), dtype=torch.float64)
-    for part in parts:
-        rows = [matrix[part] for matrix in centred]
-        if estimator == "unbiased":
-            products += unbiased_products(torch.stack([matrix @ matrix.T for matrix in rows]))
-        else:
-            strips = [strip @ matrix.T for strip, matrix in zip(rows, centred, strict=True)]
-            products += _traces(torch.stack(strips))
+    num_clouds = len(features[0])
+    products = torch.zeros(len(features), len(features), dtype=torch.float64)
+    for part in torch.arange(num_clouds).tensor_split(num_parts(num_clouds, num_together)):
+        num_columns = len(part) if estimator == "unbiased" else num_clouds
+        grams = torch.empty(len(features), len(part), num_columns, dtype=torch.float64)
+        for gram, matrix in zip(grams, features, strict=True):
+            centred = less_their_mean(matrix)
+            torch.mm(centred[part], (centred[part] if estimator == "unbiased" else centred).T, out=gram)
+        products += unbiased_products(grams) if estimator == "unbiased" else _traces(grams)
     norms = products.diagonal().sqrt()
     return torch.where(norms.outer(norms) > 0, products / norms.outer(norms), torch.nan)
 
 
+def num_parts(num_clouds: int, num_together: int) -> int:
+    """Mini-batches, or strips, that so many clouds make."""
+    return max(1, num_clouds // num_together)
+
+
 def unbiased_products(grams: Grams) -> Float64[Tensor, "stages stages"]:
-    """HSIC_1 of all pairs of these Gram matrices [stages, n, n]; n is at least 4."""
+    """HSIC_1 of all pairs of these Gram matrices [stages, n, n], n at least 4; it clears their diagonals."""
     n = grams.shape[1]
     assert n >= 4, "the estimator divides by n - 3"
-    grams = grams.clone()
     grams.diagonal(dim1=1, dim2=2).zero_()
     rows = grams.sum(2)
     sums = rows.sum(1)

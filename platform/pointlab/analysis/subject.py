@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,17 @@ class Subject:
     """One checkpoint.
 
     `head` turns the pooled feature of the last stage into class scores: the checkpoint's own, or a fresh one
-    as fine-tuning would start with. `start` are the backbone's weights before fine-tuning, for the drift.
+    as fine-tuning would start with; `head_kind` says which, as gradients through trained heads do not
+    compare. `start` are the backbone's weights before fine-tuning, for the drift, and `started_as` is the
+    name of the subject that holds them, where there is one.
     """
 
     name: str
     backbone: Backbone
     head: nn.Module
     start: Mapping[str, Tensor] | None = None
+    head_kind: Literal["own", "fresh"] = "fresh"
+    started_as: str = ""
 
     @property
     def modules(self) -> tuple[nn.Module, nn.Module]:

@@ -1,4 +1,4 @@
-"""Subsets of a training split: a few labelled clouds of each class, drawn by a key."""
+"""Subsets of a split: labelled clouds, a few of each class or evenly by class, drawn by a key."""
 
 import numpy as np
 from jaxtyping import Int64
@@ -28,3 +28,23 @@ def few_per_class(
             )
         chosen.append(members[np.argsort(keys[members])[:samples_per_class]])
     return np.sort(np.concatenate(chosen))
+
+
+def evenly_by_class(split: CachedSplit, num_clouds: int, seed: int) -> Int64[np.ndarray, " rows"]:
+    """Rows of so many clouds in stored order, as many of each class as there are; all of a smaller split.
+
+    A cloud's place in the draw of its class depends on (seed, sample id) alone. Raises DataError if a cloud
+    of the split has no label.
+    """
+    if bool((split.labels < 0).any()):
+        raise DataError(
+            f"{split.folder.parent.name} has clouds without a label.",
+            expected="labels, by which clouds are drawn",
+            remedy="choose a labelled set as data",
+        )
+    keys = KeyedDraws.of("analysis", seed, split.ids).bits("place", 1)[:, 0]
+    places = np.empty(len(split), np.int64)
+    for label in np.unique(split.labels):
+        members = np.flatnonzero(split.labels == label)
+        places[members[np.argsort(keys[members])]] = np.arange(len(members))
+    return np.sort(np.lexsort((keys, places))[:num_clouds])

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from pointlab.analysis import AnalysisConfig
+from pointlab.analysis import FEWEST_SCORED, AnalysisConfig
 from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
@@ -46,19 +46,22 @@ class AnalyseExperiment(StrictModel):
     with_start: bool = True
     """Whether a transfer is shown beside what it started from, as <name>-before and <name>-after."""
     data: DatasetConfig | None = None
-    """A labelled set; null takes that of the first transfer, else that of the first pretraining."""
+    """A labelled set; null takes that of the first transfer, else that of the first pretraining, and is
+    replaced by it: whatever the order of the subjects, equal clouds make equal runs."""
     num_points: int | None = Field(default=None, ge=1)
-    """Points of a cloud; null takes as many as the experiment was trained with that `data` is taken from."""
+    """Points of a cloud; null takes as many as the experiment was trained with that `data` is taken from,
+    and without any trained one all that are prepared."""
     num_clouds: int = Field(default=2000, ge=8)
     """Clouds of both splits together, evenly by class; with 500 of them to score on, accuracies are sure to
-    some four points. A smaller set is shown whole."""
+    some four points. A smaller set is shown whole, and then not evenly."""
     fit_fraction: float = Field(default=0.75, gt=0, lt=1)
     """Share of the clouds that come from train and that probes are fitted on; the rest scores them."""
     split: Literal["validation", "test"] = "validation"
     """Where probes are scored; an analysis explains and chooses, so test is left for final figures."""
     heads: Literal["own", "fresh"] = "own"
     """What gradients come through: own takes the head of a classifier with the same classes, where there is
-    one; fresh gives every subject a new linear one, as at the start of fine-tuning, so that they compare."""
+    one; fresh gives every subject a new linear one, as at the start of fine-tuning, so that they compare:
+    one and the same for networks of equal num_features."""
     batch_size: int = Field(default=64, ge=2)
     """Clouds at a time; part of the result, as the gradient of a mini-batch holds sampling noise."""
     num_threads: int = Field(default=1, ge=1, json_schema_extra={"identity": False})
@@ -76,8 +79,42 @@ class AnalyseExperiment(StrictModel):
         called = [*self.shown_names, *self._starts]
         if twice := sorted({name for name in called if called.count(name) > 1}):
             raise ValueError(f"two subjects would be called {', '.join(twice)}: rename one of them")
+        self._settle_what_is_shown()
         require_points(self.points_shown, [self.shown])
+        self._require_clouds()
         return self
+
+    def _settle_what_is_shown(self) -> None:
+        """Write the clouds that null stands for into the model: its identity does not see an order."""
+        data = self.shown
+        num_points = self.num_points or (self._reference or data).num_points
+        self.__dict__.update(data=data, num_points=num_points)  # the model is frozen once it is made
+
+    def _require_clouds(self) -> None:
+        """ValueError where even the largest set would be shown too few clouds for the measures."""
+        num_fit, num_score = self.num_fit, self.num_clouds - self.num_fit
+        if self.analysis.scores and num_score < FEWEST_SCORED:
+            raise ValueError(
+                f"{self.num_clouds} num_clouds leave {num_score} to score on, and {FEWEST_SCORED} are needed:"
+                " lower fit_fraction or raise num_clouds"
+            )
+        fewest = self.fewest_fit
+        if num_fit < fewest:
+            raise ValueError(
+                f"{self.num_clouds} num_clouds leave {num_fit} to fit on, and {fewest} are needed: raise"
+                " fit_fraction or num_clouds, or lower analysis.num_neighbours"
+            )
+
+    @property
+    def num_fit(self) -> int:
+        """Clouds of train that are shown, where it has as many."""
+        return round(self.fit_fraction * self.num_clouds)
+
+    @property
+    def fewest_fit(self) -> int:
+        """Clouds of train that the measures cannot do without."""
+        has_probes = "probes" in self.analysis.measures
+        return max(3, self.analysis.num_neighbours) if has_probes else int(self.analysis.learns)
 
     @property
     def stamp(self) -> str:
@@ -124,10 +161,9 @@ class AnalyseExperiment(StrictModel):
 
     @property
     def points_shown(self) -> int:
-        """Points of a cloud that the subjects see; without any trained one, all that are prepared."""
-        if self.num_points is not None:
-            return self.num_points
-        return self.shown.num_points if self._reference is None else self._reference.num_points
+        """Points of a cloud that the subjects see."""
+        assert self.num_points is not None, "settled when the model was made"
+        return self.num_points
 
     @property
     def _starts(self) -> dict[str, PretrainExperiment]:

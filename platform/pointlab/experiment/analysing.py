@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,22 @@ import numpy as np
 from jaxtyping import Int64
 
 from pointlab import analysis
-from pointlab.data.cache import CachedSplit
+from pointlab.analysis import FEWEST_SCORED
 from pointlab.data.sample import PointBatch
+from pointlab.data.subsets import evenly_by_class
 from pointlab.errors import DataError, PreemptedError
 from pointlab.experiment.analyse import AnalyseExperiment
+from pointlab.experiment.analysis_notes import Pass
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.subjects import Reading
 from pointlab.experiment.wiring import Data, open_data
-from pointlab.seeding import KeyedDraws
 from pointlab.training import TrainContext
 from pointlab.training.numerics import prepare_process
 
 HEADLINES = ("linear_accuracy", "knn_accuracy", "rankme")
 """Measures of the last stage that become metrics of the record; all stages are in its tables."""
+NONE = np.empty(0, np.int64)
+"""No rows: those of a split that no measure reads."""
 Rows = list[dict[str, float | str]]
 
 
@@ -48,24 +51,26 @@ class Task:
 
     def findings(self) -> Findings:
         """All that the record will say."""
-        experiment = self.resolved.experiment
-        read = Reading(self.resolved, self.context.storage, self.data).subjects()
-        fit, score = self._rows("train"), self._rows(experiment.split)
+        experiment, config = self.resolved.experiment, self.resolved.experiment.analysis
+        fit = self._rows("train") if config.learns else NONE
+        score = self._rows(experiment.split) if config.scores else NONE
+        self._require_clouds(fit, score)
+        subjects = Reading(self.resolved, self.context.storage, self.data).subjects()
         started = time.perf_counter()
         found = analysis.analyse(
-            [subject for subject, _ in read],
-            self._batches("train", fit),
-            self._batches(experiment.split, score),
+            subjects,
+            self._batches("train", fit, 0, len(fit) + len(score)),
+            self._batches(experiment.split, score, len(fit), len(fit) + len(score)),
             num_classes=self.data.num_classes,
-            config=experiment.analysis,
+            config=config,
             device=self.context.device,
-            watch=self._watch(len(fit) + len(score)),
         )
         seconds = time.perf_counter() - started
+        made = Pass(experiment, found, subjects, self._labels("train", fit), self._has_normals())
         return Findings(
             metrics=_metrics(found.stages, experiment.split),
-            curves=_tables(found, self.data.manifest.class_names),
-            notes=self._notes(found, {subject.name: head for subject, head in read}, seconds),
+            curves=_tables(found, self.data.manifest.class_names) | {"shown": self._shown(fit, score)},
+            notes=made.notes() | {"seconds": f"{seconds:.1f}, of which some for probes and drawings"},
             samples_seen=found.num_fit + found.num_score,
             device_seconds=seconds,
         )
@@ -79,66 +84,62 @@ class Task:
                 expected="clouds of train to fit probes on, and others to score them on",
                 remedy="raise data.validation_fraction, or set split: test",
             )
-        num_fit = round(experiment.fit_fraction * experiment.num_clouds)
-        wanted = num_fit if split == "train" else experiment.num_clouds - num_fit
+        wanted = experiment.num_fit if split == "train" else experiment.num_clouds - experiment.num_fit
         return evenly_by_class(self.data.split(split), wanted, experiment.seed)
 
-    def _batches(self, split: str, rows: Int64[np.ndarray, " rows"]) -> Iterator[PointBatch]:
+    def _require_clouds(self, fit: Int64[np.ndarray, " fit"], score: Int64[np.ndarray, " score"]) -> None:
+        """DataError before the pass where the set itself has too few clouds for the measures."""
+        experiment = self.resolved.experiment
+        if experiment.analysis.scores and len(score) < FEWEST_SCORED:
+            raise DataError(
+                f"{self.data.name} has {len(score)} {experiment.split} clouds to score on.",
+                expected=f"at least {FEWEST_SCORED}",
+                remedy="raise data.validation_fraction, or set split: test",
+            )
+        if len(fit) < experiment.fewest_fit:
+            raise DataError(
+                f"{self.data.name} has {len(fit)} train clouds to fit on.",
+                expected=f"at least {experiment.fewest_fit} for these measures",
+                remedy="lower analysis.num_neighbours or data.validation_fraction, or leave probes out of"
+                " analysis.measures",
+            )
+
+    def _batches(
+        self, split: str, rows: Int64[np.ndarray, " rows"], done: int, total: int
+    ) -> Iterator[PointBatch]:
         """These clouds, with normals where the set has them, for as long as nobody asks to end."""
         inputs = ("normals",) if self._has_normals() else ()
         for batch in self.data.batches(split, self.resolved.experiment.batch_size, inputs, rows)():
             self._require_going_on()
             yield batch
+            done += len(batch)
+            self.context.watch(self.resolved.run, done, total, {})
+
+    def _labels(self, split: str, rows: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+        return np.asarray(self.data.split(split).labels[rows], np.int64) if len(rows) else rows
+
+    def _shown(self, fit: Int64[np.ndarray, " fit"], score: Int64[np.ndarray, " score"]) -> Rows:
+        """The table of what was read: a row for each split that was, by whose sizes figures are sure."""
+        chosen = {"train": fit, self.resolved.experiment.split: score}
+        return [
+            {"split": split, "clouds": len(rows), "classes": len(np.unique(self._labels(split, rows)))}
+            for split, rows in chosen.items()
+            if len(rows)
+        ]
 
     def _has_normals(self) -> bool:
-        splits = ("train", self.resolved.experiment.split)
+        splits = [
+            split for split in ("train", self.resolved.experiment.split) if self.data.manifest.rows.get(split)
+        ]
         return all("normals" in self.data.split(split).per_point for split in splits)
-
-    def _notes(self, found: analysis.Analysis, heads: Mapping[str, str], seconds: float) -> dict[str, str]:
-        experiment = self.resolved.experiment
-        config = experiment.analysis
-        scored = f"{found.num_score} of {experiment.split} to score on"
-        notes = {
-            "clouds": f"{found.num_fit} of train to fit on, {scored}",
-            "points of a cloud": str(experiment.points_shown),
-            "CKA": f"{config.estimator}, {config.similarity_clouds} clouds together",
-            "nearest neighbours": str(config.num_neighbours),
-            **{f"head of {name}": head for name, head in heads.items()},
-            "seconds of the pass": f"{seconds:.1f}",
-        }
-        if not self._has_normals():
-            notes["normal error"] = f"not measured: {self.data.name} has no normals"
-        return notes
-
-    def _watch(self, num_clouds: int) -> Callable[[int], None]:
-        return lambda done: self.context.watch(self.resolved.run, done, num_clouds, {})
 
     def _require_going_on(self) -> None:
         if self.context.should_stop():
             raise PreemptedError(
                 f"{self.resolved.run} was asked to end.",
+                expected="to go on to the last cloud",
                 remedy="run the same command again: it begins anew, for it takes minutes only",
             )
-
-
-def evenly_by_class(split: CachedSplit, num_clouds: int, seed: int) -> Int64[np.ndarray, " rows"]:
-    """Rows of so many clouds in stored order, as many of each class as there are; all of a smaller split.
-
-    A cloud's place in the draw of its class depends on (seed, sample id) alone. Raises DataError if a cloud
-    of the split has no label.
-    """
-    if bool((split.labels < 0).any()):
-        raise DataError(
-            f"{split.folder.parent.name} has clouds without a label.",
-            expected="labels, which the probes of an analysis learn",
-            remedy="choose a labelled set as data",
-        )
-    keys = KeyedDraws.of("analysis", seed, split.ids).bits("place", 1)[:, 0]
-    places = np.empty(len(split), np.int64)
-    for label in np.unique(split.labels):
-        members = np.flatnonzero(split.labels == label)
-        places[members[np.argsort(keys[members])]] = np.arange(len(members))
-    return np.sort(np.lexsort((keys, places))[:num_clouds])
 
 
 def _metrics(stages: Iterable[Mapping[str, Any]], split: str) -> dict[str, float]:

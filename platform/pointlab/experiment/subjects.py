@@ -5,7 +5,7 @@ new head, so that their gradients differ by what lies below it alone.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -19,8 +19,6 @@ from pointlab.experiment.wiring import Data, read_module, seeded, seeded_backbon
 from pointlab.storage import Storage, read_manifest
 from pointlab.training.checkpoint import load_weights
 
-OWN, FRESH = "its own", "a new linear one"
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -30,12 +28,12 @@ class Reading:
     storage: Storage
     data: Data
 
-    def subjects(self) -> list[tuple[Subject, str]]:
-        """Every subject in the order of the config, and in words which head it has."""
+    def subjects(self) -> list[Subject]:
+        """Every subject in the order of the config."""
         experiment = self.resolved.experiment
         return [found for name, config in experiment.subjects.items() for found in self._read(name, config)]
 
-    def _read(self, name: str, config: SubjectConfig) -> Iterator[tuple[Subject, str]]:
+    def _read(self, name: str, config: SubjectConfig) -> Iterator[Subject]:
         match config:
             case RandomBackbone():
                 yield self._with_fresh_head(name, seeded_backbone(config.backbone, config.seed))
@@ -44,15 +42,16 @@ class Reading:
             case _:
                 yield self._trained(name, name, config, config.backbone)
 
-    def _transfer(self, name: str, config: TransferExperiment) -> Iterator[tuple[Subject, str]]:
+    def _transfer(self, name: str, config: TransferExperiment) -> Iterator[Subject]:
         """What a transfer started from, with a new head as there was none for its target, and its end."""
         start, after = self._start(name, config), name
         weights = {key: tensor.clone() for key, tensor in start.state_dict().items()}
         if self.resolved.experiment.with_start:
             after = f"{name}-after"
             yield self._with_fresh_head(f"{name}-before", start)
-        subject, head = self._trained(after, name, config, config.architecture)
-        yield Subject(after, subject.backbone, subject.head, start=weights), head
+        started_as = f"{name}-before" if self.resolved.experiment.with_start else ""
+        subject = self._trained(after, name, config, config.architecture)
+        yield replace(subject, start=weights, started_as=started_as)
 
     def _start(self, name: str, config: TransferExperiment) -> Backbone:
         backbone = seeded_backbone(config.architecture, config.seed)
@@ -61,14 +60,12 @@ class Reading:
             load_weights(backbone, read_module(self.storage, run, "backbone"))
         return backbone
 
-    def _trained(
-        self, name: str, role: str, config: Trained, architecture: BackboneConfig
-    ) -> tuple[Subject, str]:
+    def _trained(self, name: str, role: str, config: Trained, architecture: BackboneConfig) -> Subject:
         """The stored backbone of the parent in this role, with its stored head where that fits."""
         run = self.resolved.parents[role]
         if self.resolved.experiment.heads == "own" and self._has_fitting_head(run):
             classifier = read_classifier(config, run, self.storage)
-            return Subject(name, classifier.backbone, classifier.head), OWN
+            return Subject(name, classifier.backbone, classifier.head, head_kind="own")
         backbone = seeded_backbone(architecture, config.seed)
         load_weights(backbone, read_module(self.storage, run, "backbone"))
         return self._with_fresh_head(name, backbone)
@@ -79,8 +76,8 @@ class Reading:
         names = tuple(manifest.details["class_names"])
         return "head.safetensors" in manifest.files and names == self.data.manifest.class_names
 
-    def _with_fresh_head(self, name: str, backbone: Backbone) -> tuple[Subject, str]:
+    def _with_fresh_head(self, name: str, backbone: Backbone) -> Subject:
         """A head that depends on the seed of the analysis alone, as fine-tuning a linear head begins."""
         with seeded(self.resolved.experiment.seed, "head"):
             head = nn.Linear(backbone.num_features, self.data.num_classes)
-        return Subject(name, backbone, head), FRESH
+        return Subject(name, backbone, head)

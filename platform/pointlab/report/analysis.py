@@ -7,7 +7,7 @@ from pointlab.report.collect import Material
 from pointlab.report.embedding import class_colours, embedding_pictures
 from pointlab.report.figures import Picture
 from pointlab.report.layer_plots import depth_pictures
-from pointlab.report.layers import Row, read_layers
+from pointlab.report.layers import Row, read_layers, read_shown
 from pointlab.report.similarity import Similarity, similarity_pictures
 from pointlab.report.wording import percent
 from pointlab.storage import Record
@@ -19,18 +19,20 @@ COLUMNS = {
     "stage": "Stage",
     "parameter": "Parameter",
     "width": "Width",
+    "channels": "Channels",
     "size": "Values",
     "linear_accuracy": "Linear",
     "knn_accuracy": "kNN",
     "normal_error": "Normal error",
     "gradient_norm": "Gradient",
     "relative_gradient_norm": "Gradient / norm",
+    "head": "Head",
     "drift": "Drift",
     "rankme": "RankMe",
     "effective_rank": "Effective rank",
 }
 """Measures in the order of a table, with their headings."""
-WORDS = ("subject", "stage", "parameter")
+WORDS = ("subject", "stage", "parameter", "head")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _section(name: str, record: Record) -> AnalysisSection:
     return AnalysisSection(
         record=record,
         findings=tuple(findings(subjects, similarity)),
-        depth=depth_pictures(name, subjects),
+        depth=depth_pictures(name, subjects, read_shown(record)),
         similarity=[*similar, *between[:MAPS_AT_ONCE]],
         folded_similarity=between[MAPS_AT_ONCE:],
         embedding=deepest,
@@ -115,4 +117,4 @@ def _cell(name: str, value: float | str) -> str:
         return f"{value:.1f}°"
     if name in ("rankme", "effective_rank"):
         return f"{value:.1f}"
-    return f"{value:,.0f}" if name in ("width", "size") else f"{value:.3g}".replace("e-0", "e-")
+    return f"{value:,.0f}" if name in ("width", "channels", "size") else f"{value:.3g}".replace("e-0", "e-")

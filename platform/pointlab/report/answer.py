@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
-from pointlab.report.layers import read_layers
 from pointlab.report.results import Group, group_by_seed, interval, summary
 from pointlab.report.study import study_finding
 from pointlab.report.sweeps import ENDS
@@ -57,7 +56,7 @@ def _finding(group: Group) -> str:
     if group.records[0].kind == "study":
         return " ".join(study_finding(record) for record in group.records)
     if group.records[0].kind == "analyse":
-        return " ".join(headline(read_layers(record)) for record in group.records)
+        return " ".join(headline(record) for record in group.records)
     reached = [f"{summary(group, metric)} {where}" for metric, where in _headlines(group).items()]
     if not reached:
         return f"{_subject(group)} has ended; its record holds no accuracy."
@@ -93,7 +92,9 @@ def _choice(group: Group) -> str:
     if group.records[0].kind == "evaluate":
         sentences.append("An evaluation measures and chooses nothing.")
     elif group.records[0].kind == "analyse":
-        sentences.append(f"An analysis explains and chooses nothing; probes were scored on {_split(group)}.")
+        sentences.append(f"An analysis explains and chooses nothing; it measures on {_split(group)}.")
+        favoured = group.records[0].notes.get("selected on the shown split")
+        sentences += [f"Not independent of that split: {favoured}."] if favoured else []
     elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
     return " ".join(sentences)

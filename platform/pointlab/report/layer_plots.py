@@ -1,13 +1,13 @@
 """What was measured over depth: one plot a measure, one line for every subject of an analysis."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import plotly.graph_objects as go
 
 from pointlab.report.figures import NEUTRAL, Picture, label, picture
-from pointlab.report.layers import Layers
+from pointlab.report.layers import Layers, Row, Shown
 
 CHANCE = 57.2958
 """Mean angle in degrees between a line and one of random direction: one radian."""
@@ -26,14 +26,16 @@ class DepthPlot:
     axis: dict[str, Any] = field(default_factory=dict)
     factor: float = 1
     chance: float | None = None
+    """The level of guessing, in the unit of the axis."""
 
 
 PLOTS = (
     DepthPlot(
         {"linear_accuracy": "linear", "knn_accuracy": "nearest neighbours"},
         "accuracy on pooled features",
-        "How well a stage tells the classes apart: by a linear probe, and by a vote of the nearest clouds. An"
-        " early rise is what sets networks on points apart from those on pictures.",
+        "How well a stage tells the classes apart: by a linear probe, and by a vote of the nearest clouds, on"
+        " clouds drawn evenly by class. An early rise is what sets networks on points apart from those on"
+        " pictures. Stages within the sampling error of one another are equals.",
         {"ticksuffix": " %"},
         factor=100,
     ),
@@ -69,18 +71,27 @@ PLOTS = (
         {"rankme": "RankMe", "effective_rank": "effective rank"},
         "dimensions in use",
         "Over how many directions the pooled features spread, by the entropy of their spectrum. There cannot"
-        " be more than channels or clouds, so compare equal widths.",
+        " be more than channels of the probed feature (a stage of many tokens has two for each of its width)"
+        " or clouds, so compare stages of equal channels.",
     ),
 )
 
 
-def depth_pictures(name: str, subjects: Sequence[Layers]) -> list[Picture]:
-    """A plot of each measure that was taken; `name` begins the names of all."""
+def depth_pictures(name: str, subjects: Sequence[Layers], shown: Shown | None) -> list[Picture]:
+    """A plot of each measure that was taken; `name` begins the names of all.
+
+    On so many classes, of which clouds were drawn evenly, `shown` tells what guessing reaches.
+    """
     return [
-        _picture(f"{name}-{next(iter(plot.measures))}", plot, subjects)
+        _picture(f"{name}-{next(iter(plot.measures))}", _with_chance(plot, shown), subjects)
         for plot in PLOTS
         if any(one.has(measure) for one in subjects for measure in plot.measures)
     ]
+
+
+def _with_chance(plot: DepthPlot, shown: Shown | None) -> DepthPlot:
+    is_accuracy = "linear_accuracy" in plot.measures
+    return replace(plot, chance=100 / shown.num_classes) if is_accuracy and shown is not None else plot
 
 
 def stage_axis(subjects: Sequence[Layers]) -> dict[str, Any]:
@@ -115,7 +126,7 @@ def _line(subject: Layers, measure: str, plot: DepthPlot, dash: str) -> Any:
         x=list(range(1, len(values) + 1)),
         y=[None if value is None else float(f"{plot.factor * value:.4g}") for value in values],
         customdata=[
-            f"{label(stage)}, width {float(row['width']):.0f}"
+            f"{label(stage)}, {_channels(row)}"
             for stage, row in zip(subject.stages, subject.rows, strict=True)
         ],
         name=title,
@@ -125,6 +136,12 @@ def _line(subject: Layers, measure: str, plot: DepthPlot, dash: str) -> Any:
         marker={"size": 7},
         hovertemplate=f"{title}<br>%{{customdata}}: %{{y:.3g}}{suffix}<extra></extra>",
     )
+
+
+def _channels(row: Row) -> str:
+    """Of the probed feature, where one was kept; else of a token."""
+    channels = row.get("channels", "")
+    return f"{float(channels):.0f} channels" if channels != "" else f"width {float(row['width']):.0f}"
 
 
 def _words(plot: DepthPlot) -> list[Any]:

@@ -10,20 +10,31 @@ Row = dict[str, float | str]
 
 @dataclass(frozen=True)
 class Layers:
-    """The stages of one subject with all that was measured at them, and the colour of its lines.
-
-    `head` says which one the gradients came through: those of different kinds do not compare.
-    """
+    """The stages of one subject with all that was measured at them, and the colour of its lines."""
 
     subject: str
     colour: str
-    head: str
     rows: tuple[Row, ...]
 
     @property
     def stages(self) -> list[str]:
         """Names, from shallow to deep."""
         return [str(row["stage"]) for row in self.rows]
+
+    @property
+    def network(self) -> list[tuple[str, float]]:
+        """Names and widths of the stages: equal for subjects whose gradients may be compared."""
+        return [(str(row["stage"]), float(row["width"])) for row in self.rows]
+
+    @property
+    def has_fresh_head(self) -> bool:
+        """Whether gradients came through a new head: those through trained ones do not compare."""
+        return self.rows[0].get("head") == "fresh"
+
+    @property
+    def started_as(self) -> str:
+        """The subject that this one was fine-tuned from; empty where that is not shown."""
+        return str(self.rows[0].get("started_as", ""))
 
     def values(self, measure: str) -> list[float | None]:
         """The measure at each stage; None where it could not be taken."""
@@ -46,6 +57,22 @@ class Layers:
         return stage, value
 
 
+@dataclass(frozen=True)
+class Shown:
+    """How many clouds accuracies rest on, and how many classes there are to guess among."""
+
+    num_clouds: int
+    num_classes: int
+
+
+def read_shown(record: Record) -> Shown | None:
+    """The clouds that an analysis was scored on; None where it was on none."""
+    split = record.protocol.rpartition("/")[2]
+    shown = record.curves.get("shown", [])
+    found = [int(row["clouds"]) for row in shown if row["split"] == split]
+    return Shown(found[0], max(int(row["classes"]) for row in shown)) if found else None
+
+
 def read_layers(record: Record) -> list[Layers]:
     """The subjects of an analysis, in the order of its record."""
     by_subject: dict[str, list[Row]] = {}
@@ -55,7 +82,6 @@ def read_layers(record: Record) -> list[Layers]:
         Layers(
             name,
             PARTS[number % len(PARTS)],
-            record.notes.get(f"head of {name}", ""),
             tuple(sorted(rows, key=lambda row: float(row["depth"]))),
         )
         for number, (name, rows) in enumerate(by_subject.items())

@@ -6,10 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pointlab.report.figures import Picture, label, picture
+from pointlab.report.figures import NEUTRAL, Picture, label, picture
 from pointlab.report.layer_plots import stage_axis
 from pointlab.report.layers import Layers
-from pointlab.report.views import PARTS
 from pointlab.storage import Record
 
 SHADES = [[0, "#31356e"], [0.4, "#2f7fc4"], [0.7, "#4fbf9f"], [1, "#f2dd5c"]]
@@ -63,9 +62,19 @@ def similarity_pictures(
         for row, (first, second) in enumerate(pairs)
         if similarity.holds(first, second)
     ]
-    alike = [pair for pair in pairs if pair[0].stages == pair[1].stages and similarity.holds(*pair)]
+    alike = [pair for pair in _of_interest(subjects) if similarity.holds(*pair)]
     lines = [_by_stage(f"{name}-cka-stages", alike, similarity)] if alike else []
     return [*lines, *within], between
+
+
+def _of_interest(subjects: Sequence[Layers]) -> list[tuple[Layers, Layers]]:
+    """Ends of fine-tunings after their starts, then others of the first's stages after the first."""
+    tuned = [
+        (before, after) for before, after in combinations(subjects, 2) if after.started_as == before.subject
+    ]
+    first, *others = subjects
+    rest = [(first, one) for one in others if one.stages == first.stages]
+    return tuned + [(first, one) for first, one in rest if one.started_as != first.subject]
 
 
 def _map(name: str, first: Layers, second: Layers, similarity: Similarity) -> Picture:
@@ -106,28 +115,41 @@ def _caption(first: Layers, second: Layers) -> str:
 
 
 def _by_stage(name: str, pairs: Sequence[tuple[Layers, Layers]], similarity: Similarity) -> Picture:
-    """One line for every two subjects with stages of the same names."""
-    lines = [
-        _line(pair, similarity.by_stage(*pair), PARTS[number % len(PARTS)])
-        for number, pair in enumerate(pairs)
+    """A line for each pair in the colour of its second; the legend says what the two dashes mean."""
+    lines = [_line(pair, similarity.by_stage(*pair)) for pair in pairs]
+    words = {_dash(*pair): _word(*pair) for pair in pairs}
+    keys = [
+        go.Scatter(x=[None], y=[None], name=word, mode="lines", line={"color": NEUTRAL, "dash": dash})
+        for dash, word in words.items()
     ]
     y = {"title": {"text": "CKA of the same stage"}, "range": [0, 1.05]}
     caption = (
         "How alike the same stage is in two subjects, up to rotation and scale: 1 is the same representation."
+        " A line has the colour of the second."
     )
-    layout = {"height": 330, "margin": {"l": 64, "r": 14, "t": 70, "b": 56}, "showlegend": True}
-    return picture(name, lines, stage_axis([first for first, _ in pairs]), y, caption, **layout)
+    layout = {"height": 330, "margin": {"l": 64, "r": 14, "t": 34, "b": 56}, "showlegend": True}
+    return picture(name, [*lines, *keys], stage_axis([first for first, _ in pairs]), y, caption, **layout)
 
 
-def _line(pair: tuple[Layers, Layers], values: Sequence[float | None], colour: str) -> Any:
-    title = label(" and ".join(one.subject for one in pair))
+def _dash(first: Layers, second: Layers) -> str:
+    return "dot" if second.started_as == first.subject else "solid"
+
+
+def _word(first: Layers, second: Layers) -> str:
+    return "against its start" if second.started_as == first.subject else f"against {label(first.subject)}"
+
+
+def _line(pair: tuple[Layers, Layers], values: Sequence[float | None]) -> Any:
+    first, second = pair
+    title = label(f"{first.subject} and {second.subject}")
     return go.Scatter(
         x=list(range(1, len(values) + 1)),
         y=[None if value is None else round(value, 4) for value in values],
-        customdata=[label(stage) for stage in pair[0].stages],
+        customdata=[label(stage) for stage in first.stages],
         name=title,
+        showlegend=False,
         mode="lines+markers",
-        line={"color": colour, "width": 2.5},
+        line={"color": second.colour, "dash": _dash(*pair), "width": 2.5},
         marker={"size": 7},
         hovertemplate=f"{title}<br>%{{customdata}}: %{{y:.3f}}<extra></extra>",
     )
