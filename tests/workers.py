@@ -1,14 +1,24 @@
-"""Workers for tests: fresh processes in a gloo group on this machine."""
+"""Workers for tests: processes of this machine that meet in a new gloo group for every job.
 
+Starting a process takes seconds of imports, so they are kept from one job to the next. A job that fails or
+hangs takes all of them with it.
+"""
+
+import atexit
 import multiprocessing
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+PATIENCE = 120
+"""Seconds for a job."""
 
 
 def free_port() -> int:
@@ -25,26 +35,73 @@ def join_group(rank: int, size: int, port: int) -> None:
     dist.init_process_group("gloo", rank=rank, world_size=size)
 
 
-def _member(rank: int, size: int, port: int, job: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    torch.set_num_threads(1)
-    join_group(rank, size, port)
-    job(*arguments)
-    dist.destroy_process_group()
+def _serve(orders: Connection) -> None:
+    """Carry out jobs until there are no more; the first failure is told, and is the end."""
+    while True:
+        try:
+            rank, size, port, job, arguments = orders.recv()
+        except EOFError:
+            break
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        try:
+            join_group(rank, size, port)
+            job(*arguments)
+            dist.destroy_process_group()
+        except BaseException:
+            orders.send(traceback.format_exc())
+            break
+        orders.send("")
     sys.stdout.flush()
     os._exit(0)  # torch's threads abort the interpreter's own way out, about one time in thirty
 
 
+class _Crew:
+    """The processes that have been started, and how to reach them."""
+
+    def __init__(self) -> None:
+        self.members: list[tuple[Any, Connection]] = []
+
+    def grow(self, size: int) -> list[Connection]:
+        """The orders of the first `size` members, started now where they are missing."""
+        context = multiprocessing.get_context("spawn")
+        while len(self.members) < size:
+            ours, theirs = context.Pipe()
+            member = context.Process(target=_serve, args=(theirs,), daemon=True)
+            member.start()
+            theirs.close()
+            self.members.append((member, ours))
+        return [orders for _, orders in self.members[:size]]
+
+    def disband(self) -> None:
+        """End all processes, whatever they are at."""
+        for member, _ in self.members:
+            member.kill()
+        self.members = []
+
+
+_crew = _Crew()
+atexit.register(_crew.disband)
+
+
 def on_workers(size: int, job: Callable[..., Any], *arguments: Any) -> None:
-    """Run `job` in a gloo group of fresh processes; any that fails fails the test."""
-    context, port = multiprocessing.get_context("spawn"), free_port()
-    members = [
-        context.Process(target=_member, args=(rank, size, port, job, arguments)) for rank in range(size)
-    ]
-    for member in members:
-        member.start()
-    for member in members:
-        member.join(timeout=120)
-    exit_codes = [member.exitcode for member in members]
-    for member in members:
-        member.kill()  # one that waits for ever would keep the tests from ending
-    assert exit_codes == [0] * size, exit_codes
+    """Run `job` in a gloo group of `size` processes; any that fails or hangs fails the test."""
+    orders, port = _crew.grow(size), free_port()
+    for rank, own in enumerate(orders):
+        own.send((rank, size, port, job, arguments))
+    failures = {}
+    for rank, own in enumerate(orders):
+        said = "" if failures and not own.poll(1) else _answer(own)
+        if said:
+            failures[rank] = said
+    if failures:
+        _crew.disband()  # those that wait for a failed one would wait for ever
+        raise AssertionError("\n".join(f"worker {rank}: {said}" for rank, said in failures.items()))
+
+
+def _answer(orders: Connection) -> str:
+    """What a worker says of its job: nothing, or how it failed."""
+    try:
+        return str(orders.recv()) if orders.poll(PATIENCE) else f"no answer within {PATIENCE} s"
+    except EOFError:
+        return "its process is gone"

@@ -6,7 +6,7 @@ To add one: its module here, its configuration beside it, its test, and one entr
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pointlab.backbones import Backbone
 from pointlab.paradigms.base import Given, Paradigm, StepOutput
@@ -23,10 +23,17 @@ PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {
     "point_contrast": PointContrast,
 }
 
+
+def _supervised_by_default(value: Any) -> Any:
+    return {"kind": "supervised", **value} if isinstance(value, dict) else value
+
+
 ParadigmConfig = Annotated[
     SupervisedConfig | GeometricConfig | ContrastiveConfig | PointContrastConfig,
     Field(discriminator="kind"),
+    BeforeValidator(_supervised_by_default),
 ]
+"""Settings of a paradigm; of the supervised one where they do not name its `kind`."""
 
 
 def build_paradigm(config: ParadigmConfig, backbone: Backbone, given: Given) -> Paradigm:
