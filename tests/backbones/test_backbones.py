@@ -52,14 +52,24 @@ def test_different_clouds_have_different_features(backbone: Backbone) -> None:
     assert min((first - second).abs().max(), (second - third).abs().max()) > 0.1
 
 
-def test_intermediates_give_every_stage_and_end_in_the_forward_features(backbone: Backbone) -> None:
+def test_intermediates_give_every_stage_and_among_them_the_forward_features(backbone: Backbone) -> None:
     batch = random_batch()
     found = backbone.intermediates(batch, backbone.stages)
     assert set(found) == set(backbone.stages)
     final = backbone(batch)
-    assert torch.equal(found[backbone.stages[-1]].tokens, final.tokens)
-    assert torch.equal(found[backbone.stages[-1]].pooled, final.pooled)
+    assert torch.equal(found[backbone.pooled_stage].tokens, final.tokens)
+    assert torch.equal(found[backbone.pooled_stage].pooled, final.pooled)
     assert not torch.equal(found[backbone.stages[0]].pooled, final.pooled)
+    assert backbone.intermediates(batch, []) == {}
+
+
+def test_every_point_has_a_feature_and_padding_zeros(backbone: Backbone) -> None:
+    batch = random_batch()
+    points = torch.cat([batch.points, torch.zeros(3, 9, 3)], dim=1)
+    values = backbone.point_features(replace(batch, points=points)).values
+    assert values.shape == (3, 49, backbone.point_width)
+    assert not values[:, 40:].any()
+    assert (values[:, :40].std(1) > 0).any(1).all()
 
 
 def test_an_early_stage_is_the_same_when_it_is_asked_for_alone(backbone: Backbone) -> None:
@@ -132,8 +142,10 @@ def test_too_few_points_are_refused_with_both_numbers(backbone: Backbone) -> Non
 
 def test_gradients_reach_every_parameter(backbone: Backbone) -> None:
     """In evaluation mode: batch statistics would cancel the biases in front of a batch normalisation."""
-    features = backbone(random_batch())
-    told = torch.cat([features.pooled.flatten(), features.tokens.flatten()])
+    found = backbone.intermediates(random_batch(), [backbone.pooled_stage, backbone.stages[-1]])
+    told = torch.cat(
+        [found[backbone.pooled_stage].pooled.flatten(), found[backbone.stages[-1]].tokens.flatten()]
+    )
     (told * torch.randn_like(told)).sum().backward()
     unreached = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
     assert unreached == []

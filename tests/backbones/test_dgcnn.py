@@ -74,6 +74,18 @@ def test_an_edge_convolution_equals_the_paper_edge_by_edge(is_training: bool) ->
         torch.testing.assert_close(parameter.grad, other.grad, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("is_training", [True, False])
+def test_half_precision_costs_no_more_digits_than_in_the_paper_s_form(is_training: bool) -> None:
+    """Points far from the origin and near each other, whose products nearly cancel."""
+    layer = edge_layer().train(is_training)
+    features, neighbours = 8 + 0.1 * torch.randn(40, 6), torch.randint(0, 40, (40, 5))
+    exact = naive_edge(layer, features, neighbours)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, of_paper = layer(features, neighbours), naive_edge(layer, features, neighbours)
+    assert (found - exact).abs().mean() <= (of_paper - exact).abs().mean()
+    torch.testing.assert_close(found, exact, atol=1e-3, rtol=1e-3)
+
+
 def test_an_edge_convolution_keeps_the_statistics_of_its_edges() -> None:
     layer = edge_layer().train()
     layer.norm.momentum = None  # the mean of all batches so far
@@ -101,7 +113,7 @@ def test_every_stage_equals_the_paper_cloud_by_cloud() -> None:
 
 def test_point_features_are_those_of_all_edges_and_of_the_whole_cloud() -> None:
     network, batch = tiny(), uneven_batch()
-    features = network.point_features(batch)
+    features = network.point_features(batch).values
     assert features.shape == (2, 30, network.point_width)
     *of_edges, embedded = naive_stages(network, batch.points[1, :21])
     expected = torch.cat([*of_edges, embedded.amax(0).expand(21, -1)], dim=1)

@@ -107,6 +107,26 @@ def test_a_group_is_the_same_wherever_and_however_large_its_features_are() -> No
     torch.testing.assert_close(stage(moved, moved[:, :7], members), values, atol=1e-3, rtol=1e-3)
 
 
+def test_half_precision_costs_no_more_digits_than_in_the_paper_s_form() -> None:
+    """Of a stage without blocks, so that the products alone are compared."""
+    torch.manual_seed(0)
+    stage = GroupStage(6, 8, 0, 0, 1.0)
+    features, members = 8 + torch.randn(2, 20, 6), torch.randint(0, 20, (2, 7, 4))
+    exact = naive_stage(stage, features, features[:, :7], members)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = stage(features, features[:, :7], members)
+        of_paper = naive_stage(stage, features, features[:, :7], members)
+    assert (found - exact).abs().mean() <= (of_paper - exact).abs().mean()
+    torch.testing.assert_close(found, exact, atol=1e-3, rtol=1e-3)
+
+
+def test_a_cloud_that_is_one_place_stays_finite_in_half_precision() -> None:
+    stage, members = random_stage(), torch.randint(0, 20, (2, 7, 4))
+    features = torch.full((2, 20, 6), 3.0)
+    with torch.autocast("cpu", torch.float16):
+        assert stage(features.half(), features[:, :7].half(), members).isfinite().all()
+
+
 def test_centres_are_farthest_point_samples_of_the_stage_before() -> None:
     network, batch = tiny().eval(), uneven_batch()
     found = network.intermediates(batch, network.stages)

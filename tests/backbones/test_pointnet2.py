@@ -124,24 +124,50 @@ def test_a_joining_layer_equals_a_layer_over_the_concatenation() -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_half_precision_costs_no_more_digits_than_a_layer_over_the_concatenation() -> None:
+    torch.manual_seed(0)
+    joining, plain = JoiningLayer(3, 5, 8), PointwiseLayer(8, 8)
+    plain.load_state_dict(joining.state_dict())
+    own, features, rows = torch.randn(40, 3), 8 + torch.randn(2, 6, 5), torch.randint(12, (40,))
+    joined = torch.cat([own, features.flatten(0, 1)[rows]], dim=1)
+    exact = plain(joined)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, of_paper = joining(own, features, lambda of: of.flatten(0, 1)[rows]), plain(joined)
+    assert (found - exact).abs().mean() <= (of_paper - exact).abs().mean()
+    torch.testing.assert_close(found, exact, atol=1e-4, rtol=1e-4)
+
+
 def test_a_decoder_leaves_the_global_feature_and_describes_every_point() -> None:
     network, batch = tiny(decoder=True), random_batch()
     without = tiny()
     without.load_state_dict(
         {name: value for name, value in network.state_dict().items() if name.startswith("abstractions")}
     )
-    features = network(batch)
-    assert torch.equal(features.pooled, without(batch).pooled)
+    assert torch.equal(network(batch).pooled, without(batch).pooled)
+    assert network.width == without.width == 16
+    features = network.intermediates(batch, ["propagation_1"])["propagation_1"]
+    assert torch.equal(features.pooled, network(batch).pooled)
     assert torch.equal(features.positions, batch.points)
-    assert torch.equal(network.point_features(batch), features.tokens)
-    assert network.point_width == network.width == 6
+    assert torch.equal(network.point_features(batch).values, features.tokens)
+    assert network.point_width == 6
+
+
+def test_a_decoder_is_computed_only_for_features_of_points() -> None:
+    network, batch = tiny(decoder=True), random_batch()
+    calls: list[nn.Module] = []
+    for propagation in network.propagations:
+        propagation.register_forward_hook(lambda module, _inputs, _output: calls.append(module))
+    network(batch)
+    assert calls == []
+    network.point_features(batch)
+    assert calls == list(network.propagations)
 
 
 def test_without_a_decoder_points_take_the_features_of_the_centres_around_them() -> None:
     network, batch = tiny(), random_batch()
     centres = network.intermediates(batch, ["abstraction_2"])["abstraction_2"]
     expected = interpolate_features(batch.points, centres.positions, centres.tokens, COUNTS)
-    assert torch.equal(network.point_features(batch), expected)
+    assert torch.equal(network.point_features(batch).values, expected)
     assert network.local_stages == ("abstraction_1", "abstraction_2")
     assert network.point_width == 10
 

@@ -154,6 +154,12 @@ def test_geometric_pretraining_says_how_to_get_normals_and_takes_no_estimated_on
     with pytest.raises(DataError, match=r"no normals.*data\.estimate_normals"):
         run(tiny_pretrain(storage, data=data, **changes))
     data["estimate_normals"] = 16
-    tiny_pretrain(storage, data=data, **changes)
+    changes["paradigm"] = {"kind": "geometric", "orientation": "oriented"}
     with pytest.raises(ConfigError, match="sign is a convention"):
-        tiny_pretrain(storage, data=data, paradigm={"kind": "geometric", "orientation": "oriented"})
+        run(tiny_pretrain(storage, data=data, **changes))
+
+
+def test_orientation_is_a_matter_of_the_normals_and_not_of_the_setting(storage: Storage) -> None:
+    """These clouds have normals of their own, so that none is estimated where that is asked for."""
+    changes = {"paradigm": {"kind": "geometric", "orientation": "oriented"}, "training": {"epochs": 0.5}}
+    assert run(tiny_pretrain(storage, data={"estimate_normals": 16}, **changes)).record is not None

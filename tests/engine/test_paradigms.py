@@ -22,7 +22,7 @@ VIEWS = {"rotation": "vertical", "crop": [0.6, 1.0]}
 SETTINGS: dict[str, dict[str, Any]] = {
     "supervised": {"paradigm": {"mixing": {"kind": "random"}}},
     "geometric": {"paradigm": {"stages": "all"}},
-    "contrastive": {"paradigm": {"momentum": {"queue_size": 64}}, "augmentation": VIEWS},
+    "contrastive": {"paradigm": {"momentum": {"queue_size": 16}}, "augmentation": VIEWS},
     "point_contrast": {"augmentation": VIEWS},
 }
 

@@ -62,6 +62,14 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch):
         assert torch.equal(ball_neighbours(points, centres, 1.0, 4), whole)
 
 
+def test_a_centre_is_in_its_ball_whatever_the_numbers():
+    """A cloud that is not a number reaches the loop's check of losses, which names its sample."""
+    points = torch.from_numpy(make_points(5))[None]
+    assert ball_neighbours(points, torch.tensor([[3, 1]]), 1e-30, 2).tolist() == [[[3, 3], [1, 1]]]
+    points[0, 3] = torch.nan
+    assert ball_neighbours(points, torch.tensor([[3]]), 9.0, 2).tolist() == [[[3, 3]]]
+
+
 @pytest.mark.parametrize(("radius", "num_neighbours"), [(0.0, 4), (-1.0, 4), (0.5, 0)])
 def test_a_ball_that_can_hold_nothing_is_refused(radius, num_neighbours):
     with pytest.raises(ConfigError, match="a positive radius and at least one neighbour"):

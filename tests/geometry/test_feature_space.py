@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pointlab.errors import DataError
-from pointlab.geometry import feature_space
+from pointlab.geometry import all_pairs
 from pointlab.geometry.feature_space import feature_neighbours
 
 RANDOM = torch.randn(2, 50, 9, generator=torch.Generator().manual_seed(0))
@@ -38,7 +38,7 @@ def test_padding_is_never_returned_and_clouds_do_not_see_each_other():
 def test_the_size_of_a_block_changes_nothing(monkeypatch):
     whole = feature_neighbours(GRID, 8)
     for pairs in (1, 700):
-        monkeypatch.setattr(feature_space, "_PAIRS_ON_CPU", pairs)
+        monkeypatch.setattr(all_pairs, "_PAIRS_ON_CPU", pairs)
         assert torch.equal(feature_neighbours(GRID, 8), whole)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pointlab.errors import DataError
-from pointlab.geometry import estimate_normals
+from pointlab.geometry import estimate_normals, normals
 
 
 def random_directions(num_points, seed=0):
@@ -72,6 +72,15 @@ def test_padding_changes_nothing_and_has_zero_normals():
     normals = estimate_normals(padded, 8, torch.tensor([40, 50]))
     assert torch.equal(normals[0, :40], estimate_normals(cloud[None], 8)[0])
     assert normals[0, 40:].abs().max() == 0
+
+
+@pytest.mark.parametrize("num_neighbours", [8, 60])
+def test_the_size_of_a_block_changes_no_bit(monkeypatch, num_neighbours):
+    points, counts = torch.randn(3, 90, 3), torch.tensor([90, 61, 77])
+    whole = estimate_normals(points, num_neighbours, counts)
+    for rows in (1, 21, 60):
+        monkeypatch.setattr(normals, "_ROWS", rows)
+        assert torch.equal(estimate_normals(points, num_neighbours, counts), whole)
 
 
 def test_a_shift_leaves_normals_as_they_are():

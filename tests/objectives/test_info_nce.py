@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from pointlab.objectives.hypersphere import alignment, uniformity, unit_length
-from pointlab.objectives.info_nce import nt_xent, paired_info_nce, queue_info_nce
+from pointlab.objectives.info_nce import (
+    CloudsOfPairs,
+    nt_xent,
+    paired_info_nce,
+    point_info_nce,
+    queue_info_nce,
+)
 
 TEMPERATURE = 0.2
 
@@ -56,6 +62,37 @@ def test_queue_and_paired_info_nce_equal_loops_over_their_equations() -> None:
     ]
     found = paired_info_nce(queries, keys, TEMPERATURE)
     assert found.loss.item() == pytest.approx(sum(in_pairs) / 4, rel=1e-12)
+
+
+def test_point_info_nce_equals_a_loop_over_clouds_and_their_pairs() -> None:
+    """The keys of another worker stand before the own ones; the second of three clouds has no pair."""
+    keys = drawn(7, 3)
+    queries, clouds = unit_length(keys[2:] + 0.7 * drawn(5, 3, seed=1)), torch.tensor([0, 0, 0, 2, 2])
+    losses, hits = [0.0] * 3, [0.0] * 3
+    for pair, cloud in enumerate(clouds.tolist()):
+        own = 2 + pair
+        others = [keys[other] for other in range(7) if other != own]
+        share = 1 / int((clouds == cloud).sum())
+        losses[cloud] += share * naive(queries[pair], keys[own], others)
+        hits[cloud] += share * all(queries[pair] @ keys[own] > queries[pair] @ other for other in others)
+    found = point_info_nce(queries, keys, 2, CloudsOfPairs(clouds, 3), TEMPERATURE)
+    assert found.loss.item() == pytest.approx(sum(losses) / 3, rel=1e-12)
+    assert found.top_1.item() == pytest.approx(sum(hits) / 3)
+    assert 0 < sum(hits) < 2
+
+
+def test_features_that_have_collapsed_are_no_hits() -> None:
+    """All cosines are equal then: a positive that only comes first is not the nearest."""
+    same = unit_length(torch.ones(6, 2, 4))
+    one, other = same.unbind(1)
+    clouds = torch.zeros(6, dtype=torch.int64)
+    for contrast in (
+        nt_xent(same, same, 0, TEMPERATURE),
+        queue_info_nce(one, other, one[:3], TEMPERATURE),
+        paired_info_nce(one, other, TEMPERATURE),
+        point_info_nce(one, other, 0, CloudsOfPairs(clouds, 1), TEMPERATURE),
+    ):
+        assert contrast.top_1.item() == 0
 
 
 @pytest.mark.parametrize("temperature", [0.07, 1e-3])

@@ -2,19 +2,23 @@
 
 import copy
 import math
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from paradigms.two_views import SmallEncoder, two_views
+from pointlab.backbones import Features
+from pointlab.data.sample import PointBatch
+from pointlab.errors import ConfigError
 from pointlab.objectives.info_nce import nt_xent
 from pointlab.objectives.momentum import KeyQueue, TrailingEncoder
-from pointlab.paradigms import ContrastiveConfig, Given, Paradigm, build_paradigm
+from pointlab.paradigms import ContrastiveConfig, Given, Paradigm, ParadigmConfig, build_paradigm
 from pointlab.storage import Storage
 from pointlab.training import Run
 from pointlab.training.checkpoint import TrainingState, capture, restore
@@ -66,17 +70,36 @@ def test_training_brings_views_of_a_cloud_together_and_clouds_apart() -> None:
     assert figures[-1]["top_1"] > figures[0]["top_1"]
 
 
-def test_the_penalty_of_a_backbone_is_added_to_the_loss_but_not_to_the_figure() -> None:
-    class Penalised(SmallEncoder):
-        def compute(self, batch: Any, stages: Any) -> Any:
-            found = super().compute(batch, stages)
-            return {name: replace(one, penalty=torch.tensor(5.0)) for name, one in found.items()}
+class Penalised(SmallEncoder):
+    """Its penalty is the mean over clouds of a number that every cloud has."""
 
-    for settings in ({}, MOMENTUM):
-        paradigm = contrastive(**settings)
-        paradigm.backbone.__class__ = Penalised
-        output = paradigm(two_views())
-        assert output.loss.item() == pytest.approx(output.metrics["loss"].item() + 5)
+    def compute(self, batch: PointBatch, stages: AbstractSet[str]) -> dict[str, Features]:
+        found = super().compute(batch, stages)
+        penalty = batch.points[:, 0, 0].mean()
+        return {name: replace(one, penalty=penalty) for name, one in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_views"),
+    [
+        ({"kind": "supervised"}, 1),
+        ({"kind": "geometric"}, 1),
+        ({"kind": "contrastive"}, 2),
+        ({"kind": "contrastive", **MOMENTUM}, 1),
+        ({"kind": "point_contrast"}, 2),
+    ],
+)
+def test_the_penalty_of_a_backbone_is_added_to_the_loss_but_not_to_the_figure(
+    settings: dict[str, Any], num_views: int
+) -> None:
+    """That of the views which the trained backbone sees, both alike; of MoCo's it sees one."""
+    torch.manual_seed(0)
+    config = TypeAdapter(ParadigmConfig).validate_python(settings)
+    paradigm, batch = build_paradigm(config, Penalised(batch_norm=True), Given(3)).double(), two_views()
+    output = paradigm(batch)
+    seen = torch.stack([view.points[:, 0, 0] for view in (batch, *batch.views)[:num_views]])
+    added = (output.loss - output.metrics["loss"]).item()
+    assert added == pytest.approx(seen.mean().item(), rel=1e-5)
 
 
 def test_the_key_encoder_follows_the_weights_and_has_no_gradients() -> None:
@@ -134,6 +157,13 @@ def test_equal_weights_and_queue_give_the_closed_form() -> None:
         replace(one, points=batch.points[:1], views=(replace(one, points=batch.points[:1]),))
     ).loss
     assert loss.item() == pytest.approx(math.log(1 + 6), rel=1e-12)
+
+
+def test_a_queue_larger_than_the_set_is_refused() -> None:
+    config = ContrastiveConfig.model_validate(MOMENTUM)
+    build_paradigm(config, SmallEncoder(batch_norm=True), Given(num_classes=3, num_rows=6))
+    with pytest.raises(ConfigError, match=r"queue_size is 6, and there are 5 training clouds"):
+        build_paradigm(config, SmallEncoder(batch_norm=True), Given(num_classes=3, num_rows=5))
 
 
 def test_a_queue_and_the_negatives_of_a_micro_batch_contradict() -> None:

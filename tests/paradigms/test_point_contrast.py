@@ -8,7 +8,6 @@ from torch import Tensor
 
 from paradigms.two_views import SmallEncoder, two_views
 from pointlab.data.sample import PointBatch
-from pointlab.objectives.info_nce import paired_info_nce
 from pointlab.paradigms import Given, PointContrastConfig, build_paradigm
 from pointlab.paradigms.base import Paradigm
 from pointlab.paradigms.point_contrast import drawn, matched_points
@@ -17,9 +16,9 @@ SHOWN = 25
 """Points of 40 in each view, so that about 16 are in both."""
 
 
-def point_contrast(num_pairs: int = 4096) -> Paradigm:
+def point_contrast(pairs_per_cloud: int = 128) -> Paradigm:
     torch.manual_seed(0)
-    config = PointContrastConfig(num_pairs=num_pairs, width=4)
+    config = PointContrastConfig(pairs_per_cloud=pairs_per_cloud, width=4)
     return build_paradigm(config, SmallEncoder(batch_norm=True), Given(num_classes=3)).double()
 
 
@@ -41,9 +40,11 @@ def rows_of(batch: PointBatch) -> tuple[Tensor, Tensor]:
     return batch.rows, batch.views[0].rows
 
 
-def without_matches(batch: PointBatch) -> PointBatch:
+def without_matches(batch: PointBatch, first_cloud: int = 0) -> PointBatch:
+    """The clouds from `first_cloud` on show other stored points in their second view."""
     _, second = rows_of(batch)
     apart = torch.where(second >= 0, second + 40, second)
+    apart[:first_cloud] = second[:first_cloud]
     return replace(batch, views=(replace(batch.views[0], rows=apart),))
 
 
@@ -55,42 +56,53 @@ def test_matched_points_are_those_of_equal_stored_row_in_one_cloud(num_shown: in
     assert num_shown == 1 or len(first) > 30
 
 
-def test_the_loss_is_point_info_nce_over_all_pairs_where_they_are_few() -> None:
-    paradigm, batch = point_contrast(), two_views(num_shown=SHOWN)
+def test_the_loss_is_the_mean_of_point_info_nce_over_clouds_and_their_pairs() -> None:
+    """Clouds have different numbers of pairs, and the last one has none."""
+    paradigm, batch = point_contrast(), without_matches(two_views(num_shown=SHOWN), first_cloud=3)
     output, pairs = paradigm(batch), naive_pairs(*rows_of(batch))
     queries, keys = (
-        paradigm.projector(paradigm.backbone.point_features(view)).flatten(0, 1)[
+        paradigm.projector(paradigm.backbone.point_features(view).values).flatten(0, 1)[
             [pair[side] for pair in pairs]
         ]
         for side, view in enumerate((batch, batch.views[0]))
     )
     queries, keys = (rows / rows.norm(dim=1, keepdim=True) for rows in (queries, keys))
-    expected = paired_info_nce(queries, keys, 0.07)
-    assert output.loss.item() == pytest.approx(expected.loss.item(), rel=1e-12)
-    assert output.metrics["num_pairs"].item() == len(pairs) > 30
+    losses = -(queries @ keys.T / 0.07).detach().log_softmax(1).diagonal()
+    clouds = torch.tensor([first // 40 for first, _ in pairs])
+    expected = sum(float(losses[clouds == cloud].mean()) for cloud in range(3)) / 4
+    assert output.loss.item() == pytest.approx(expected, rel=1e-12)
+    assert output.metrics["num_pairs"].item() == pytest.approx(len(pairs) / 4)
+    assert output.metrics["unmatched"].item() == 0.25
+    assert len(set(torch.bincount(clouds).tolist())) > 1
 
 
-def test_pairs_are_drawn_without_replacement_by_torch_s_generator() -> None:
-    all_pairs = torch.arange(50), torch.arange(50) + 100
-    torch.manual_seed(3)
-    first, second = drawn(all_pairs, 20)
-    torch.manual_seed(3)
-    again, _ = drawn(all_pairs, 20)
-    other, _ = drawn(all_pairs, 20)
-    assert len(first.unique()) == 20
-    assert torch.equal(second, first + 100)
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert point_contrast(num_pairs=7)(two_views()).metrics["num_pairs"].item() == 7
+def test_pairs_are_drawn_within_clouds_without_replacement_by_torch_s_generator() -> None:
+    """Fifty pairs of one cloud, seven of the next but one."""
+    places = torch.cat([torch.arange(50), 200 + torch.arange(7)])
+
+    def draw(seed: int) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(seed)
+        return drawn((places, places + 1000), num_points=100, per_cloud=20)
+
+    first, second = draw(3)
+    assert torch.equal(second, first + 1000)
+    assert torch.equal(first, first.unique())
+    assert [int((first < 100).sum()), int((first >= 200).sum())] == [20, 7]
+    assert torch.equal(first, draw(3)[0])
+    assert not torch.equal(first, draw(4)[0])
+    assert point_contrast(pairs_per_cloud=7)(two_views()).metrics["num_pairs"].item() == 7
 
 
 def test_without_any_pair_the_loss_is_a_zero_that_involves_every_parameter() -> None:
     paradigm = point_contrast()
     output = paradigm(without_matches(two_views(num_shown=SHOWN)))
     output.loss.backward()
-    assert {name: float(figure) for name, figure in output.metrics.items()} == dict.fromkeys(
-        ("loss", "top_1", "num_pairs"), 0
-    )
+    assert {name: float(figure) for name, figure in output.metrics.items()} == {
+        "loss": 0,
+        "top_1": 0,
+        "num_pairs": 0,
+        "unmatched": 1,
+    }
     for parameter in paradigm.parameters():
         assert parameter.grad is not None
         assert not parameter.grad.any()

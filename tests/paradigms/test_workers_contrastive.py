@@ -15,7 +15,7 @@ from paradigms.two_views import SmallEncoder, part, two_views
 from pointlab import distributed
 from pointlab.distributed import gather_rows_with_gradient, rank
 from pointlab.objectives.hypersphere import unit_length
-from pointlab.objectives.info_nce import nt_xent, queue_info_nce
+from pointlab.objectives.info_nce import CloudsOfPairs, nt_xent, point_info_nce, queue_info_nce
 from pointlab.objectives.momentum import KeyQueue
 from pointlab.paradigms import ContrastiveConfig, Given, Paradigm, PointContrastConfig, build_paradigm
 from pointlab.training.batch_norm import synchronise_batch_norm
@@ -35,14 +35,17 @@ CASES: dict[str, tuple[ContrastiveConfig | PointContrastConfig, bool]] = {
         False,
     ),
     "moco, batch norm": (ContrastiveConfig.model_validate({"momentum": {"queue_size": 12}}), True),
+    "point_contrast": (PointContrastConfig(), False),
+    "point_contrast, batch norm": (PointContrastConfig(), True),
 }
-"""Settings, and whether there is batch normalisation, which is then synchronised."""
+"""Settings, and whether there is batch normalisation, which is then synchronised. PointContrast takes all
+pairs of these small clouds: which ones it draws of more depends on the shares."""
 ACCUMULATING: dict[str, ContrastiveConfig | PointContrastConfig] = {
     "micro_batch": ContrastiveConfig.model_validate(
         {"negatives": "micro_batch", "projector": {"batch_norm": False}}
     ),
     "moco": CASES["moco"][0],
-    "point_contrast": PointContrastConfig(num_pairs=30),
+    "point_contrast": PointContrastConfig(pairs_per_cloud=7, negatives="micro_batch"),
 }
 """What equals one worker that takes the workers' shares as micro-batches; batch normalisation would not."""
 
@@ -80,6 +83,36 @@ def _nt_xent_of_features() -> None:
         assert_near(distributed.sum_across(share), loss.detach())
         assert own.grad is not None
         assert_near(own.grad, whole.grad[first:last])
+
+
+def _points_of_features() -> None:
+    """Of nine clouds the first has no pair, and the others have three at most; a share may have none."""
+    clouds = torch.tensor([1, 1, 1, 2, 4, 4, 5, 6, 7, 7, 7, 8])
+    queries, keys = drawn(len(clouds), 4, seed=2), drawn(len(clouds), 4, seed=3)
+    whole = [rows.clone().requires_grad_() for rows in (queries, keys)]
+    expected = point_info_nce(*whole, 0, CloudsOfPairs(clouds, NUM_SAMPLES), TEMPERATURE).loss
+    expected.backward()
+    for first, last in (borders[rank() : rank() + 2] for borders in (*BORDERS[:2], (0, 1, 9))):
+        mine = (clouds >= first) & (clouds < last)
+        own = [rows[mine].clone().requires_grad_() for rows in (queries, keys)]
+        everyone, start = gather_rows_with_gradient(own[1])
+        own_clouds = CloudsOfPairs(clouds[mine] - first, last - first)
+        found = point_info_nce(own[0], everyone, start, own_clouds, TEMPERATURE).loss
+        share = found * own_clouds.number / NUM_SAMPLES
+        share.backward()
+        assert_near(distributed.sum_across(share), expected.detach())
+        for mine_of, all_of in zip(own, whole, strict=True):
+            assert mine_of.grad is not None
+            assert all_of.grad is not None
+            assert_near(mine_of.grad, all_of.grad[mine])
+
+
+def _no_worker_has_a_pair() -> None:
+    nothing = torch.zeros(0, 4, dtype=torch.float64, requires_grad=True)
+    everyone, start = gather_rows_with_gradient(nothing)
+    clouds = CloudsOfPairs(torch.zeros(0, dtype=torch.int64), 3)
+    point_info_nce(nothing, everyone, start, clouds, TEMPERATURE).loss.backward()
+    assert nothing.grad is not None
 
 
 def _queue_of_features() -> None:
@@ -166,6 +199,8 @@ def _validation_exchanges_nothing() -> None:
 def _all_checks(folder: Path) -> None:
     _rows_are_gathered()
     _nt_xent_of_features()
+    _points_of_features()
+    _no_worker_has_a_pair()
     _queue_of_features()
     _end_to_end(folder)
     _validation_exchanges_nothing()

@@ -80,11 +80,6 @@ def _compare_all() -> None:
                 compare(whole, shared, drawn(12, 4, *shape, seed=step, dtype=dtype), borders, tolerance)
 
 
-@pytest.mark.parametrize("num_workers", [2, 3])
-def test_workers_with_any_shares_equal_one_worker_with_the_whole_batch(num_workers: int) -> None:
-    on_workers(num_workers, _compare_all)
-
-
 def _low_precision() -> None:
     batch, borders = drawn(12, 4, 5, seed=0, dtype=torch.bfloat16), BORDERS[2][0]
     whole, shared = both_kinds(nn.BatchNorm1d, torch.float32)
@@ -138,10 +133,6 @@ def _special_cases() -> None:
         case()
 
 
-def test_precision_single_values_and_evaluation_are_handled_as_by_one_worker() -> None:
-    on_workers(2, _special_cases)
-
-
 def network() -> nn.Sequential:
     torch.manual_seed(7)
     return nn.Sequential(
@@ -178,11 +169,19 @@ def _train_in_a_group(alone: nn.Module) -> None:
         assert (difference(model, alone) < 1e-10) is synchronised
 
 
+def _all_checks(alone: nn.Module) -> None:
+    _compare_all()
+    if world_size() == 2:
+        _special_cases()
+    _train_in_a_group(alone)
+
+
 @pytest.mark.parametrize("num_workers", [2, 3])
-def test_training_with_it_equals_training_on_one_worker_and_without_it_does_not(num_workers: int) -> None:
+def test_workers_with_any_shares_equal_one_worker_with_the_whole_batch(num_workers: int) -> None:
+    """Layer by layer, in training, and on two also in special cases: one start of the processes for all."""
     alone = network()
     train(alone, [[0, 12]], 0)
-    on_workers(num_workers, _train_in_a_group, alone)
+    on_workers(num_workers, _all_checks, alone)
 
 
 @pytest.mark.parametrize(("kind", "shape", "settings"), CASES)

@@ -12,7 +12,7 @@ from pointlab.backbones.patch_transformer import PatchTransformer, PatchTransfor
 from pointlab.backbones.pointmlp import PointMlp, PointMlpConfig
 from pointlab.backbones.pointnet import PointNet, PointNetConfig
 from pointlab.backbones.pointnet2 import PointNet2, PointNet2Config
-from pointlab.backbones.surface import Backbone, Features
+from pointlab.backbones.surface import Backbone, Features, PointFeatures
 
 BACKBONES: dict[str, type[Backbone]] = {
     "patch_transformer": PatchTransformer,
@@ -33,4 +33,4 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     return BACKBONES[config.kind](config)
 
 
-__all__ = ["BACKBONES", "Backbone", "BackboneConfig", "Features", "build_backbone"]
+__all__ = ["BACKBONES", "Backbone", "BackboneConfig", "Features", "PointFeatures", "build_backbone"]

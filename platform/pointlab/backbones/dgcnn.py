@@ -3,7 +3,8 @@
 Wang et al., "Dynamic Graph CNN for Learning on Point Clouds", ACM Transactions on Graphics 2019, sections 3.1
 to 3.3 and figure 3; details as in the released PyTorch code, whose classifier has no spatial transformer and
 counts a point as its own first neighbour. That classifier has 1,809,576 parameters at 40 classes. With the
-shared head of 512 and 256 hidden units it has 512 more, as the head's first layer has a bias here.
+shared head of 512 and 256 hidden units it has 512 more, as the head's first layer has a bias here; that head
+also has ReLU where the released one has LeakyReLU.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from pointlab.backbones.pointwise import Packing, PointwiseLayer, RowNorm, Rows
-from pointlab.backbones.surface import Backbone, Features
+from pointlab.backbones.precision import exact_products, wide
+from pointlab.backbones.surface import Backbone, Features, PointFeatures
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.geometry import feature_neighbours, nearest_neighbours
@@ -78,12 +80,13 @@ class Dgcnn(Backbone):
             if stage in stages
         }
 
-    def point_features(self, batch: PointBatch) -> Float[Tensor, "batch points channels"]:
+    def point_features(self, batch: PointBatch) -> PointFeatures:
         """What every edge convolution says of a point, and the maximum of the embedding beside it."""
         self._check_counts(batch)
         packing = Packing.of(batch.points, batch.counts)
         *of_edges, embedded = (rows for _, rows in self._flow(batch, packing))
-        return packing.unpack(torch.cat([*of_edges, packing.spread(packing.maximum(embedded))], dim=1))
+        joined = torch.cat([*of_edges, packing.spread(packing.maximum(embedded))], dim=1)
+        return PointFeatures(packing.unpack(joined))
 
     def stage_of(self, parameter: str) -> str:
         """The edge convolution that owns `parameter`, else the embedding."""
@@ -114,6 +117,7 @@ class EdgeConvolution(nn.Module):
     for every point take the place of one for every edge. In training the normalisation sees all edges. The
     activation never falls, so it may follow the maximum, over a twentieth of the values. In evaluation so may
     the normalisation, which rises or falls with the sign of its weight: it then follows either extreme.
+    Products are formed in float32 (`precision.py`).
     """
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
@@ -126,8 +130,9 @@ class EdgeConvolution(nn.Module):
     ) -> Float[Tensor, "rows outputs"]:
         """Every row with its neighbours, which are given by their places among the rows."""
         to_neighbour, to_point = self.linear.weight.chunk(2, dim=1)
-        of_points = F.linear(rows, to_point - to_neighbour)
-        of_neighbours = F.embedding(neighbours, F.linear(rows, to_neighbour))  # gathers without a view
+        with exact_products(rows.device):
+            of_points = F.linear(wide(rows), to_point - to_neighbour)
+            of_neighbours = F.embedding(neighbours, F.linear(wide(rows), to_neighbour))  # without a view
         if self.norm.training:
             edges = self.norm(of_neighbours.add_(of_points.unsqueeze(1)).flatten(0, 1))
             return leaky_relu(edges.view(of_neighbours.shape).max(1).values)

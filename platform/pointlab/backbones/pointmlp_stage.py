@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from pointlab.backbones.pointwise import PointwiseLayer, RowNorm, Rows
+from pointlab.backbones.precision import exact_products, wide
 from pointlab.geometry import gather_points
 
 SMALLEST_SPREAD = 1e-5
@@ -45,8 +46,9 @@ class GroupStage(nn.Module):
         members: Int64[Tensor, "batch centres neighbours"],
     ) -> Float[Tensor, "batch centres outputs"]:
         """What each centre becomes; `members` are the rows of its group among the points."""
-        products = self._products(features, centres, members)
-        rows = self.transfer.activation(self.transfer.norm(products.flatten(0, 2)))
+        with exact_products(features.device):
+            products = self._products(wide(features), wide(centres), members)
+        rows = self.transfer.after_product(products.flatten(0, 2))
         rows = self.pre_blocks(rows).view(products.shape).max(2).values
         refined: Tensor = self.pos_blocks(rows.flatten(0, 1))
         return refined.view(rows.shape)
@@ -60,7 +62,8 @@ class GroupStage(nn.Module):
         """The layer's matrix W = [U, V] times every normalised member.
 
         With A = U diag(α) / (σ + ε) that is A f_j - A f_i + Uβ + V f_i: products for points and centres take
-        the place of one for every member, which is two to four times as fast.
+        the place of one for every member, which is two to four times as fast. They are formed in float32
+        (`precision.py`): where a cloud is one place repeated, σ is 0, and 1 / ε is beyond float16.
         """
         to_offset, to_centre = self.transfer.linear.weight.chunk(2, dim=1)
         spread = offset_deviation(features, centres, members) + SMALLEST_SPREAD

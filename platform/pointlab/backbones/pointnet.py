@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from pointlab.backbones.pointwise import Packing, PointwiseLayer, Rows, pointwise_layers
-from pointlab.backbones.surface import Backbone, Features
+from pointlab.backbones.surface import Backbone, Features, PointFeatures
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 
@@ -61,8 +61,7 @@ class PointNet(Backbone):
 
     def compute(self, batch: PointBatch, stages: AbstractSet[str]) -> dict[str, Features]:
         """Features after each of `stages`."""
-        packing = Packing.of(batch.points, batch.counts)
-        flow = self._flow(packing.pack(batch.points), packing)
+        packing, flow = self._flow(batch)
         return {
             stage: Features(
                 packing.unpack(flow.rows[stage]),
@@ -73,13 +72,13 @@ class PointNet(Backbone):
             for stage in stages
         }
 
-    def point_features(self, batch: PointBatch) -> Float[Tensor, "batch points channels"]:
+    def point_features(self, batch: PointBatch) -> PointFeatures:
         """Each point's own feature after the feature transform, and the global feature beside it."""
         self._check_counts(batch)
-        packing = Packing.of(batch.points, batch.counts)
-        flow = self._flow(packing.pack(batch.points), packing)
+        packing, flow = self._flow(batch)
         of_clouds = packing.maximum(flow.rows[self.stages[-1]])
-        return packing.unpack(torch.cat([flow.transformed, packing.spread(of_clouds)], dim=1))
+        joined = torch.cat([flow.transformed, packing.spread(of_clouds)], dim=1)
+        return PointFeatures(packing.unpack(joined), flow.penalty)
 
     def stage_of(self, parameter: str) -> str:
         """The layer; the first and the third for the transforms in front of them."""
@@ -88,9 +87,10 @@ class PointNet(Backbone):
             return self.stages[int(rest.partition(".")[0])]
         return self.stages[0 if part == "input_transform" else 2]
 
-    def _flow(self, rows: Rows, packing: Packing) -> "_Flow":
-        """The rows through all layers, turned by the transforms on the way."""
-        found, penalty = {}, None
+    def _flow(self, batch: PointBatch) -> tuple[Packing, "_Flow"]:
+        """The points through all layers, turned by the transforms on the way, and how they are packed."""
+        packing = Packing.of(batch.points, batch.counts)
+        rows, found, penalty = packing.pack(batch.points), {}, None
         if self.input_transform is not None:
             rows = turned(rows, self.input_transform(rows, packing), packing)
         for stage, layer in zip(self.stages[:2], self.layers[:2], strict=True):
@@ -102,7 +102,7 @@ class PointNet(Backbone):
         transformed = rows
         for stage, layer in zip(self.stages[2:], self.layers[2:], strict=True):
             rows = found[stage] = layer(rows)
-        return _Flow(found, transformed, penalty)
+        return packing, _Flow(found, transformed, penalty)
 
 
 @dataclass(frozen=True)

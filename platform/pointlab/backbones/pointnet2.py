@@ -59,8 +59,8 @@ class PointNet2(Backbone):
     """Tokens are the centres of a set abstraction, the third one's a whole cloud; `pooled` is their maximum.
 
     A decoder adds `propagation_3` to `propagation_1`, whose tokens are the centres once more and at last the
-    points; their `pooled` is the global feature, which a head for classification reads as without a decoder.
-    A loss that reads nothing else leaves the decoder without gradients.
+    points; their `pooled` is the global feature, that of the third abstraction. Heads read it there: the
+    decoder is computed for features of points alone, and otherwise has no gradients.
 
     The order of points matters in two ways: sampling of centres starts at the first row, and of a ball with
     more points than `num_neighbours` the first rows are taken (see `geometry.ball_neighbours`).
@@ -85,6 +85,11 @@ class PointNet2(Backbone):
         self.propagations = nn.ModuleList()
         if config.decoder:
             self._add_decoder(config.propagation_widths)
+
+    @property
+    def pooled_stage(self) -> str:
+        """The third set abstraction, with a decoder or without."""
+        return self.global_stages[0]
 
     def _add_decoder(self, widths: tuple[Widths, Widths, Widths]) -> None:
         coarse = self.num_features

@@ -92,7 +92,11 @@ class PointwiseLayer(nn.Module):
 
     def forward(self, rows: Rows) -> Rows:
         """Every row through the layer."""
-        return self.activation(self.norm(self.linear(rows)))
+        return self.after_product(self.linear(rows))
+
+    def after_product(self, products: Rows) -> Rows:
+        """The rest of the layer, for products that were formed in another way."""
+        return self.activation(self.norm(products))
 
 
 def pointwise_layers(num_inputs: int, widths: tuple[int, ...]) -> nn.Sequential:

@@ -35,6 +35,14 @@ class Features:
     penalty: Float[Tensor, ""] | None = None
 
 
+@dataclass(frozen=True)
+class PointFeatures:
+    """A feature of every point of a batch, zeros in padded rows, and the `penalty` of `Features`."""
+
+    values: Float[Tensor, "batch points channels"]
+    penalty: Float[Tensor, ""] | None = None
+
+
 class Backbone(nn.Module, ABC):
     """A network from clouds to features, made of named stages. Subclasses set the attributes below."""
 
@@ -43,7 +51,7 @@ class Backbone(nn.Module, ABC):
     widths: tuple[int, ...]
     """Channels of the tokens after each stage."""
     num_features: int
-    """Channels of `pooled` after the last stage."""
+    """Channels of `pooled` at the `pooled_stage`."""
     min_points: int
     """The fewest points that a cloud may have."""
     global_stages: tuple[str, ...] = ()
@@ -52,9 +60,14 @@ class Backbone(nn.Module, ABC):
     """Stages whose tokens are the points of the batch, row by row."""
 
     @property
+    def pooled_stage(self) -> str:
+        """The stage whose `pooled` heads read; what lies beyond, such as a decoder, is for points alone."""
+        return self.stages[-1]
+
+    @property
     def width(self) -> int:
-        """Channels of the tokens after the last stage."""
-        return self.widths[-1]
+        """Channels of the tokens at the `pooled_stage`."""
+        return self.width_of(self.pooled_stage)
 
     @property
     def local_stages(self) -> tuple[str, ...]:
@@ -66,39 +79,39 @@ class Backbone(nn.Module, ABC):
         return self.widths[self.stages.index(stage)]
 
     def forward(self, batch: PointBatch) -> Features:
-        """Features after the last stage; DataError if a cloud has fewer than `min_points` points."""
-        last = self.stages[-1]
-        return self.intermediates(batch, [last])[last]
+        """Features at the `pooled_stage`; DataError if a cloud has fewer than `min_points` points."""
+        return self.intermediates(batch, [self.pooled_stage])[self.pooled_stage]
 
     def intermediates(self, batch: PointBatch, stages: Sequence[str]) -> dict[str, Features]:
-        """Features after each of `stages`, from one pass.
+        """Features after each of `stages`, from one pass; without any stage there is none.
 
         Raises ConfigError for an unknown stage, and DataError as `forward` does.
         """
         self._check_stages(stages)
         self._check_counts(batch)
-        return self.compute(batch, frozenset(stages))
+        return self.compute(batch, frozenset(stages)) if stages else {}
 
     @property
     def point_width(self) -> int:
         """Channels of `point_features`."""
         return self.width_of(self.local_stages[-1])
 
-    def point_features(self, batch: PointBatch) -> Float[Tensor, "batch points channels"]:
-        """A feature of every point, zeros in padded rows: the tokens of the last stage that has places.
+    def point_features(self, batch: PointBatch) -> PointFeatures:
+        """A feature of every point: the tokens of the last stage that has places; DataError as `forward`.
 
         Where tokens are not points, each point gets the mean of the three nearest, weighted by inverse
         squared distance (PointNet++, Qi et al., NeurIPS 2017, section 3.4).
         """
         stage = self.local_stages[-1]
         found = self.intermediates(batch, [stage])[stage]
-        if stage in self.point_stages:
-            return found.tokens
-        return interpolate_features(batch.points, found.positions, found.tokens, batch.counts)
+        values = found.tokens
+        if stage not in self.point_stages:
+            values = interpolate_features(batch.points, found.positions, values, batch.counts)
+        return PointFeatures(values, found.penalty)
 
     @abstractmethod
     def compute(self, batch: PointBatch, stages: AbstractSet[str]) -> dict[str, Features]:
-        """Features after each of `stages`, which exist, for a batch that is large enough."""
+        """Features after each of `stages`, one at least, which exist, for a batch that is large enough."""
 
     @abstractmethod
     def stage_of(self, parameter: str) -> str:
@@ -125,5 +138,6 @@ class Backbone(nn.Module, ABC):
             raise DataError(
                 f"The smallest cloud of the batch has {fewest} points.",
                 expected=f"at least {self.min_points} points for this {type(self).__name__}",
-                remedy="sample more points per cloud, or configure a backbone that takes fewer",
+                remedy="sample more points per cloud, raise augmentation.crop where it cuts clouds down, or"
+                " configure a backbone that takes fewer",
             )

@@ -64,8 +64,9 @@ def search(
 def _findings(
     resolved: Resolved[SearchExperiment], storage: Storage, best: Record, trials: list[dict[str, Any]]
 ) -> Findings:
+    """What the best trial found, its classifier's test, and what all trials took together."""
     trial = validate(TransferExperiment, best.config, best.run)
-    at = Resolved(trial, best.run, resolved.datasets, resolved.parents)
+    at = Resolved(trial, best.run, resolved.datasets, best.parents)
     tested = (
         measure_test(at, best.run, storage, default_device()) if resolved.experiment.transfer.test else {}
     )
@@ -73,9 +74,16 @@ def _findings(
         metrics={**best.metrics, **tested, "trials": len(trials)},
         curves={**best.curves, "trials": trials},
         notes={**best.notes, "chosen trial": best.run},
-        samples_seen=sum(int(row["samples"]) for row in trials),
-        device_seconds=sum(float(row["seconds"]) for row in trials),
+        samples_seen=sum(int(row["samples"]) for row in _each_once(trials)),
+        device_seconds=sum(float(row["seconds"]) for row in _each_once(trials)),
+        parents=best.parents,
     )
+
+
+def _each_once(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row of each run; trials that were stopped early have none, and all count."""
+    runs = {row["run"]: row for row in trials if row["run"]}
+    return [*runs.values(), *(row for row in trials if not row["run"])]
 
 
 def _tuner(
@@ -122,8 +130,12 @@ def _trial(
     storage: Storage,
     parents_here: ParentsHere,
 ) -> None:
-    """One trial in its own process; one that an earlier attempt or a twin finished is reported at once."""
+    """One trial in its own process; one that an earlier attempt or a twin finished is reported at once.
+
+    Its samples and seconds are those of the transfer alone: pretraining has a record, and waiting costs none.
+    """
     experiment = make_trial(resolved.experiment, config)
+    assert experiment.datasets == resolved.experiment.datasets, "checked value by value for the space"
     varies = resolved.experiment.varies_pretraining
     parents = parents_here(experiment, storage) if varies else resolved.parents
     at = make_definite(experiment, resolved.datasets, parents)
@@ -132,7 +144,7 @@ def _trial(
         record = read_record(storage, at.run)
         if record is None:
             started = time.monotonic()
-            reporter = functools.partial(_report, run=at.run, last=epochs)
+            reporter = functools.partial(_report, run=at.run, last=epochs, started=started)
             timeout = resolved.experiment.launch.stall_timeout
             context = LocalContext(storage, reporter=reporter, fence=lease.fence, stall_timeout=timeout)
             findings = transfer(at, context)
@@ -146,16 +158,18 @@ def _trial(
             "run": at.run,
             "is_finished": True,
             "samples": record.samples_seen,
+            "seconds": record.wall_seconds,
         }
     )
 
 
-def _report(epoch: int, figures: Mapping[str, float], run: str, last: int) -> None:
+def _report(epoch: int, figures: Mapping[str, float], run: str, last: int, started: float) -> None:
     """Let the scheduler judge an epoch, but the last: the sweep that follows it is cheap and tells more."""
     if epoch >= last:
         return
     score = figures["validation/accuracy"]
-    tune.report({"epoch": epoch, SCORE: score, "samples": figures["samples"], "run": run})
+    seconds = time.monotonic() - started
+    tune.report({"epoch": epoch, SCORE: score, "samples": figures["samples"], "seconds": seconds, "run": run})
 
 
 def _clear(storage: Storage, trials: list[dict[str, Any]]) -> None:
@@ -215,7 +229,7 @@ def _row(result: Any, epochs: int) -> dict[str, Any]:
         "coefficient": metrics.get("coefficient", ""),
         "epochs": min(metrics.get("epoch", 0), epochs),
         "samples": metrics.get("samples", 0),
-        "seconds": metrics.get("time_total_s", 0.0),
+        "seconds": metrics.get("seconds", 0.0),
         "outcome": "failed"
         if result.error
         else "finished"

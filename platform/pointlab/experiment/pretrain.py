@@ -11,7 +11,7 @@ from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
-from pointlab.paradigms import GeometricConfig, Given, ParadigmConfig, SupervisedConfig, build_paradigm
+from pointlab.paradigms import ParadigmConfig, SupervisedConfig, build_paradigm
 from pointlab.paradigms.compatibility import require_compatible
 from pointlab.training import Run, TrainContext, Trainer, TrainingConfig
 
@@ -35,12 +35,6 @@ class PretrainExperiment(StrictModel):
     @model_validator(mode="after")
     def _data_suits(self) -> "PretrainExperiment":
         require_points(self.num_points, [self.data])
-        is_oriented = isinstance(self.paradigm, GeometricConfig) and self.paradigm.orientation == "oriented"
-        if is_oriented and self.data.estimate_normals is not None:
-            raise ValueError(
-                f"paradigm.orientation is 'oriented', but the normals of {self.data.name} are estimated, and"
-                " their sign is a convention: set it to free, or take a set with normals of its own"
-            )
         return self
 
     @model_validator(mode="after")
@@ -65,7 +59,7 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
     backbone = seeded_backbone(experiment.backbone, experiment.seed)
     with seeded(experiment.seed, "paradigm"):
-        paradigm = build_paradigm(experiment.paradigm, backbone, Given(data.num_classes))
+        paradigm = build_paradigm(experiment.paradigm, backbone, data.given())
     training = data.for_training(
         experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm
     )

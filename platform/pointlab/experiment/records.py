@@ -22,7 +22,7 @@ def build_record(resolved: Resolved[TrainedExperiment], findings: Findings, wall
         config=experiment.model_dump(mode="json"),
         code_version=code_version(),
         datasets=resolved.datasets,
-        parents=resolved.parents,
+        parents={**resolved.parents, **findings.parents},
         metrics=findings.metrics,
         curves=findings.curves,
         notes=findings.notes,

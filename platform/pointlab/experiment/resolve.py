@@ -69,6 +69,8 @@ class Findings:
     notes: dict[str, str] = field(default_factory=dict)
     samples_seen: int = 0
     device_seconds: float = 0.0
+    parents: dict[str, str] = field(default_factory=dict)
+    """Runs that it starts from, where only the run itself tells which: those of a search's best trial."""
 
 
 def findings_of(result: TrainingResult) -> Findings:

@@ -22,6 +22,11 @@ class Uniform(StrictModel):
     low: float
     high: float
 
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """Both bounds."""
+        return self.low, self.high
+
 
 class LogUniform(StrictModel):
     """A positive number between two bounds, on a logarithmic scale."""
@@ -30,12 +35,22 @@ class LogUniform(StrictModel):
     low: float = Field(gt=0)
     high: float = Field(gt=0)
 
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """Both bounds."""
+        return self.low, self.high
+
 
 class Choice(StrictModel):
     """One of the listed values."""
 
     kind: Literal["choice"]
     values: tuple[float | int | str | bool, ...] = Field(min_length=1)
+
+    @property
+    def extremes(self) -> tuple[float | int | str | bool, ...]:
+        """Every value: no order says which of them lie between others."""
+        return self.values
 
 
 Distribution = Annotated[Uniform | LogUniform | Choice, Field(discriminator="kind")]
@@ -81,10 +96,9 @@ class SearchExperiment(StrictModel):
         if self.launch.kind != "ray":
             raise ValueError("a search runs on Ray Tune: launch.kind must be 'ray'")
         for path, distribution in self.space.items():
-            first = distribution.values[0] if isinstance(distribution, Choice) else distribution.low
-            trial = make_trial(self, {path: first})
-            if trial.datasets != self.datasets:
-                raise ValueError(f"space.{path} changes a dataset: the datasets of a search are fixed")
+            for value in distribution.extremes:
+                if make_trial(self, {path: value}).datasets != self.datasets:
+                    raise ValueError(f"space.{path} changes a dataset: the datasets of a search are fixed")
         return self
 
 

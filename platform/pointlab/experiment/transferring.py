@@ -21,7 +21,6 @@ from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data, open_data, publish_model, read_module, seeded, seeded_backbone
-from pointlab.paradigms import Given
 from pointlab.paradigms.supervised import Supervised
 from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingResult
@@ -71,14 +70,15 @@ class TransferTask:
     def fine_tune(self) -> Findings:
         """Train all weights from the pretrained ones with a new head, then mix where the protocol says so."""
         experiment, target, start = self.resolved.experiment, self.data["target"], self._start()
+        subset = self._subset()
         with seeded(experiment.seed, "head"):
-            paradigm = Supervised(experiment.supervised, copy.deepcopy(start), Given(target.num_classes))
+            paradigm = Supervised(experiment.supervised, copy.deepcopy(start), target.given(subset))
         training = target.for_training(
             experiment.seed,
             experiment.augmentation,
             experiment.training.batch_size,
             paradigm,
-            subset=self._subset(),
+            subset=subset,
         )
         run = Run(self.context.storage, self.resolved.run, self.context.fence)
         result = Trainer(paradigm, experiment.training, self.context, training, run).train()

@@ -1,6 +1,7 @@
 """How experiments put the parts together: data, seeded weights, stored models."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.sample import PointBatch
 from pointlab.data.subsets import few_per_class
-from pointlab.errors import DataError, StorageError
-from pointlab.paradigms import Paradigm
+from pointlab.errors import ConfigError, DataError, StorageError
+from pointlab.paradigms import Given, Paradigm
 from pointlab.seeding import stable_integer
 from pointlab.storage import Storage, publish, read_manifest
 from pointlab.storage.artifact import read_verified
@@ -61,6 +62,11 @@ class Data:
             return None
         return few_per_class(self.split("train"), samples_per_class, seed, self.manifest.class_names)
 
+    def given(self, subset: Int64[np.ndarray, " rows"] | None = None) -> Given:
+        """What a paradigm learns of the set, or of a subset of its training split, when it is built."""
+        num_rows = self.manifest.rows.get("train") if subset is None else len(subset)
+        return Given(self.num_classes, num_rows, self.manifest.estimated_normals is not None)
+
     def for_training(
         self,
         seed: int,
@@ -69,8 +75,11 @@ class Data:
         paradigm: Paradigm,
         subset: Int64[np.ndarray, " rows"] | None = None,
     ) -> TrainingData:
-        """The training split, or a subset of it, as a stream; and validation, as stored unless in views."""
+        """The training split, or a subset of it, as a stream; and validation, as stored unless in views.
 
+        Raises ConfigError where a crop may leave fewer points than the paradigm's backbone takes.
+        """
+        require_shown(self.num_points, augmentation, paradigm.backbone)
         if not self.manifest.rows.get("train"):
             raise DataError(f"{self.name} has no train split.", remedy="train on a set that has one")
         inputs, num_views = paradigm.inputs, paradigm.num_views
@@ -89,6 +98,21 @@ class Data:
             num_rows=self.manifest.rows["train"] if subset is None else len(subset),
             recipe=recipe,
             validation=validation if self.manifest.rows.get("validation") else None,
+        )
+
+
+def require_shown(num_points: int, augmentation: AugmentationConfig, backbone: Backbone) -> None:
+    """Refuse a crop that may leave fewer points than `backbone` takes: it would end a run at some step."""
+    if augmentation.crop is None:
+        return
+    fewest = math.ceil(num_points * augmentation.crop[0])
+    if fewest < backbone.min_points:
+        raise ConfigError(
+            f"augmentation.crop is {list(augmentation.crop)}, which leaves as few as {fewest} of {num_points}"
+            " points.",
+            expected=f"at least {backbone.min_points} points for this {type(backbone).__name__}",
+            remedy="raise the lower share of augmentation.crop or num_points, or configure a backbone that"
+            " takes fewer",
         )
 
 

@@ -41,7 +41,7 @@ def distances_in_blocks(
 ) -> Iterator[tuple[Block, Float[Tensor, "_ _ points"]]]:
     """Squared distances to all points, for some queries of some clouds at a time; padding is at infinity."""
     (batch, num_queries, _), num_points = queries.shape, points.shape[1]
-    pairs = _PAIRS_ON_CPU if points.device.type == "cpu" else _PAIRS_ON_GPU
+    pairs = pairs_at_once(points.device)
     clouds_at_once = max(1, pairs // max(1, num_queries * num_points))
     queries_at_once = max(1, pairs // num_points)
     is_whole = counts is None or bool((counts == num_points).all())
@@ -52,6 +52,11 @@ def distances_in_blocks(
             if is_padding is not None:
                 distances.masked_fill_(is_padding[clouds], torch.inf)
             yield (clouds, asked), distances
+
+
+def pairs_at_once(device: torch.device) -> int:
+    """How many distances to hold at a time."""
+    return _PAIRS_ON_CPU if device.type == "cpu" else _PAIRS_ON_GPU
 
 
 def _slices(length: int, step: int) -> list[slice]:

@@ -2,7 +2,8 @@
 
 Qi et al., "PointNet++", NeurIPS 2017, section 3.2. Where a ball holds more points than are wanted, the
 first rows are taken, as in the released kernel: its nearest ones would leave the ball's outer part unseen.
-Clouds in farthest-point order, the order of our shards, are thinned out evenly that way.
+Clouds in farthest-point order, that of our shards, are thinned out evenly that way; those in random order, as
+augmentation with `random_subset` leaves them, at random.
 """
 
 import torch
@@ -25,7 +26,8 @@ def ball_neighbours(
 ) -> Int64[Tensor, "batch centres neighbours"]:
     """The first `num_neighbours` rows, ascending, that lie nearer than `radius` to each centre.
 
-    `centres` are rows of their clouds, so no ball is empty: a centre lies in its own. Where a ball holds
+    `centres` are rows of their clouds, and a centre always lies in its own ball: none is empty, even where
+    coordinates are not numbers, or the square of the radius is too small for one. Where a ball holds
     fewer points, its first row is repeated, which leaves a maximum over the ball as it is. Padding is never
     returned. Squared distances are those of `nearest_neighbours`, in the points' own precision (float32 at
     least), as is the square of the radius.
@@ -41,7 +43,8 @@ def ball_neighbours(
     points = points.to(torch.promote_types(points.dtype, torch.float32))
     rows = centres.new_empty(*centres.shape, num_neighbours)
     for block, squared in distances_in_blocks(gather_points(points, centres), points, counts):
-        rows[block] = _first_rows(squared < radius**2, num_neighbours)
+        is_inside = (squared < radius**2).scatter_(2, centres[block].unsqueeze(2), True)
+        rows[block] = _first_rows(is_inside, num_neighbours)
     return rows
 
 

@@ -11,13 +11,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from pointlab.geometry.all_pairs import smallest_by_row
+from pointlab.geometry.all_pairs import pairs_at_once, smallest_by_row
 from pointlab.geometry.padding import require_rows
-
-_PAIRS_ON_CPU = 2**18
-"""Distances held at a time: they stay in a core's cache."""
-_PAIRS_ON_GPU = 2**24
-"""Keeps a GPU busy within half a gigabyte."""
 
 
 @torch.no_grad()
@@ -48,8 +43,7 @@ def _search(
     """The nearest of one cloud without padding, a block of points at a time."""
     offsets = values - values[:1]
     norms = offsets.square().sum(1)
-    pairs = _PAIRS_ON_CPU if values.device.type == "cpu" else _PAIRS_ON_GPU
-    step = max(1, pairs // len(values))
+    step = max(1, pairs_at_once(values.device) // len(values))
     every_row = torch.arange(len(values), device=values.device)
     found = []
     for begin in range(0, len(values), step):

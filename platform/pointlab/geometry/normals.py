@@ -9,6 +9,8 @@ from pointlab.geometry.neighbours import nearest_neighbours
 from pointlab.geometry.padding import real_rows
 from pointlab.geometry.sampling import gather_points
 
+_ROWS = 2**16
+"""Points whose neighbourhoods are held at a time: some hundred megabytes at 16 neighbours."""
 _UP = (0.0, 1.0, 0.0)
 """Normal where there is no surface to speak of; clouds are y-up."""
 
@@ -36,11 +38,22 @@ def estimate_normals(
             remedy="raise num_neighbours; 16 is usual",
         )
     _, rows = nearest_neighbours(points, points, num_neighbours, counts)
-    covariance = _scatter(gather_points(points, rows) - points.unsqueeze(2))
+    step = max(1, _ROWS // max(1, len(points)))  # of every cloud
+    blocks = zip(points.split(step, dim=1), rows.split(step, dim=1), strict=True)
+    normals = torch.cat([_of_planes(points, centres, members) for centres, members in blocks], dim=1)
+    return normals if counts is None else normals * real_rows(points, counts).unsqueeze(2)
+
+
+def _of_planes(
+    points: Float[Tensor, "batch points 3"],
+    centres: Float[Tensor, "batch centres 3"],
+    members: Int64[Tensor, "batch centres neighbours"],
+) -> Float[Tensor, "batch centres 3"]:
+    """The unit normal of the plane through the neighbourhood of each of `centres`."""
+    covariance = _scatter(gather_points(points, members) - centres.unsqueeze(2))
     normals = _point_largest_up(torch.linalg.eigh(covariance).eigenvectors[..., 0])
     is_one_place = covariance.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) == 0
-    normals = torch.where(is_one_place, normals.new_tensor(_UP), normals).to(points.dtype)
-    return normals if counts is None else normals * real_rows(points, counts).unsqueeze(2)
+    return torch.where(is_one_place, normals.new_tensor(_UP), normals).to(points.dtype)
 
 
 def _scatter(

@@ -16,10 +16,12 @@ from pointlab.config import StrictModel
 class HeadConfig(StrictModel):
     """Which head; a linear one has neither hidden layers nor dropout, and ignores their settings."""
 
-    kind: Literal["linear", "mlp3"] = "mlp3"  # the papers' head for fine-tuning
+    kind: Literal["linear", "mlp3"] = "mlp3"
+    """The papers' head for fine-tuning."""
     hidden_widths: tuple[PositiveInt, PositiveInt] = (256, 256)
     """As in those papers; PointNet, PointNet++, DGCNN and PointMLP take 512 and 256."""
-    dropout: float = Field(default=0.5, ge=0, lt=1)  # as in the papers
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """As in those papers."""
 
 
 class Head(nn.Sequential):

@@ -4,8 +4,9 @@
   Framework for Contrastive Learning of Visual Representations", ICML 2020, equation 1).
 * `queue_info_nce`: negatives are keys of earlier steps (MoCo: He et al., "Momentum Contrast for Unsupervised
   Visual Representation Learning", CVPR 2020, equation 1).
-* `paired_info_nce`: negatives are the keys of the other pairs (PointInfoNCE: Xie et al., "PointContrast:
-  Unsupervised Pre-training for 3D Point Cloud Understanding", ECCV 2020, equation 2).
+* `paired_info_nce`: negatives are the keys of the other pairs; `point_info_nce` is the same for points of
+  clouds (PointInfoNCE: Xie et al., "PointContrast: Unsupervised Pre-training for 3D Point Cloud
+  Understanding", ECCV 2020, equation 2).
 
 All take rows of unit length. Cosines and softmax are computed in float32 at least, under autocast too: just
 below 1 the numbers of bfloat16 are 1/256 apart, which a temperature of 0.07 makes 6 % of a probability.
@@ -21,10 +22,23 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Contrast:
-    """The mean loss of the queries, and the share of them whose positive is nearest of all."""
+    """The mean loss of the queries, and the share of them whose positive is nearer than any other key."""
 
     loss: Float[Tensor, ""]
     top_1: Float[Tensor, ""]
+
+
+@dataclass(frozen=True)
+class CloudsOfPairs:
+    """Which of `number` clouds each pair of points belongs to."""
+
+    of_pairs: Int64[Tensor, " pairs"]
+    number: int
+
+    @property
+    def sizes(self) -> Int64[Tensor, " clouds"]:
+        """How many pairs each cloud has."""
+        return torch.bincount(self.of_pairs, minlength=self.number)
 
 
 def nt_xent(
@@ -66,6 +80,26 @@ def paired_info_nce(
     return _classified(_scores(queries, keys, temperature), own)
 
 
+def point_info_nce(
+    queries: Float[Tensor, "pairs width"],
+    everyone: Float[Tensor, "keys width"],
+    start: int,
+    clouds: CloudsOfPairs,
+    temperature: float,
+) -> Contrast:
+    """InfoNCE of each query against all keys: the mean over clouds of each one's mean over its pairs.
+
+    The keys of the queries are the rows of `everyone` from `start` on. All clouds count alike, so that shares
+    of a batch add up to the whole. A cloud without pairs counts as zero; the zero depends on queries and
+    keys, as other workers wait for its gradients.
+    """
+    positive = start + torch.arange(len(queries), device=queries.device)
+    scores = _scores(queries, everyone, temperature)
+    losses = F.cross_entropy(scores, positive, reduction="none")
+    weights = 1 / (clouds.number * clouds.sizes[clouds.of_pairs]).to(losses.dtype)
+    return Contrast((weights * losses).sum(), (weights * _is_nearest(scores, positive)).sum())
+
+
 def _one_view_after_the_other(views: Tensor) -> Tensor:
     return views.transpose(0, 1).flatten(0, 1)  # [2 · samples, width]
 
@@ -81,5 +115,10 @@ def _scores(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 
 
 def _classified(scores: Float[Tensor, "queries keys"], positive: Int64[Tensor, " queries"]) -> Contrast:
-    is_nearest = scores.detach().argmax(1) == positive
-    return Contrast(F.cross_entropy(scores, positive), is_nearest.float().mean())
+    return Contrast(F.cross_entropy(scores, positive), _is_nearest(scores, positive).mean())
+
+
+def _is_nearest(scores: Float[Tensor, "queries keys"], positive: Int64[Tensor, " queries"]) -> Tensor:
+    """1 where the positive scores higher than every other key; a tie, as of collapsed features, is no hit."""
+    own = scores.detach().gather(1, positive.unsqueeze(1))
+    return ((scores.detach() >= own).sum(1) == 1).float()

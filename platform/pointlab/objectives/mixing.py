@@ -17,9 +17,10 @@ from torch import Tensor
 
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
+from pointlab.data.shards import PER_POINT
 from pointlab.geometry import gather_points, real_rows
 
-PER_POINT = ("points", "normals", "colours", "point_labels", "rows")
+FOLLOWING = (*PER_POINT, "rows")
 """What follows a point into another cloud, where a batch has it."""
 
 
@@ -58,7 +59,7 @@ def mix_points(batch: PointBatch, config: MixingConfig) -> Mixture:
     is_chosen = torch.arange(order.shape[1], device=order.device) < num_replaced.unsqueeze(1)
     is_replaced = torch.zeros_like(is_chosen).scatter(1, order, is_chosen)
     substitutes = torch.zeros_like(order).scatter(1, order, order_in_partner)
-    present = {name: array for name in PER_POINT if (array := getattr(batch, name)) is not None}
+    present = {name: array for name in FOLLOWING if (array := getattr(batch, name)) is not None}
     mixed: dict[str, Any] = {
         name: _exchanged(array, array[partners], substitutes, is_replaced) for name, array in present.items()
     }

@@ -9,10 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from pointlab.backbones import Backbone, Features
+from pointlab.backbones import Backbone, Features, PointFeatures
 from pointlab.data.sample import PointBatch
 from pointlab.errors import DataError
 
@@ -27,9 +28,15 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class Given:
-    """What a paradigm learns of the world around it when it is built; `num_classes` is that of the set."""
+    """What a paradigm learns of the world around it when it is built: of the set that it is to train on.
+
+    `num_rows` counts the training clouds, None where that is open; `has_estimated_normals` says whether the
+    normals of any cloud are estimated.
+    """
 
     num_classes: int
+    num_rows: int | None = None
+    has_estimated_normals: bool = False
 
 
 class Paradigm(nn.Module, ABC):
@@ -61,7 +68,7 @@ class Paradigm(nn.Module, ABC):
         """Follow the weights that were just updated (momentum encoders, queues)."""
 
     def per_rank_state(self) -> dict[str, Tensor]:
-        """State that differs between workers and that the future depends on, such as a queue.
+        """State that differs between workers and that the future depends on; what is the same is a buffer.
 
         It is kept in plain attributes: a buffer would be taken for a weight, which is the same on each.
         """
@@ -83,9 +90,14 @@ class Paradigm(nn.Module, ABC):
             module.requires_grad_(False)
 
 
-def with_penalty(loss: Float[Tensor, ""], features: Features) -> Float[Tensor, ""]:
-    """`loss`, and what the backbone's paper adds to any loss, if anything."""
-    return loss if features.penalty is None else loss + features.penalty
+def with_penalty(loss: Float[Tensor, ""], *features: Features | PointFeatures) -> Float[Tensor, ""]:
+    """`loss`, and what the backbone's paper adds to any loss, if anything.
+
+    Where the backbone was asked for several equally large batches, as for two views, it is the mean of their
+    penalties: as heavy as for one batch of all.
+    """
+    penalties = [one.penalty for one in features if one.penalty is not None]
+    return loss + torch.stack(penalties).mean() if penalties else loss
 
 
 def require_labels(batch: PointBatch) -> Int64[Tensor, " batch"]:

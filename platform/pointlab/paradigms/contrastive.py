@@ -17,6 +17,7 @@ from pointlab import distributed
 from pointlab.backbones import Backbone, Features
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
+from pointlab.errors import ConfigError
 from pointlab.objectives.hypersphere import alignment, uniformity, unit_length
 from pointlab.objectives.info_nce import Contrast, nt_xent, paired_info_nce, queue_info_nce
 from pointlab.objectives.momentum import KeyQueue, MomentumConfig, TrailingEncoder
@@ -114,8 +115,12 @@ class MomentumContrastive(Contrastive):
     def __init__(
         self, config: ContrastiveConfig, momentum: MomentumConfig, backbone: Backbone, given: Given
     ) -> None:
-        """Take over `backbone`; projector, key encoder and queue are new."""
+        """Take over `backbone`; projector, key encoder and queue are new.
+
+        Raises ConfigError for a queue with more keys than there are training clouds.
+        """
         super().__init__(config, backbone, given)
+        _require_new_negatives(momentum.queue_size, given)
         self.decay = momentum.decay
         self.trailing = TrailingEncoder(backbone, self.projector)
         self.queue = KeyQueue(momentum.queue_size, config.projector.width)
@@ -141,6 +146,16 @@ class MomentumContrastive(Contrastive):
         """The key encoder follows the weights of the step, and the keys of the step enter the queue."""
         self.trailing.follow(self.decay, self.backbone, self.projector)
         self.queue.close_step()
+
+
+def _require_new_negatives(queue_size: int, given: Given) -> None:
+    """Refuse a queue that always holds earlier keys of the very sample that asks, as negatives."""
+    if given.num_rows is not None and queue_size > given.num_rows:
+        raise ConfigError(
+            f"paradigm.momentum.queue_size is {queue_size}, and there are {given.num_rows} training clouds.",
+            expected="a queue well smaller than the set: else the key of every sample is among its negatives",
+            remedy=f"set paradigm.momentum.queue_size to {max(1, given.num_rows // 2)} or less",
+        )
 
 
 def _joined(batch: PointBatch) -> PointBatch:

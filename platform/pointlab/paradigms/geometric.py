@@ -45,8 +45,17 @@ class Geometric(Classifying):
     inputs = ("normals",)
 
     def __init__(self, config: GeometricConfig, backbone: Backbone, given: Given) -> None:
-        """Take over `backbone`; the heads are new. Raises ConfigError for stages without places."""
+        """Take over `backbone`; the heads are new.
+
+        Raises ConfigError for stages without places, and for normals whose orientation means nothing.
+        """
         super().__init__(config, backbone, given)
+        if config.orientation == "oriented" and given.has_estimated_normals:
+            raise ConfigError(
+                "paradigm.orientation is 'oriented', but normals of the set are estimated: their sign is a"
+                " convention.",
+                remedy="set it to free, or take a set with normals of its own",
+            )
         self.config = config
         self.normal_heads = nn.ModuleDict(
             {
@@ -57,7 +66,7 @@ class Geometric(Classifying):
 
     def forward(self, batch: PointBatch) -> StepOutput:
         """Both losses, the accuracy, and how far predicted normals are off; DataError without labels."""
-        labels, last = require_labels(batch), self.backbone.stages[-1]
+        labels, last = require_labels(batch), self.backbone.pooled_stage
         found = self.backbone.intermediates(batch, [*self.normal_heads, last])
         logits = self.head(found[last].pooled)
         missed: list[Tensor] = []

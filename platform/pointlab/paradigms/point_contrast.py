@@ -13,33 +13,39 @@ from jaxtyping import Float, Int64
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from pointlab.backbones import Backbone
+from pointlab import distributed
+from pointlab.backbones import Backbone, PointFeatures
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.objectives.hypersphere import unit_length
-from pointlab.objectives.info_nce import Contrast, paired_info_nce
-from pointlab.paradigms.base import Given, Paradigm, StepOutput
+from pointlab.objectives.info_nce import CloudsOfPairs, point_info_nce
+from pointlab.paradigms.base import Given, Paradigm, StepOutput, with_penalty
 
 Pairs = tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]
 """Places of matched points in the first and the second view, counted through all rows of the batch."""
 
 
 class PointContrastConfig(StrictModel):
-    """InfoNCE between matched points of two views; a micro-batch's own points are the negatives."""
+    """InfoNCE between matched points of two views; all other matched points are the negatives."""
 
     kind: Literal["point_contrast"] = "point_contrast"
     temperature: float = Field(default=0.07, gt=0)  # the paper's
-    num_pairs: PositiveInt = 4096
-    """Matched pairs drawn from a micro-batch, the paper's number; where there are fewer, all are taken."""
+    pairs_per_cloud: PositiveInt = 128
+    """Matched pairs drawn from each cloud, all where there are fewer. A batch of 32 clouds then has 4,096, as
+    a batch of 32 scenes in the released configuration; of single objects, each is to count alike."""
     width: PositiveInt = 32  # of the features that are compared, as in the paper
+    negatives: Literal["all_workers", "micro_batch"] = "all_workers"
+    """all_workers: k workers train as one with the whole micro-batch. micro_batch, as in the paper: as one
+    that accumulates k micro-batches, with a k-th of the negatives."""
 
 
 class PointContrast(Paradigm):
     """A backbone with features for each point, and a linear map of them, which is dropped afterwards.
 
     The paper compares the output of its network itself; the map is our design, so that backbones of any width
-    are compared in one space. Negatives are not exchanged: k workers equal one that accumulates k
-    micro-batches.
+    are compared in one space. Every cloud counts alike, whatever the number of its pairs: so workers with a
+    share of a batch each are one worker with all of it, given the same pairs. Which ones are drawn follows
+    torch's generator, and so the shares.
     """
 
     inputs = ("rows",)
@@ -52,30 +58,38 @@ class PointContrast(Paradigm):
         self.projector = nn.Linear(backbone.point_width, config.width)
 
     def forward(self, batch: PointBatch) -> StepOutput:
-        """PointInfoNCE with the first view's points as queries; `num_pairs` says how many there were."""
+        """PointInfoNCE with the first view's points as queries.
+
+        `num_pairs` is the mean over clouds of how many pairs each had, and `unmatched` the share of those
+        that had none, whose loss is zero.
+        """
         (other,) = batch.views
         assert batch.rows is not None
         assert other.rows is not None
-        first, second = drawn(matched_points(batch.rows, other.rows), self.config.num_pairs)
-        queries, keys = self._project(batch, first), self._project(other, second)
-        contrast = self._contrast(queries, keys)
-        num_pairs = torch.tensor(float(len(queries)), device=queries.device)
-        metrics = {"loss": contrast.loss.detach(), "top_1": contrast.top_1, "num_pairs": num_pairs}
-        return StepOutput(contrast.loss, metrics)
+        num_points = batch.rows.shape[1]
+        first, second = drawn(matched_points(batch.rows, other.rows), num_points, self.config.pairs_per_cloud)
+        said, said_of_other = self.backbone.point_features(batch), self.backbone.point_features(other)
+        queries, keys = self._project(said, first), self._project(said_of_other, second)
+        everyone, start = keys, 0
+        # Validation batches are dealt out unevenly: an exchange would wait for workers that have none left.
+        if self.training and self.config.negatives == "all_workers":
+            everyone, start = distributed.gather_rows_with_gradient(keys)
+        clouds = CloudsOfPairs(first // num_points, len(batch))
+        contrast = point_info_nce(queries, everyone, start, clouds, self.config.temperature)
+        sizes = clouds.sizes.float()
+        metrics = {
+            "loss": contrast.loss.detach(),
+            "top_1": contrast.top_1,
+            "num_pairs": sizes.mean(),
+            "unmatched": (sizes == 0).float().mean(),
+        }
+        return StepOutput(with_penalty(contrast.loss, said, said_of_other), metrics)
 
-    def _project(self, view: PointBatch, places: Int64[Tensor, " pairs"]) -> Float[Tensor, "pairs width"]:
+    def _project(
+        self, features: PointFeatures, places: Int64[Tensor, " pairs"]
+    ) -> Float[Tensor, "pairs width"]:
         """What is compared of the points at these places of a view, at unit length."""
-        features = self.backbone.point_features(view).flatten(0, 1)
-        return unit_length(self.projector(features.index_select(0, places)))
-
-    def _contrast(
-        self, queries: Float[Tensor, "pairs width"], keys: Float[Tensor, "pairs width"]
-    ) -> Contrast:
-        """PointInfoNCE, or zero without any pair."""
-        if len(queries):
-            return paired_info_nce(queries, keys, self.config.temperature)
-        # a zero that still depends on every parameter, as other workers wait for their gradients
-        return Contrast(queries.sum() + keys.sum(), queries.new_zeros(()))
+        return unit_length(self.projector(features.values.flatten(0, 1).index_select(0, places)))
 
 
 def matched_points(first: Int64[Tensor, "batch points"], second: Int64[Tensor, "batch others"]) -> Pairs:
@@ -103,11 +117,19 @@ def _named(
     return (clouds * stride + rows).flatten()[places], places
 
 
-def drawn(pairs: Pairs, num_pairs: int) -> tuple[Int64[Tensor, " drawn"], Int64[Tensor, " drawn"]]:
-    """So many of the pairs without replacement, by torch's generator; all of them where there are no more."""
+def drawn(
+    pairs: Pairs, num_points: int, per_cloud: int
+) -> tuple[Int64[Tensor, " drawn"], Int64[Tensor, " drawn"]]:
+    """So many pairs of each cloud without replacement, by torch's generator; all where there are no more.
+
+    The first views of clouds are of `num_points` rows each; pairs stay in their order.
+    """
     first, second = pairs
-    if len(first) <= num_pairs:
-        return pairs
-    # on the CPU, so that every device draws the same
-    chosen = torch.randperm(len(first))[:num_pairs].to(first.device)
+    clouds = first // num_points
+    # on the CPU, so that every device draws the same; in double precision, so that hardly two are equal
+    keys = torch.rand(len(first), dtype=torch.float64).to(first.device)
+    order = (clouds + keys).argsort()  # cloud by cloud, at random within each
+    sizes = torch.bincount(clouds)
+    place = torch.arange(len(first), device=first.device) - (sizes.cumsum(0) - sizes)[clouds]
+    chosen = order[place < per_cloud].sort().values
     return first[chosen], second[chosen]

@@ -18,11 +18,15 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
 
 def depth_scales(paradigm: Paradigm, layer_decay: float) -> dict[nn.Parameter, float]:
-    """Learning-rate factor of each backbone parameter: `layer_decay` to the number of stages above it."""
-    stages = paradigm.backbone.parameters_by_depth()
+    """Learning-rate factor of each backbone parameter: `layer_decay` to its distance from the head.
+
+    The stage that heads read is at distance 1, the one below at 2; those beyond it, a decoder's, at 0.
+    """
+    backbone = paradigm.backbone
+    top = 1 + backbone.stages.index(backbone.pooled_stage)
     return {
-        parameter: layer_decay ** (len(stages) - depth)
-        for depth, (_, members) in enumerate(stages)
+        parameter: layer_decay ** max(0, top - depth)
+        for depth, (_, members) in enumerate(backbone.parameters_by_depth())
         for _, parameter in members
     }
 

@@ -9,7 +9,10 @@ from pointlab.config import StrictModel
 
 class OptimiserConfig(StrictModel):
     """AdamW, with the papers' rule that one-dimensional parameters, biases and tokens do not decay; or SGD
-    with momentum, as PointContrast and PPKT have it."""
+    with momentum, as PointContrast and PPKT have it.
+
+    The defaults are AdamW's. For SGD they would be a hundredth of the usual rate and hundreds of times the
+    usual decay, so that it takes both in writing."""
 
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=5e-4, gt=0)
@@ -22,6 +25,16 @@ class OptimiserConfig(StrictModel):
     """Of SGD."""
     clip_norm: float | None = Field(default=10.0, gt=0)
     """Largest gradient norm, 10 as in the papers' fine-tuning; null, as in their pretraining: no clipping."""
+
+    @model_validator(mode="after")
+    def _sgd_is_given_its_own_scale(self) -> "OptimiserConfig":
+        missing = [name for name in ("learning_rate", "weight_decay") if name not in self.model_fields_set]
+        if self.kind == "sgd" and missing:
+            raise ValueError(
+                f"kind is sgd, but {' and '.join(missing)} would be AdamW's: set learning_rate and"
+                " weight_decay, such as 0.1 and 1e-4"
+            )
+        return self
 
 
 class TrainingConfig(StrictModel):

@@ -1,0 +1,81 @@
+"""Optimisers: which weights decay, how fast each stage learns, and one step of SGD written out."""
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from backbones.tiny import TINY
+from paradigms.two_views import two_views
+from pointlab.backbones import build_backbone
+from pointlab.objectives import HeadConfig
+from pointlab.paradigms import Given
+from pointlab.paradigms.supervised import Supervised, SupervisedConfig
+from pointlab.training import OptimiserConfig
+from pointlab.training.optimiser import build_optimiser, decays, depth_scales, set_learning_rate
+
+
+def supervised(backbone: str) -> Supervised:
+    torch.manual_seed(0)
+    head = HeadConfig(kind="linear")
+    return Supervised(SupervisedConfig(head=head), build_backbone(TINY[backbone]), Given(num_classes=3))
+
+
+def optimiser_config(**settings: Any) -> OptimiserConfig:
+    return OptimiserConfig.model_validate(settings)
+
+
+def test_steps_of_sgd_are_those_of_the_formula() -> None:
+    """v becomes momentum * v + gradient + decay * weight, and the weight loses rate * v."""
+    paradigm = supervised("pointnet")
+    config = optimiser_config(kind="sgd", learning_rate=0.1, momentum=0.8, weight_decay=0.01)
+    optimiser = build_optimiser(paradigm, config)
+    expected = {name: parameter.detach().clone() for name, parameter in paradigm.named_parameters()}
+    velocity = {name: torch.zeros_like(weight) for name, weight in expected.items()}
+    for rate in (0.1, 0.05):
+        set_learning_rate(optimiser, rate)
+        optimiser.zero_grad()
+        paradigm(two_views()).loss.backward()
+        optimiser.step()
+        for name, parameter in paradigm.named_parameters():
+            assert parameter.grad is not None
+            decay = 0.01 if parameter.ndim > 1 else 0
+            velocity[name] = 0.8 * velocity[name] + parameter.grad + decay * expected[name]
+            expected[name] = expected[name] - rate * velocity[name]
+            torch.testing.assert_close(parameter.detach(), expected[name], rtol=1e-5, atol=1e-7)
+
+
+def test_sgd_without_a_scale_of_its_own_is_refused() -> None:
+    with pytest.raises(ValidationError, match="weight_decay would be AdamW's"):
+        optimiser_config(kind="sgd", learning_rate=0.1)
+    written = optimiser_config(kind="sgd", learning_rate=0.1, weight_decay=0).model_dump(mode="json")
+    assert optimiser_config(**written).weight_decay == 0
+
+
+def test_biases_norms_and_tokens_do_not_decay() -> None:
+    paradigm = supervised("patch_transformer")
+    spared = {name for name, parameter in paradigm.named_parameters() if not decays(name, parameter)}
+    assert "backbone.class_token" in spared
+    assert "backbone.norm.weight" in spared
+    assert "head.0.bias" in spared
+    assert {"head.0.weight", "backbone.embedder.mix.weight"}.isdisjoint(spared)
+    groups = build_optimiser(paradigm, optimiser_config(weight_decay=0.2)).param_groups
+    held = {id(parameter) for group in groups if group["weight_decay"] == 0 for parameter in group["params"]}
+    assert held == {id(parameter) for name, parameter in paradigm.named_parameters() if name in spared}
+
+
+@pytest.mark.parametrize("name", ["dgcnn", "pointnet2", "pointnet2-decoder"])
+def test_each_stage_below_the_head_learns_slower_by_the_same_factor(name: str) -> None:
+    """A decoder lies beyond the stage that heads read: it takes no part in the depth."""
+    paradigm = supervised(name)
+    backbone, scales = paradigm.backbone, depth_scales(paradigm, 0.5)
+    top = backbone.stages.index(backbone.pooled_stage)
+    for place, (_, members) in enumerate(backbone.parameters_by_depth()):
+        assert {scales[parameter] for _, parameter in members} == {0.5 ** max(0, top + 1 - place)}
+    optimiser = build_optimiser(paradigm, optimiser_config(layer_decay=0.5))
+    set_learning_rate(optimiser, 0.2)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert rates[id(paradigm.head[0].weight)] == 0.2
+    for parameter in backbone.parameters():
+        assert rates[id(parameter)] == 0.2 * scales[parameter]
