@@ -1,8 +1,11 @@
-"""Where the time of a supervised pretraining step goes: data, forward, backward, optimiser.
+"""Where the time of a pretraining step goes: data, forward, backward, optimiser; one step against another.
 
 It takes the steps that the training loop takes, with the project's own functions, on a small set of
 built-in shapes prepared for the purpose: `demo` is the network of configs/demo, `papers` the network of
 Point-MAE and ACT (384 wide, 12 deep, 1,024 points). Every figure is the median over the timed steps.
+
+`--set` changes settings as `pointlab run` does, `--paradigm` and `--backbone` are short for two of them. With
+`--against KIND` steps of that paradigm are taken in turn with them, and the ratio of the two is printed.
 """
 
 import argparse
@@ -18,8 +21,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pointlab.backbones import PatchTransformerConfig
-from pointlab.config import validate
+from pointlab.config import read_yaml, validate
 from pointlab.data.augmentation import OVERSAMPLING
 from pointlab.data.batches import Recipe, to_batch, training_arrays
 from pointlab.data.builtin.objects import CLASSES
@@ -29,7 +31,7 @@ from pointlab.data.order import Share
 from pointlab.experiment import LaunchConfig, PretrainExperiment, load
 from pointlab.experiment.wiring import seeded_backbone
 from pointlab.launch import prepare
-from pointlab.paradigms import Given, Paradigm, build_paradigm
+from pointlab.paradigms import PARADIGMS, Given, Paradigm, build_paradigm
 from pointlab.storage import open_storage
 from pointlab.training import ignore_progress
 from pointlab.training.numerics import autocast, prepare_process
@@ -54,7 +56,10 @@ class Bench:
     def step(self, number: int) -> dict[str, float]:
         """One optimiser step, as the training loop takes it; seconds of each part."""
         training = self.experiment.training
-        recipe = Recipe(0, self.experiment.num_points, self.experiment.augmentation)
+        experiment, paradigm = self.experiment, self.paradigm
+        recipe = Recipe(
+            0, experiment.num_points, experiment.augmentation, paradigm.inputs, paradigm.num_views
+        )
         laps = Laps(self.device)
         arrays = training_arrays(self.split, Share(training.batch_size).positions(number), recipe)
         batch = to_batch(arrays).to(self.device)
@@ -90,14 +95,20 @@ class Laps:
         return time.perf_counter()
 
 
-def configured(options: argparse.Namespace) -> PretrainExperiment:
+def configured(options: argparse.Namespace, paradigm: str) -> PretrainExperiment:
     """The demo's pretraining, with the network and the settings asked for."""
     settings = [f"training.batch_size={options.batch_size}", f"training.precision={options.precision}"]
-    experiment = load(DEMO, [*settings, f"training.num_threads={options.threads}"])
-    assert isinstance(experiment, PretrainExperiment), "the demo pretrains first"
+    settings.append(f"training.num_threads={options.threads}")
+    experiment = load(DEMO, [*settings, *options.set]).model_dump(mode="json")
+    if paradigm != experiment["paradigm"]["kind"]:
+        experiment["paradigm"] = {"kind": paradigm}
+    if options.backbone is not None:
+        experiment["backbone"] = read_yaml(options.backbone)
     if options.size == "papers":
-        experiment = experiment.model_copy(update={"backbone": PatchTransformerConfig(), "num_points": 1024})
-    return experiment
+        experiment |= {"backbone": {"kind": "patch_transformer"}, "num_points": 1024}
+        experiment["data"] |= {"num_points": 1024}
+    found: PretrainExperiment = validate(PretrainExperiment, experiment, "the settings")
+    return found
 
 
 def prepared_split(folder: Path, num_clouds: int, num_points: int) -> CachedSplit:
@@ -111,8 +122,8 @@ def prepared_split(folder: Path, num_clouds: int, num_points: int) -> CachedSpli
     return open_split(storage, prepare(config, storage, LaunchConfig(kind="local"), ignore_progress), "train")
 
 
-def set_up(options: argparse.Namespace, folder: Path) -> Bench:
-    experiment = configured(options)
+def set_up(options: argparse.Namespace, folder: Path, kind: str) -> Bench:
+    experiment = configured(options, kind)
     prepare_process(options.threads)
     split = prepared_split(folder, 2 * options.batch_size, experiment.num_points)
     backbone = seeded_backbone(experiment.backbone, seed=0)
@@ -129,6 +140,17 @@ def show_step(bench: Bench, num_steps: int) -> None:
         print(f"{part:<16}{1e3 * seconds:>10.1f} ms{seconds / sum(medians.values()):>9.1%}")
     samples = bench.experiment.training.batch_size / step
     print(f"{'step':<16}{1e3 * step:>10.1f} ms{samples:>9.1f} samples/s")
+
+
+def show_ratio(bench: Bench, other: Bench, num_steps: int) -> None:
+    """Steps of both in turn, for a machine's speed changes with what else it does."""
+    turns = [
+        [sum(one.step(number).values()) for one in (bench, other)] for number in range(WARM_UP + num_steps)
+    ]
+    ratios = sorted(first / second for first, second in turns[WARM_UP:])
+    low, middle, high = (ratios[round(share * (len(ratios) - 1))] for share in (0.1, 0.5, 0.9))
+    kinds = (one.experiment.paradigm.kind for one in (bench, other))
+    print(f"a step, {' / '.join(kinds)}: {middle:.2f} ({low:.2f} to {high:.2f})")
 
 
 def show_optimisers(bench: Bench, turns: int) -> None:
@@ -183,13 +205,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="timed steps (default: 20)")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="default: fp32")
+    parser.add_argument("--paradigm", choices=PARADIGMS, default="supervised", help="default: supervised")
+    parser.add_argument("--against", choices=PARADIGMS, help="a paradigm whose steps are taken in turn")
+    parser.add_argument("--backbone", type=Path, help="YAML file of a backbone, such as those in configs")
+    parser.add_argument("--set", action="append", default=[], help="a setting, as in pointlab run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["POINTLAB_CACHE"] = str(Path(folder) / "cache")
-        bench = set_up(options, Path(folder))
+        bench = set_up(options, Path(folder), options.paradigm)
         print(*header(bench, options), sep="; ")
         show_step(bench, options.steps)
-        show_optimisers(bench, options.steps)
+        if options.against is None:
+            show_optimisers(bench, options.steps)
+        else:
+            show_ratio(bench, set_up(options, Path(folder), options.against), options.steps)
 
 
 if __name__ == "__main__":

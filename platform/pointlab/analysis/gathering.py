@@ -67,7 +67,7 @@ class Gathered:
             found = self._stages(batch)
             if self.gradients is not None:
                 assert batch.labels is not None, "checked when the batch was noted"
-                self.gradients.add(found[self.backbone.stages[-1]].pooled, batch.labels)
+                self.gradients.add(found[self.backbone.pooled_stage].pooled, batch.labels)
         with torch.no_grad():
             for stage, (tokens, normals) in self._normals(found, batch).items():
                 self.normals[stage].add(tokens, normals)
