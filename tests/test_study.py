@@ -1,43 +1,24 @@
 """A study is its cells: each an ordinary run, made once, and compared with the baseline at the same seed."""
 
+import os
+import shutil
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import BACKBONE, SCANS, SHAPES, TRAINING
 from pointlab import launch
-from pointlab.config import merge, validate
 from pointlab.errors import ConfigError, PreemptedError, TrainingError
 from pointlab.experiment import StudyExperiment
 from pointlab.report import build_report
-from pointlab.storage import Record, Storage, read_record
-from pointlab.study import Extent, Ledger, foresee
+from pointlab.storage import Record, Storage, open_storage, read_record
+from pointlab.study import Extent, Failure, Ledger, foresee
 from pointlab.study.planning import make_plan
+from pointlab.study.tables import findings_of_cells
+from tiny_study import STUDY, tiny_study
 
-STUDY: dict[str, Any] = {
-    "kind": "study",
-    "name": "tiny",
-    "seeds": [0],
-    "pretraining": {"training": {**TRAINING, "epochs": 1}},
-    "starts": {"scratch": None, "supervised": {"paradigm": {"kind": "supervised"}}},
-    "backbones": {"patches": BACKBONE},
-    "routes": {
-        "to-scans": {
-            "pretrain": {"data": SHAPES, "num_points": 48},
-            "transfer": {"data": SCANS, "num_points": 48},
-        }
-    },
-    "protocols": {"probe": {"protocol": "linear_probe", "probe": {"penalties": [0.1], "max_iterations": 5}}},
-    "samples_per_class": [2],
-    "launch": {"kind": "local"},
-}
 TO_MORE = {"to-more": STUDY["routes"]["to-scans"]}
-
-
-def tiny_study(storage: Storage, **changes: Any) -> StudyExperiment:
-    settings = merge(merge(STUDY, {"storage": {"root": storage.address}}), changes)
-    study: StudyExperiment = validate(StudyExperiment, settings, "test")
-    return study
 
 
 def record_of(study: StudyExperiment) -> Record:
@@ -60,70 +41,143 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return runs
 
 
+@pytest.fixture(scope="module")
+def made_store(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A store in which a study of two routes was carried out, and its runs in the order of their ends."""
+    root = tmp_path_factory.mktemp("study") / "store"
+    shutil.copytree(prepared_root, root)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        runs = made(monkeypatch)
+        record_of(tiny_study(open_storage(str(root)), routes=TO_MORE))
+    return root, runs
+
+
+@pytest.fixture
+def stored(made_store: tuple[Path, list[str]], tmp_path: Path) -> Storage:
+    """A copy of it of the test's own."""
+    shutil.copytree(made_store[0], tmp_path / "store")
+    return open_storage(str(tmp_path / "store"))
+
+
 def test_cells_are_ordinary_runs_and_a_pretraining_is_made_once_before_those_that_share_it(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    stored: Storage, made_store: tuple[Path, list[str]]
 ) -> None:
-    runs = made(monkeypatch)
-    record = record_of(tiny_study(storage, routes=TO_MORE))
+    runs = made_store[1]
+    record = record_of(tiny_study(stored, routes=TO_MORE))
     pretrainings = [run for run in runs if "-on-shapes-" in run]
     assert runs[:1] == pretrainings  # one for two routes
     assert len(runs) == 1 + 4 + 1
+    assert not stored.exists(f"runs/{record.run}/so-far.json")
     for row in record.curves["cells"]:
-        cell = read_record(storage, str(row["run"]))
+        cell = read_record(stored, str(row["run"]))
         assert cell is not None
         assert cell.metrics["test/accuracy"] == row["test/accuracy"]
         assert list(cell.parents.values()) == ([row["pretraining"]] if row["pretraining"] else [])
-    found = [read_record(storage, run) for run in runs[:-1]]
+    found = [read_record(stored, run) for run in runs[:-1]]
     assert record.samples_seen == sum(one.samples_seen for one in found if one is not None)
 
 
-def test_a_study_that_was_stopped_goes_on_with_what_is_missing_and_a_new_row_adds_only_its_own(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+def test_a_study_that_sigterm_stopped_between_two_cells_goes_on_with_what_is_missing_alone(
+    stored: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopping(*arguments: Any) -> None:
-        if arguments[1] == 1:
-            raise PreemptedError("Asked to end.")
-
-    with pytest.raises(PreemptedError):
-        launch.run(tiny_study(storage), watcher=stopping)
-    extents = foresee(tiny_study(storage), storage)
-    assert extents["scratch", "patches"] == {"probe": Extent(1, 1)}
-    assert extents["supervised", "patches"] == {"pretraining": Extent(1, 1), "probe": Extent(1, 0)}
+    study = tiny_study(stored, samples_per_class=[1, 2])
     runs = made(monkeypatch)
-    first = record_of(tiny_study(storage))
-    assert len(runs) == 1 + 1
-    assert launch.run(tiny_study(storage)).was_finished
+    transfer = launch.STAGES["transfer"]
+
+    def terminated(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return transfer(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setitem(launch.STAGES, "transfer", terminated)
+        with pytest.raises(PreemptedError, match="3 of its 4 cells"):
+            launch.run(study)
+    assert len(runs) == 1  # the probe under way came to its end; the next one was not begun
+    extents = foresee(study, stored)
+    assert extents["scratch", "patches"] == {"probe": Extent(2, 2)}
+    assert extents["supervised", "patches"] == {"pretraining": Extent(1, 1), "probe": Extent(2, 1)}
     runs.clear()
-    assert record_of(tiny_study(storage, seeds=[0, 1])).run != first.run
-    assert {run.rpartition("-")[2] for run in runs[:-1]} == {"s1"}
+    assert not launch.run(study).was_finished
+    assert len(runs) == 1 + 1
+    assert launch.run(study).was_finished
+    with pytest.raises(ConfigError, match="no second attempt"):
+        launch.run(study, rerun=True)
+
+
+def test_the_answer_of_a_cell_says_how_few_labels_it_had(stored: Storage) -> None:
+    (run,) = (name for name in stored.folders("runs") if "scratch-patches-to-scans-probe-2" in name)
+    assert "linear probe with 2 labelled training clouds of each class reaches" in build_report(stored, [run])
 
 
 def test_a_failed_cell_is_noted_and_the_rest_goes_on_without_sealing_the_study(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    stored: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    broken = {"training": {"optimiser": {"learning_rate": 1e30, "clip_norm": None}}}
     study = tiny_study(
-        storage,
-        starts={"unlucky": {"training": {"optimiser": {"learning_rate": 1e30, "clip_norm": None}}}},
+        stored,
+        samples_per_class=[2, 1],
+        starts={"unlucky": broken},
+        only=[{"samples_per_class": 2}, {"start": "unlucky"}],
     )
-    with pytest.raises(TrainingError, match=r"1 of the 3 cells.*its pretraining.*pointlab report tiny-"):
+    with pytest.raises(TrainingError, match=r"2 of the 4 cells.*its pretraining.*pointlab report tiny-"):
         launch.run(study)
-    (run,) = (name for name in storage.folders("runs") if name.count("-") == 1)
-    assert read_record(storage, run) is None
-    page = build_report(storage, [run])
+    run = launch.resolve(study, stored).run
+    assert read_record(stored, run) is None
+    page = build_report(stored, [run])
     assert '<section id="study">' in page
-    assert "2 of 3 finished, 1 failed" in page
-    assert "learning_rate" in page
+    assert "2 of 4 finished, 2 failed" in page
+    assert "lower training.optimiser.learning_rate" in page
+    assert "however few training labels it had; its test split was read once" in page
+    assert "<summary>2 cells</summary>" in page  # which failed alike, and are told once
     runs = made(monkeypatch)
     with pytest.raises(TrainingError):
         launch.run(study)
     assert runs == []  # the finished are kept, the failed one failed again
 
 
+def test_figures_of_several_versions_of_the_code_are_marked_and_a_cell_without_the_measure_is_an_error(
+    stored: Storage,
+) -> None:
+    study = tiny_study(stored)
+    plan = make_plan(study, launch.resolve(study, stored).datasets, stored)
+    assert "code" not in findings_of_cells(study, plan, plan.records, {}).notes
+    other = {run: record.model_copy(update={"code_version": "old"}) for run, record in plan.records.items()}
+    assert findings_of_cells(study, plan, other, {}).notes["code"].startswith("2 versions: ")
+    blind = {run: record.model_copy(update={"metrics": {}}) for run, record in plan.records.items()}
+    with pytest.raises(ConfigError, match=r"compares test/accuracy, which the finished cell .* lacks"):
+        findings_of_cells(study, plan, blind, {})
+
+
+def test_while_a_study_is_unfinished_only_whole_places_are_pooled(stored: Storage) -> None:
+    study = tiny_study(stored, routes=TO_MORE)
+    plan = make_plan(study, launch.resolve(study, stored).datasets, stored)
+    gone = next(run for run, cell in plan.cells.items() if cell.levels.start == "supervised")
+    known = {run: record for run, record in plan.records.items() if run != gone}
+    whole, partial = (findings_of_cells(study, plan, found, {}) for found in (plan.records, known))
+    assert [row["pairs"] for row in whole.curves["pooled"]] == [2.0]
+    assert [row["pairs"] for row in partial.curves["pooled"]] == [1.0]
+
+
+def test_a_failure_that_may_pass_is_tried_again_so_often_and_no_more(stored: Storage) -> None:
+    study = tiny_study(
+        stored, samples_per_class=[1], starts={"supervised": None}, exclude=[{"start": "supervised"}]
+    )
+    ledger = Ledger(make_plan(study, launch.resolve(study, stored).datasets, stored), max_failures=2)
+    for _ in range(3):
+        step = ledger.take()
+        assert step is not None
+        ledger.note(step, Failure("the store was away", may_pass=True))
+    assert ledger.take() is None
+    assert ledger.failed_cells == [step.run]
+
+
 def test_what_defines_a_study_is_its_runs(storage: Storage) -> None:
     def name(**changes: Any) -> str:
         return launch.resolve(tiny_study(storage, **changes), storage).run
 
-    assert name() == name(max_concurrent=3) == name(routes={"to-scans": {"transfer": {"test": True}}})
+    assert (
+        name() == name(launch={"max_failures": 1}) == name(routes={"to-scans": {"transfer": {"test": True}}})
+    )
     assert (
         len({name(), name(seeds=[1]), name(measure="validation/accuracy"), name(baseline="supervised")}) == 4
     )
@@ -155,6 +209,10 @@ def test_adjustments_and_exclusions_reach_the_cells_that_they_name_alone(storage
         ({"starts": {"same": {"seed": 3}}}, r"starts\.same sets seed"),
         ({"only": [{"seed": 0}], "exclude": [{"seed": 0}]}, "leave no cell"),
         ({"samples_per_class": [2, 2]}, "two cells are called"),
+        ({"measure": "test/acuracy"}, "measure is 'test/acuracy'.*it has validation/accuracy, test/accuracy"),
+        ({"protocols": {"probe": {"test": False}}}, "measure is 'test/accuracy', which the cell scratch-"),
+        ({"launch": {"num_workers": 4}}, "trains on one worker"),
+        ({"max_concurrent": 2}, "max_concurrent is for launch.kind ray"),
     ],
 )
 def test_mistakes_are_found_when_the_study_is_loaded(
@@ -176,9 +234,10 @@ def test_a_step_waits_for_its_parents(storage: Storage) -> None:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_session")
-def test_a_study_on_ray_has_the_cells_of_one_in_this_process(storage: Storage) -> None:
-    here = record_of(tiny_study(storage, name="here"))
-    there = record_of(tiny_study(storage, name="there", launch={"kind": "ray", "cpus_per_worker": 1}))
-    assert [row["test/accuracy"] for row in here.curves["cells"]] == [
+def test_a_study_on_ray_has_the_cells_of_one_in_this_process(stored: Storage) -> None:
+    here = record_of(tiny_study(stored, routes=TO_MORE)).curves["cells"]
+    on_ray = {"kind": "ray", "cpus_per_worker": 1}
+    there = record_of(tiny_study(stored, name="there", launch=on_ray, max_concurrent=1))
+    assert [row["test/accuracy"] for row in here if row["route"] == "to-scans"] == [
         row["test/accuracy"] for row in there.curves["cells"]
     ]

@@ -5,6 +5,7 @@ newest checkpoint.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,13 +35,13 @@ from pointlab.experiment.evaluating import evaluate
 from pointlab.experiment.pretrain import pretrain
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
-from pointlab.experiment.study import make_study_definite
+from pointlab.experiment.study_runs import make_study_definite
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, open_storage, read_manifest, read_record, write_record
 from pointlab.storage.lease import Fence, hold
-from pointlab.study import alone, conduct
+from pointlab.study import alone, conduct, forget_interim
 from pointlab.training import LocalContext, Run, TrainContext, Watcher, ignore_progress
 from pointlab.training.tensorboard import publish_tensorboard
 
@@ -75,6 +76,7 @@ class Outcome:
 
 def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignore_progress) -> Outcome:
     """Carry out `experiment` after all it depends on; `rerun` makes a new attempt of it alone."""
+    code_version()  # what is on the disk now is what runs, whatever is edited meanwhile
     storage = open_storage(experiment.storage.root)
     if isinstance(experiment, PrepareExperiment):
         if rerun:
@@ -85,6 +87,11 @@ def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignor
         found = find_prepared(experiment.data, storage)
         name = ensure_prepared(experiment.data, storage, experiment.launch, watcher)
         return Outcome(storage, f"datasets/{name}", None, was_finished=found is not None)
+    if isinstance(experiment, StudyExperiment) and rerun:
+        raise ConfigError(
+            "A study has no second attempt: it is the runs of its cells, which would be the same.",
+            remedy="drop --rerun; for new runs give it another name, or delete the folders of old ones",
+        )
     return _run(experiment, storage, rerun, watcher)
 
 
@@ -109,7 +116,13 @@ def _run(
     return Outcome(storage, f"runs/{resolved.run}", record, was_finished=True)
 
 
-def _make(resolved: Resolved[Any], storage: Storage, watcher: Watcher, waits: bool) -> Outcome:
+def _make(
+    resolved: Resolved[Any],
+    storage: Storage,
+    watcher: Watcher,
+    waits: bool,
+    stop: threading.Event | None = None,
+) -> Outcome:
     """Carry the run out as its only writer; unless it `waits`, LeaseError where another process is at it."""
     path, description = f"runs/{resolved.run}", f"pointlab run of {resolved.experiment.name}"
     with hold(storage, f"{path}/lease", description, wait=waits) as lease:
@@ -121,11 +134,13 @@ def _make(resolved: Resolved[Any], storage: Storage, watcher: Watcher, waits: bo
             logger.info("%s: %d unfinished uploads of an earlier attempt removed", resolved.run, orphans)
         storage.write(f"{path}/config.yaml", dump(resolved.experiment).encode())
         started = time.monotonic()
-        findings = _execute(resolved, storage, watcher, lease.fence)
+        findings = _execute(resolved, storage, watcher, lease.fence, stop)
         record = build_record(resolved, findings, time.monotonic() - started)
         publish_tensorboard(Run(storage, resolved.run))
         lease.require()
         write_record(storage, record)
+        if isinstance(resolved.experiment, StudyExperiment):
+            forget_interim(storage, resolved.run)  # the record has taken its place
     return Outcome(storage, path, record, was_finished=False)
 
 
@@ -133,7 +148,14 @@ def _with_attempt(name: str, attempt: int) -> str:
     return f"{name.partition('-attempt')[0]}-attempt{attempt}"
 
 
-def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence: Fence) -> Findings:
+def _execute(
+    resolved: Resolved[Any],
+    storage: Storage,
+    watcher: Watcher,
+    fence: Fence,
+    stop: threading.Event | None = None,
+) -> Findings:
+    """What the experiment finds; SIGTERM asks it to save and end, and so does `stop`."""
     experiment = resolved.experiment
     if isinstance(experiment, SearchExperiment):
         from pointlab.engine.search import search
@@ -142,14 +164,14 @@ def _execute(resolved: Resolved[Any], storage: Storage, watcher: Watcher, fence:
     if isinstance(experiment, StudyExperiment):
         return _study(resolved, storage, watcher)
     stage = STAGES[experiment.kind]
-    with stop_on_sigterm() as stop:
+    with stop_on_sigterm(stop) as asked:
         if experiment.launch.kind == "local":
             timeout = experiment.launch.stall_timeout
-            context = LocalContext(storage, watcher, fence=fence, stop=stop, stall_timeout=timeout)
+            context = LocalContext(storage, watcher, fence=fence, stop=asked, stall_timeout=timeout)
             return stage(resolved, context)
         from pointlab.engine.trainer import fit
 
-        return fit(stage, resolved, storage, experiment.launch, watcher, fence=fence, stop=stop)
+        return fit(stage, resolved, storage, experiment.launch, watcher, fence=fence, stop=asked)
 
 
 def _study(resolved: Resolved[StudyExperiment], storage: Storage, watcher: Watcher) -> Findings:
@@ -162,9 +184,9 @@ def _study(resolved: Resolved[StudyExperiment], storage: Storage, watcher: Watch
         return conduct(resolved, storage, watcher, on_ray(make_here, resolved.experiment, storage), stop)
 
 
-def make_here(resolved: Resolved[Any], storage: Storage) -> Record:
+def make_here(resolved: Resolved[Any], storage: Storage, stop: threading.Event) -> Record:
     """Carry out one experiment of a study in this process; if another process is at it, wait for that."""
-    record = _make(resolved, storage, ignore_progress, True).record
+    record = _make(resolved, storage, ignore_progress, True, stop).record
     assert record is not None, "a run leaves a record"
     return record
 
@@ -192,7 +214,8 @@ def parents_here(experiment: RunExperiment, storage: Storage) -> dict[str, str]:
     """
     parents = {}
     for role, parent in parents_of(experiment).items():
-        here = parent.model_copy(update={"launch": LaunchConfig(kind="local")})
+        launch = parent.launch.model_copy(update={"kind": "local"})  # its other settings hold here too
+        here = parent.model_copy(update={"launch": launch})
         outcome = _run(here, storage, False, ignore_progress, waits=True)
         assert outcome.record is not None, "a run leaves a record"
         parents[role] = outcome.record.run

@@ -1,5 +1,7 @@
 """On Ray everything comes out as in one process, and nothing waits for what can never come."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -164,6 +166,9 @@ def test_a_search_over_pretraining_settings_pretrains_each_of_them_once(storage:
     tried = {row[path] for row in record.curves["trials"]}
     trials = [read_record(storage, str(row["run"])) for row in record.curves["trials"] if row["run"]]
     parents = {trial.parents["pretrained"] for trial in trials if trial is not None}
+    best = read_record(storage, record.notes["chosen trial"])
+    assert best is not None
+    assert record.parents == best.parents
     assert len(parents) == len(tried)  # equal settings share one, and the search's own is not made
     assert (
         sum(name.startswith("tiny-") for name in storage.folders("runs"))
@@ -171,9 +176,20 @@ def test_a_search_over_pretraining_settings_pretrains_each_of_them_once(storage:
     )
 
 
-def test_a_search_over_other_datasets_is_refused(storage: Storage) -> None:
+@pytest.mark.parametrize(
+    "distribution",
+    [{"kind": "choice", "values": [64, 56]}, {"kind": "uniform", "low": 64, "high": 72}],
+)
+def test_a_search_over_other_datasets_is_refused(storage: Storage, distribution: dict[str, Any]) -> None:
+    """Also where the first of its values is what the set has."""
     with pytest.raises(PointlabError, match="datasets of a search are fixed"):
-        make_search(storage, space={"pretrained.data.num_points": {"kind": "choice", "values": [56]}})
+        make_search(storage, space={"pretrained.data.num_points": distribution})
+
+
+def test_a_space_with_an_impossible_value_is_refused_when_it_is_read(storage: Storage) -> None:
+    values = {"kind": "choice", "values": [0.5, 1.5]}
+    with pytest.raises(PointlabError, match="dropout"):
+        make_search(storage, space={"supervised.head.dropout": values})
 
 
 def test_a_space_with_an_unknown_path_is_refused_when_it_is_read(storage: Storage) -> None:

@@ -1,20 +1,25 @@
 """Figures are compared within their backbone, route, protocol, labels and seed, and with nothing else."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from pointlab.experiment.matrix import Levels
 from pointlab.report.collect import Material
-from pointlab.report.study import study_finding, study_sections
+from pointlab.report.study import study_sections
+from pointlab.report.study_finding import study_finding
 from pointlab.storage import Record
-from pointlab.study.tables import Measured, comparison, pooled
+from pointlab.study.comparison import Measured, comparison, pooled
 
 GAIN = {"scratch": 0.0, "good": 0.1, "bad": -0.1}
 
 
-def measured(seeds: int = 3) -> list[Measured]:
-    """Every start gains the same everywhere but for a little by seed; groups themselves differ by more."""
+def measured(seeds: int = 3, *, share: bool = False) -> list[Measured]:
+    """Every start gains the same everywhere but for a little by seed; groups themselves differ by more.
+
+    Routes have a pretraining each, unless they `share` one.
+    """
     cells = []
     for start, route, protocol, labels, seed in itertools.product(
         GAIN, ("near", "far"), ("probe", "full"), (None, 5), range(seeds)
@@ -22,7 +27,8 @@ def measured(seeds: int = 3) -> list[Measured]:
         level = 0.3 + 0.2 * (route == "near") + 0.1 * (protocol == "full") - 0.1 * (labels == 5) + 0.01 * seed
         wobble = 0.004 * seed if start != "scratch" else 0.0
         levels = Levels(start, "patches", route, protocol, labels, seed)
-        cells.append(Measured(levels, level + GAIN[start] + wobble))
+        pretraining = "" if start == "scratch" else f"{start}-{'' if share else route}-{seed}"
+        cells.append(Measured(levels, level + GAIN[start] + wobble, pretraining))
     return cells
 
 
@@ -45,11 +51,30 @@ def test_pooled_differences_are_over_routes_labels_and_seeds_and_never_over_prot
     )
     for row in rows:
         assert row["difference"] == pytest.approx(GAIN[str(row["start"])] + 0.004)
-        assert (row["pairs"], row["clusters"]) == (
-            12.0,
-            6.0,
-        )  # two routes of three seeds, at two label counts
+        assert (row["pairs"], row["clusters"]) == (12.0, 6.0)  # two routes, three seeds, two label counts
         assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
+
+
+def test_what_rests_on_one_pretrained_backbone_is_one_draw() -> None:
+    """Routes that share their pretrainings add pairs and no certainty."""
+    near = [cell for cell in measured(share=True) if cell.levels.route == "near"]
+    alone, both = list(pooled(near, "scratch")), list(pooled(measured(share=True), "scratch"))
+    assert [row["pairs"] for row in both] == [12.0] * 4
+    for one, other in zip(alone, both, strict=True):
+        assert one["clusters"] == other["clusters"] == 3.0
+        assert (other["low"], other["high"]) == pytest.approx((one["low"], one["high"]))
+
+
+def test_every_route_counts_alike_however_many_seeds_it_has() -> None:
+    cells = [
+        Measured(cell.levels, cell.value + (0.2 if cell.levels.start == "good" else 0.0), cell.pretraining)
+        if cell.levels.route == "near"
+        else cell
+        for cell in measured()
+        if cell.levels.route == "near" or cell.levels.seed < 2
+    ]
+    row = next(iter(pooled(cells, "scratch")))
+    assert row["difference"] == pytest.approx(((0.1 + 0.004 + 0.2) + (0.1 + 0.002)) / 2)
 
 
 def test_a_cell_without_its_baseline_is_not_compared() -> None:
@@ -80,9 +105,16 @@ def study_record(cells: list[Measured]) -> Record:
 
 def test_the_answer_says_what_is_surely_better_or_worse_and_what_cannot_be_said() -> None:
     sure = study_finding(study_record(measured()))
-    assert "Under probe, better: good +10.4 [+10.1, +10.7]; worse: bad -9.6 [-9.9, -9.3]." in sure
+    assert "Under probe, better: good +10.4 [+9.9, +10.9]; worse: bad -9.6 [-10.1, -9.1]." in sure
     unsure = study_finding(study_record(measured(seeds=1)))
     assert "Under full, good comes first with +10.0 (no interval)" in unsure
+    behind = [cell for cell in measured(seeds=1) if cell.levels.start != "good"]
+    assert "Under probe, none is ahead; bad comes closest with -10.0" in study_finding(study_record(behind))
+    lonely = [
+        Measured(replace(cell.levels, backbone="lonely"), cell.value, cell.pretraining)
+        for cell in measured(seeds=1)
+    ]
+    assert "with scratch on patches, the backbone" in study_finding(study_record(measured() + lonely))
     assert study_finding(study_record([])).endswith("No start can be compared yet.")
 
 
@@ -91,13 +123,13 @@ def test_tables_have_a_route_and_a_number_of_labels_each_and_mark_what_is_clear(
     (section,) = study_sections(Material((record,), (record,), {}, {}))
     assert [table.title for table in section.tables] == [
         "near, all labels",
-        "near, 5 labelled clouds of each class",
+        "near, 5 labelled training clouds of each class",
         "far, all labels",
-        "far, 5 labelled clouds of each class",
+        "far, 5 labelled training clouds of each class",
     ]
     first = section.tables[0]
     assert first.columns == ("probe", "full")
     verdicts = {start: [cell.verdict for cell in cells if cell] for start, _, cells in first.rows}
     assert verdicts == {"scratch": ["", ""], "good": ["better"] * 2, "bad": ["worse"] * 2}
-    assert section.note.startswith("16 of 16 intervals")
+    assert section.note.startswith("20 of 20 intervals")
     assert len(section.pictures) == 1 + 4

@@ -27,12 +27,25 @@ def table_of_plan(study: StudyExperiment) -> Table:
 def table_of_differences(record: Record) -> Table:
     """What each start gains over the baseline, in points of accuracy."""
     found = pooled_table(record)
-    table = Table("start", "backbone", *map(escape, found.columns), title=f"{found.title}, points")
+    table = Table(
+        "start",
+        "backbone",
+        *map(escape, found.columns),
+        title=f"{found.title}, points",
+        caption=_mind(record),
+    )
     for start, backbone, cells in found.rows:
         table.add_row(
             escape(start), escape(backbone), *(escape(cell.difference) if cell else "" for cell in cells)
         )
     return table
+
+
+def _mind(record: Record) -> str:
+    """What a reader must know before the figures are compared."""
+    population = "intervals: over further pretrainings, for these routes, backbones and test clouds"
+    code = f"code: {record.notes['code']}" if "code" in record.notes else ""
+    return escape("\n".join(filter(None, [population, code])))
 
 
 def _together(extents: list[Extent]) -> Extent:

@@ -12,6 +12,8 @@ Level = int | str | None
 Axis = Literal["start", "backbone", "route", "protocol", "samples_per_class", "seed"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """Names of levels become parts of the names of runs."""
+ALL = "all"
+"""Every label, or every backbone, in tables and names."""
 
 
 def _as_list(value: Any) -> Any:
@@ -35,13 +37,14 @@ class Levels:
 
     @property
     def labels(self) -> str:
-        """How many labelled clouds of each class there are, as part of a name."""
-        return "all" if self.samples_per_class is None else f"{self.samples_per_class}-per-class"
+        """How many labelled clouds of each class there are, in a word."""
+        return ALL if self.samples_per_class is None else str(self.samples_per_class)
 
     @property
     def name(self) -> str:
         """The cell's name, without its seed."""
-        return f"{self.start}-{self.backbone}-{self.route}-{self.protocol}-{self.labels}"
+        few = "" if self.samples_per_class is None else "-per-class"
+        return f"{self.start}-{self.backbone}-{self.route}-{self.protocol}-{self.labels}{few}"
 
     def are_in(self, selection: Selection) -> bool:
         """Whether the selection has this combination."""

@@ -1,95 +1,22 @@
-"""`kind: study`: a matrix of transfers, each an ordinary experiment, compared with one of the starts.
+"""`kind: study`: a matrix of transfers, each an ordinary experiment, compared with one of the starts."""
 
-The axes are what a backbone starts from, which backbone it is, the route from one set to another, the
-protocol, the labels of the target, and the seed. A cell's pretraining has the cell's seed, so cells that
-differ in nothing but the start saw the same labels and can be compared in pairs.
-"""
+from collections.abc import Iterator
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from pydantic import Field, model_validator
 
-from pydantic import BeforeValidator, Field, model_validator
-
-from pointlab.backbones import BackboneConfig
-from pointlab.config import StrictModel, merge, validate
-from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.matrix import Axis, Levels, Name, Selection, combinations, require_known
-from pointlab.experiment.placement import LaunchConfig, StorageConfig
-from pointlab.experiment.pretrain import PretrainExperiment
-from pointlab.experiment.resolve import Resolved, make_definite
-from pointlab.experiment.transfer import TransferExperiment
-from pointlab.seeding import stable_hash
-
-Settings = dict[str, Any]
-OF_THE_CELL = frozenset({"kind", "name", "seed", "backbone", "launch", "storage"})
-"""What the study itself says of every experiment in it."""
+from pointlab.experiment.cells import OF_THE_CELL, Settings, StudyCells
+from pointlab.experiment.matrix import Selection, require_known
 
 
-class Route(StrictModel):
-    """From where to where: settings of the pretraining and of the transfer, their `data` among them."""
+class StudyExperiment(StudyCells):
+    """All cells, with what they are compared with and by."""
 
-    pretrain: Settings
-    transfer: Settings
-
-
-class Adjustment(StrictModel):
-    """Further settings for some cells, such as more epochs where there are few labels."""
-
-    where: Selection
-    pretraining: Settings = Field(default_factory=dict)
-    transfer: Settings = Field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One transfer of a study, and where it lies in the matrix."""
-
-    levels: Levels
-    experiment: TransferExperiment
-
-
-def _on_ray_with_a_core(value: Any) -> Any:
-    return {"kind": "ray", "cpus_per_worker": 1, **value} if isinstance(value, dict) else value
-
-
-class StudyExperiment(StrictModel):
-    """Starts x backbones x routes x protocols x labels x seeds, less what is left out."""
-
-    kind: Literal["study"] = "study"
-    name: Name
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
-    """Three are the fewest whose spread says anything."""
-    pretraining: Settings = Field(default_factory=dict)
-    """What all pretrainings share."""
-    starts: dict[Name, Settings | None] = Field(min_length=1)
-    """What is special about each pretraining, its `paradigm` above all; null is no pretraining: random
-    weights, which a linear probe freezes like any others."""
-    backbones: dict[Name, BackboneConfig] = Field(min_length=1)
-    routes: dict[Name, Route] = Field(min_length=1)
-    protocols: dict[Name, Settings] = Field(min_length=1)
-    """Settings of the transfer: its `protocol`, and how it trains."""
-    samples_per_class: tuple[int | None, ...] = Field(default=(None,), min_length=1)
-    """Labelled training clouds of each class; null is all of them."""
-    only: tuple[Selection, ...] = ()
-    """Combinations to which the study is limited; none, to nothing."""
-    exclude: tuple[Selection, ...] = ()
-    """Combinations that are left out."""
-    adjustments: tuple[Adjustment, ...] = ()
-    """Applied in their order, after everything else."""
     baseline: str = "scratch"
     """The start with which all others are compared."""
     measure: str = "test/accuracy"
-    """What is compared: a metric that every transfer has."""
+    """What is compared: an accuracy that every cell will have."""
     max_concurrent: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
     """Experiments at a time; null runs as many as the cluster has room for."""
-    launch: Annotated[LaunchConfig, BeforeValidator(_on_ray_with_a_core)] = LaunchConfig(
-        kind="ray", cpus_per_worker=1
-    )
-    """Where experiments run side by side; each of them trains on one worker."""
-    storage: StorageConfig = StorageConfig()
 
     @property
     def seed(self) -> int:
@@ -101,33 +28,6 @@ class StudyExperiment(StrictModel):
         """Its figures are summaries of many runs, and compare with no single one."""
         return "study"
 
-    @property
-    def axes(self) -> dict[Axis, tuple[Any, ...]]:
-        """The levels of every axis."""
-        return {
-            "route": tuple(self.routes),
-            "backbone": tuple(self.backbones),
-            "samples_per_class": self.samples_per_class,
-            "start": tuple(self.starts),
-            "protocol": tuple(self.protocols),
-            "seed": self.seeds,
-        }
-
-    @cached_property
-    def cells(self) -> tuple[Cell, ...]:
-        """Every cell, validated; ConfigError names the first that has a mistake."""
-        chosen = combinations(self.axes, self.only, self.exclude)
-        return tuple(Cell(levels, self._transfer(levels)) for levels in chosen)
-
-    @property
-    def datasets(self) -> dict[str, DatasetConfig]:
-        """Those of its cells, as `<route>/<role>`."""
-        return {
-            f"{cell.levels.route}/{role}": config
-            for cell in self.cells
-            for role, config in cell.experiment.datasets.items()
-        }
-
     @model_validator(mode="after")
     def _parts_fit(self) -> "StudyExperiment":
         if self.baseline not in self.starts:
@@ -137,12 +37,33 @@ class StudyExperiment(StrictModel):
                 raise ValueError(f"{where} sets {', '.join(taken)}, which the study says of every cell")
         for where, selection in self._selections():
             require_known(selection, self.axes, where)
+        self._require_room_that_counts()
         names = [(cell.experiment.name, cell.levels.seed) for cell in self.cells]
         if not names:
             raise ValueError("only and exclude leave no cell")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two cells are called {twice[0]} with seed {twice[1]}: rename a level")
+        self._require_measured()
         return self
+
+    def _require_room_that_counts(self) -> None:
+        """ValueError for settings of the launch that a study would leave without effect."""
+        if self.launch.num_workers != 1:
+            raise ValueError(
+                f"launch.num_workers is {self.launch.num_workers}, but every experiment of a study trains on"
+                " one worker: leave it out, and set max_concurrent for how many run at a time"
+            )
+        if self.launch.kind == "local" and self.max_concurrent is not None:
+            raise ValueError("max_concurrent is for launch.kind ray: in one process experiments take turns")
+
+    def _require_measured(self) -> None:
+        """ValueError where a cell will lack what is compared, such as a test that it leaves out."""
+        for cell in self.cells:
+            if self.measure not in (known := cell.experiment.accuracies):
+                raise ValueError(
+                    f"measure is {self.measure!r}, which the cell {cell.levels.name} will not have: it has"
+                    f" {', '.join(known)}"
+                )
 
     def _reserved(self) -> Iterator[tuple[str, Settings, frozenset[str]]]:
         """Every mapping of settings, and what it may not say."""
@@ -166,68 +87,3 @@ class StudyExperiment(StrictModel):
             yield f"exclude[{number}]", selection
         for number, adjustment in enumerate(self.adjustments):
             yield f"adjustments[{number}].where", adjustment.where
-
-    def _transfer(self, levels: Levels) -> TransferExperiment:
-        settings = merge(self.routes[levels.route].transfer, self.protocols[levels.protocol])
-        for adjustment in self._adjustments(levels):
-            settings = merge(settings, adjustment.transfer)
-        pretrained = self._pretraining(levels)
-        settings |= self._own(levels, levels.name) | {
-            "kind": "transfer",
-            "samples_per_class": levels.samples_per_class,
-            "pretrained": pretrained,
-            "backbone": self.backbones[levels.backbone] if pretrained is None else None,
-        }
-        experiment: TransferExperiment = validate(
-            TransferExperiment, settings, f"the cell {levels.name} with seed {levels.seed}"
-        )
-        return experiment
-
-    def _pretraining(self, levels: Levels) -> Settings | None:
-        """Named after its data and not after the route: routes may share a pretraining."""
-        start, route = self.starts[levels.start], self.routes[levels.route]
-        if start is None:
-            return None
-        settings = merge(merge(self.pretraining, route.pretrain), start)
-        for adjustment in self._adjustments(levels):
-            settings = merge(settings, adjustment.pretraining)
-        data = settings.get("data")
-        origin = data.get("name") if isinstance(data, dict) else None
-        name = f"{levels.start}-{levels.backbone}-on-{origin or levels.route}"
-        own = self._own(levels, name)
-        return settings | own | {"kind": "pretrain", "backbone": self.backbones[levels.backbone]}
-
-    def _own(self, levels: Levels, name: str) -> Settings:
-        """Each experiment runs in one process, which the study places."""
-        local = self.launch.model_copy(update={"kind": "local", "num_workers": 1})
-        return {
-            "name": f"{self.name}-{name}",
-            "seed": levels.seed,
-            "launch": local,
-            "storage": self.storage,
-        }
-
-    def _adjustments(self, levels: Levels) -> Iterator[Adjustment]:
-        return (adjustment for adjustment in self.adjustments if levels.are_in(adjustment.where))
-
-
-def make_cell_definite(cell: Cell, datasets: Mapping[str, str]) -> Resolved[TransferExperiment]:
-    """The cell's run, given the study's prepared sets; its parent, if it has one, is a run known as well."""
-    own = {role: datasets[f"{cell.levels.route}/{role}"] for role in cell.experiment.datasets}
-    parent = make_parent_definite(cell, datasets)
-    return make_definite(cell.experiment, own, {} if parent is None else {"pretrained": parent.run})
-
-
-def make_parent_definite(cell: Cell, datasets: Mapping[str, str]) -> Resolved[PretrainExperiment] | None:
-    """The run of the cell's pretraining; None where it has none."""
-    pretrained = cell.experiment.pretrained
-    if pretrained is None:
-        return None
-    return make_definite(pretrained, {"data": datasets[f"{cell.levels.route}/pretrained"]}, {})
-
-
-def make_study_definite(study: StudyExperiment, datasets: dict[str, str]) -> Resolved[StudyExperiment]:
-    """The study's own run, `<name>-<hash>`: a study is the runs that it is made of, and what it compares."""
-    runs = sorted(make_cell_definite(cell, datasets).run for cell in study.cells)
-    digest = stable_hash(json.dumps([runs, study.baseline, study.measure]), digits=10)
-    return Resolved(study, f"{study.name}-{digest}", datasets)

@@ -1,8 +1,8 @@
 """`kind: transfer`: a pretrained backbone meets a target, and perhaps a shifted version of it."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
@@ -15,6 +15,14 @@ from pointlab.training import TrainingConfig
 from pointlab.transfer import MixtureConfig, ProbeConfig
 
 Protocol = Literal["full", "linear_probe", "wise_ft", "wise_ft_lp"]
+
+
+def _of_the_best_step(value: Any) -> Any:
+    return {"selection": "best", **value} if isinstance(value, dict) else value
+
+
+BestByDefault = Annotated[TrainingConfig, BeforeValidator(_of_the_best_step)]
+"""Training that keeps its best step unless it says otherwise, also where only other settings are given."""
 
 
 class TransferExperiment(StrictModel):
@@ -39,7 +47,8 @@ class TransferExperiment(StrictModel):
     fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again."""
     augmentation: AugmentationConfig = AugmentationConfig()
     supervised: SupervisedConfig = SupervisedConfig()
-    training: TrainingConfig = TrainingConfig(selection="best")
+    training: BestByDefault = TrainingConfig(selection="best")
+    """On a target of few clouds the last step has often overfitted; `selection: last` needs no validation."""
     mixture: MixtureConfig = MixtureConfig()
     probe: ProbeConfig = ProbeConfig()
     test: bool = True
@@ -71,6 +80,18 @@ class TransferExperiment(StrictModel):
         if self.pretrained is not None:
             found["pretrained"] = self.pretrained.data
         return found
+
+    @property
+    def accuracies(self) -> tuple[str, ...]:
+        """Metrics that its record will have, as far as its sets have the splits."""
+        is_shifted, is_mixed = self.shifted is not None, self.protocol.startswith("wise_ft")
+        return (
+            "validation/accuracy",
+            *(("test/accuracy",) if self.test else ()),
+            *(("shifted-test/accuracy",) if self.test and is_shifted else ()),
+            *(("target-validation/accuracy",) if is_mixed else ()),
+            *(("shifted-validation/accuracy",) if is_mixed and is_shifted else ()),
+        )
 
     @property
     def architecture(self) -> BackboneConfig:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
 from pointlab.report.results import Group, group_by_seed, interval, summary
-from pointlab.report.study import study_finding
+from pointlab.report.study_finding import study_finding
 from pointlab.report.sweeps import ENDS
 from pointlab.report.wording import METHODS, percent
 
@@ -73,8 +73,7 @@ def _headlines(group: Group) -> dict[str, str]:
 def _subject(group: Group) -> str:
     if group.records[0].kind == "evaluate":
         return f"the classifier under {group.protocol}"
-    protocol = group.protocol.partition("/")
-    method = METHODS.get(protocol[0], f"{protocol[0]} ({protocol[2]})" if protocol[2] else protocol[0])
+    method = _method(group.protocol)
     coefficients = sorted(set(group.values("selection/coefficient")))
     if not coefficients:
         return method
@@ -84,6 +83,16 @@ def _subject(group: Group) -> str:
     return f"{method} at coefficients {coefficients[0]:g} to {coefficients[-1]:g}"
 
 
+def _method(stamp: str) -> str:
+    """The protocol in words, and how few labels it had; that it was searched, key figures tell."""
+    protocol, *further = stamp.split("/")
+    few = [part.removesuffix("-per-class") for part in further if part.endswith("-per-class")]
+    labels = f" with {few[0]} labelled training clouds of each class" if few else ""
+    if protocol in METHODS:
+        return METHODS[protocol] + labels
+    return protocol + (f" ({', '.join(further)})" if further else "")
+
+
 def _choice(group: Group) -> str:
     rule = group.records[0].notes.get("selection rule")
     sentences = []
@@ -91,6 +100,8 @@ def _choice(group: Group) -> str:
         sentences.append(f"The coefficient was chosen on validation data by this rule: {rule}.")
     if group.records[0].kind == "evaluate":
         sentences.append("An evaluation measures and chooses nothing.")
+    elif group.records[0].kind == "study":
+        sentences.append(_choice_of_a_study(group))
     elif group.records[0].kind == "analyse":
         sentences.append(f"An analysis explains and chooses nothing; it measures on {_split(group)}.")
         favoured = group.records[0].notes.get("selected on the shown split")
@@ -98,6 +109,16 @@ def _choice(group: Group) -> str:
     elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
     return " ".join(sentences)
+
+
+def _choice_of_a_study(group: Group) -> str:
+    cells = [row for record in group.records for row in record.curves["cells"]]
+    is_tested = any(row.get("test/accuracy", "") != "" for row in cells)
+    return (
+        "In every cell the step, the penalty and whatever else was chosen was chosen on the whole validation"
+        " split of its target, however few training labels it had"
+        + ("; its test split was read once, after every choice." if is_tested else ".")
+    )
 
 
 def _split(group: Group) -> str:

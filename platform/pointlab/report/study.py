@@ -1,4 +1,4 @@
-"""A study: which start helps, by how much and how surely, in words, tables and plots.
+"""A study on the page: which start helps, by how much and how surely, in tables and plots.
 
 Every table belongs to one route and number of labels, and every column to one protocol: figures of two
 protocols are never mixed. Differences are told in points, hundredths of accuracy.
@@ -7,14 +7,14 @@ protocols are never mixed. Differences are told in points, hundredths of accurac
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pointlab.experiment.matrix import ALL
 from pointlab.report.collect import Material
 from pointlab.report.figures import Picture
+from pointlab.report.study_finding import points, verdict_of
 from pointlab.report.study_plots import difference_picture, few_shot_pictures
 from pointlab.report.wording import GAP, duration, percent
 from pointlab.storage import Record
-
-Row = dict[str, float | str]
-ALL = "all"
+from pointlab.study.comparison import Row
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class StudySection:
     pooled: StudyTable
     tables: tuple[StudyTable, ...]
     pictures: tuple[Picture, ...]
-    costs: tuple[tuple[str, str, str, str], ...]
-    """Start, backbone, samples seen and device time of a pretraining, in the mean."""
+    costs: tuple[tuple[str, str, tuple[str, ...]], ...]
+    """Start and backbone of a pretraining; samples, clouds encoded, steps and device time, in the mean."""
     cells: tuple[tuple[tuple[str, ...], str, str], ...]
     """Place, figure or outcome, and run of every cell."""
-    failures: tuple[tuple[str, str], ...]
-    """Run and error of every cell that failed."""
+    failures: tuple[tuple[str, tuple[str, ...]], ...]
+    """Every error, and the runs of the cells that failed with it."""
     note: str
 
 
@@ -56,60 +56,6 @@ def study_sections(material: Material) -> list[StudySection]:
     """One for every study on the page."""
     studies = [record for record in material.records if record.kind == "study"]
     return [_section(number, record) for number, record in enumerate(studies)]
-
-
-def study_finding(record: Record) -> str:
-    """The answer in a few sentences, made from the differences over all routes, labels and seeds."""
-    baseline = record.notes["baseline"]
-    rows = _widest(record)
-    protocols = dict.fromkeys(str(row["protocol"]) for row in rows)
-    sentences = [_verdict(protocol, [r for r in rows if r["protocol"] == protocol]) for protocol in protocols]
-    told = " ".join(sentences) or "No start can be compared yet."
-    return f"Compared with {baseline}, in points of accuracy ({record.notes['cells']}): {told}"
-
-
-def _widest(record: Record) -> list[Row]:
-    """The pooled rows over all backbones, or those of the only one."""
-    rows = record.curves["pooled"]
-    return [row for row in rows if row["backbone"] == ALL] or list(rows)
-
-
-def _verdict(protocol: str, rows: list[Row]) -> str:
-    method = protocol.replace("-", " ")
-    best = max(rows, key=lambda row: float(row["difference"]))
-    better = [row for row in rows if _verdict_of(row) == "better"]
-    worse = [row for row in rows if _verdict_of(row) == "worse"]
-    if better:
-        names = ", ".join(f"{row['start']} {_points(row)}" for row in _by_difference(better))
-        told = f"Under {method}, better: {names}"
-    elif all(row["low"] == "" for row in rows):
-        return f"Under {method}, {best['start']} comes first with {_points(best)}."
-    else:
-        told = f"Under {method}, none is surely better; {best['start']} comes first with {_points(best)}"
-    if worse:
-        names = ", ".join(f"{row['start']} {_points(row)}" for row in _by_difference(worse))
-        told += f"; worse: {names}"
-    return f"{told}."
-
-
-def _by_difference(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: -float(row["difference"]))
-
-
-def _points(row: Row) -> str:
-    """A difference with its interval, or with why there is none."""
-    told = f"{100 * float(row['difference']):+.1f}"
-    if row["low"] != "":
-        return f"{told} [{100 * float(row['low']):+.1f}, {100 * float(row['high']):+.1f}]"
-    if "clusters" in row:
-        return f"{told} (no interval)"
-    return f"{told} ({'one seed' if row['pairs'] == 1 else 'no spread'})"
-
-
-def _verdict_of(row: Row) -> str:
-    if row["low"] == "":
-        return ""
-    return "better" if float(row["low"]) > 0 else "worse" if float(row["high"]) < 0 else ""
 
 
 def _section(number: int, record: Record) -> StudySection:
@@ -122,10 +68,8 @@ def _section(number: int, record: Record) -> StudySection:
         pictures=(*difference_picture(name, record.curves["pooled"]), *few_shot_pictures(name, rows)),
         costs=tuple(_costs(record.curves["cells"])),
         cells=tuple(_cell(row, record.notes["measure"]) for row in record.curves["cells"]),
-        failures=tuple(
-            (str(row["run"]), str(row["error"])) for row in record.curves["cells"] if row["error"]
-        ),
-        note=_note(rows),
+        failures=tuple(_failures(record.curves["cells"])),
+        note=_note([*record.curves["pooled"], *rows]),
     )
 
 
@@ -135,12 +79,18 @@ def pooled_table(record: Record) -> StudyTable:
     return _table(title, record.curves["pooled"])
 
 
+def _failures(cells: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """One entry for all cells that failed alike, such as those of one pretraining."""
+    for error in dict.fromkeys(str(row["error"]) for row in cells if row["error"]):
+        yield error, tuple(str(row["run"]) for row in cells if row["error"] == error)
+
+
 def _route_tables(rows: Sequence[Row]) -> Iterator[StudyTable]:
     """A table for each route and number of labels."""
     for route in dict.fromkeys(str(row["route"]) for row in rows):
         of_route = [row for row in rows if row["route"] == route]
         for labels in dict.fromkeys(str(row["samples_per_class"]) for row in of_route):
-            told = "all labels" if labels == ALL else f"{labels} labelled clouds of each class"
+            told = "all labels" if labels == ALL else f"{labels} labelled training clouds of each class"
             yield _table(f"{route}, {told}", [row for row in of_route if row["samples_per_class"] == labels])
 
 
@@ -160,8 +110,8 @@ def _table(title: str, rows: Sequence[Row]) -> StudyTable:
 def _text(row: Row | None) -> CellText | None:
     if row is None:
         return None
-    value = f"{float(row['pairs']):.0f} pairs" if "mean" not in row else _mean(row)
-    return CellText(value, "" if row["difference"] == "" else _points(row), _verdict_of(row))
+    value = _mean(row) if "mean" in row else f"{row['pairs']:.0f} pairs, {row['clusters']:.0f} clusters"
+    return CellText(value, "" if row["difference"] == "" else points(row), verdict_of(row))
 
 
 def _mean(row: Row) -> str:
@@ -170,7 +120,7 @@ def _mean(row: Row) -> str:
     return f"{100 * float(row['mean']):.1f} ± {100 * float(row['deviation']):.1f}{GAP}% ({row['seeds']:.0f})"
 
 
-def _costs(cells: Sequence[Row]) -> Iterator[tuple[str, str, str, str]]:
+def _costs(cells: Sequence[Row]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Each pretraining counts once, however many cells start from it."""
     pretrainings = {
         (row["start"], row["backbone"], row["pretraining"]): row
@@ -179,8 +129,8 @@ def _costs(cells: Sequence[Row]) -> Iterator[tuple[str, str, str, str]]:
     }
     for start, backbone in dict.fromkeys((start, backbone) for start, backbone, _ in pretrainings):
         rows = [row for key, row in pretrainings.items() if key[:2] == (start, backbone)]
-        samples, seconds = (_mean_of(rows, f"pretraining_{what}") for what in ("samples", "seconds"))
-        yield str(start), str(backbone), f"{samples:,.0f}", duration(seconds)
+        counts = (f"{_mean_of(rows, f'pretraining_{what}'):,.0f}" for what in ("samples", "clouds", "steps"))
+        yield str(start), str(backbone), (*counts, duration(_mean_of(rows, "pretraining_seconds")))
 
 
 def _mean_of(rows: Sequence[Row], column: str) -> float:
@@ -197,9 +147,9 @@ def _cell(row: Row, measure: str) -> tuple[tuple[str, ...], str, str]:
 def _note(rows: Iterable[Row]) -> str:
     intervals = [row for row in rows if row["low"] != ""]
     if not intervals:
-        return "No interval over seeds can be had: every group has one seed."
-    clear = sum(_verdict_of(row) != "" for row in intervals)
+        return "No interval can be had: every group has one seed."
+    clear = sum(verdict_of(row) != "" for row in intervals)
     return (
-        f"{clear} of {len(intervals)} intervals in the tables below leave out 0; without any effect about"
-        f" {0.05 * len(intervals):.0f} would by chance."
+        f"{clear} of {len(intervals)} intervals in these tables, the pooled ones among them, leave out 0;"
+        f" without any effect about {0.05 * len(intervals):.0f} would by chance."
     )

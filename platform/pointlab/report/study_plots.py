@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
 
+from pointlab.experiment.matrix import ALL
 from pointlab.report.figures import (
     CHOSEN,
     NEUTRAL,
@@ -16,10 +17,11 @@ from pointlab.report.figures import (
     label,
     picture,
 )
+from pointlab.study.comparison import Row
 
-Row = dict[str, float | str]
 COLOURS = (TARGET, SHIFTED, TRAINING, VALIDATION, CHOSEN)
-ALL = "all"
+SHORT = 15
+"""Longest name of a place in one line: a phone has no room for more beside the plot."""
 
 
 def difference_picture(name: str, pooled: Sequence[Row]) -> Iterator[Picture]:
@@ -43,8 +45,9 @@ def difference_picture(name: str, pooled: Sequence[Row]) -> Iterator[Picture]:
         traces,
         x,
         {"showgrid": False, "automargin": True, "autorange": "reversed"},
-        "Mean difference in accuracy to the baseline over routes, labels and seeds, with its 95 % interval"
-        " where there are pretrained backbones enough.",
+        "Mean difference in accuracy to the baseline over routes, labels and seeds, with its 95 % interval:"
+        " over further pretrainings, for these routes, backbones and test clouds. Hollow: no interval can be"
+        " had.",
         height=110 + 34 * places,
         scattermode="group",
     )
@@ -56,18 +59,25 @@ def _differences(protocol: str, colour: str, rows: Sequence[Row]) -> go.Scatter:
     error = {"type": "data", "array": above, "arrayminus": below, "color": colour, "thickness": 2, "width": 4}
     return go.Scatter(
         x=middle,
-        y=[label(_place(row)) for row in rows],
+        y=[_place(row) for row in rows],
         name=label(protocol.replace("-", " ")),
         mode="markers",
         orientation="h",
-        marker={"color": colour, "size": 9},
+        marker={"color": colour, "size": 9, "symbol": [_symbol(row) for row in rows]},
         error_x=error,
         hovertemplate="%{y}: %{x:+.1f} points<extra>" + label(protocol) + "</extra>",
     )
 
 
+def _symbol(row: Row) -> str:
+    return "circle-open" if row["low"] == "" else "circle"
+
+
 def _place(row: Row) -> str:
-    return f"{row['start']}, {'all backbones' if row['backbone'] == ALL else row['backbone']}"
+    """In two lines where one would leave a phone no room for the plot; plotly reads <br>."""
+    backbone = "all backbones" if row["backbone"] == ALL else str(row["backbone"])
+    is_short = len(f"{row['start']}{backbone}") <= SHORT
+    return f"{label(row['start'])},{' ' if is_short else '<br>'}{label(backbone)}"
 
 
 def _reach(row: Row, side: str) -> float:
@@ -85,7 +95,10 @@ def few_shot_pictures(name: str, comparison: Sequence[Row]) -> Iterator[Picture]
     for number, (route, protocol) in enumerate(places):
         here = [row for row in rows if (row["route"], row["protocol"]) == (route, protocol)]
         yield _few_shot(
-            f"{name}-labels-{number}", here, f"{route}, {protocol.replace('-', ' ')}, {backbone}."
+            f"{name}-labels-{number}",
+            here,
+            f"{route}, {protocol.replace('-', ' ')}, {backbone}: mean and deviation over seeds, on these test"
+            " clouds; hollow: one seed.",
         )
 
 
@@ -96,7 +109,7 @@ def _few_shot(name: str, rows: Sequence[Row], caption: str) -> Picture:
         _curve(start, colour, sorted((r for r in rows if r["start"] == start), key=_labels_of))
         for start, colour in zip(starts, (NEUTRAL, *COLOURS * len(starts)), strict=False)
     ]
-    x = {"title": {"text": "labels of each class"}, "type": "category", "categoryorder": "array"}
+    x = {"title": {"text": "training labels of each class"}, "type": "category", "categoryorder": "array"}
     y = {"title": {"text": "accuracy"}, "ticksuffix": " %"}
     return picture(name, traces, {**x, "categoryarray": order}, y, caption, height=300)
 
@@ -117,7 +130,7 @@ def _curve(start: str, colour: str, rows: Sequence[Row]) -> go.Scatter:
         name=label(start),
         mode="lines+markers",
         line={"color": colour, "width": 2},
-        marker={"size": 7},
+        marker={"size": 7, "symbol": ["circle-open" if row["deviation"] == "" else "circle" for row in rows]},
         error_y={"type": "data", "array": in_percent(spread), "color": colour, "thickness": 1, "width": 3},
         hovertemplate="%{x}: %{y:.1f} %<extra>" + label(start) + "</extra>",
     )

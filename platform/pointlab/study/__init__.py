@@ -1,11 +1,12 @@
 """Studies without Ray: what is to be done (`planning`), step by step (`execution`), and what came out.
 
-`tables` puts the cells together, with the intervals of `statistics`; `interim` keeps what an unfinished study
-has found so far. The engine's study is a crew of many processes.
+`comparison` sets the starts against the baseline, with the intervals of `statistics`; `tables` puts that and
+all cells together; `interim` keeps what an unfinished study has found so far. The engine's study is a crew
+of many processes.
 """
 
 from pointlab.study.execution import Crew, Failure, Ledger, Make, alone, attempt, conduct
-from pointlab.study.interim import read_interim
+from pointlab.study.interim import forget_interim, read_interim
 from pointlab.study.planning import Extent, Plan, Step, foresee
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "attempt",
     "conduct",
     "foresee",
+    "forget_interim",
     "read_interim",
 ]

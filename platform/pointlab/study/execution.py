@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,14 @@ from pointlab.errors import PointlabError, PreemptedError, TrainingError
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.study import StudyExperiment
 from pointlab.storage import Record, Storage
-from pointlab.study.interim import forget_interim, write_interim
+from pointlab.study.interim import write_interim
 from pointlab.study.planning import Plan, Step, make_plan
 from pointlab.study.tables import findings_of_cells
 from pointlab.training import Watcher
 
 logger = logging.getLogger(__name__)
-Make = Callable[[Resolved[Any], Storage], Record]
-"""Carries one experiment out, whose sets and parents are there."""
+Make = Callable[[Resolved[Any], Storage, threading.Event], Record]
+"""Carries one experiment out, whose sets and parents are there; the event asks it to save and end."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,20 @@ class Failure:
     """Why a step came to nothing, in words."""
 
     error: str
+    may_pass: bool = False
+    """Whether the same step may succeed when it is tried again: its node left, or the store was away."""
 
 
 class Ledger:
     """What is still to be done, under way, finished or failed."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Begin with what the store has."""
-        self.plan = plan
+    def __init__(self, plan: Plan, max_failures: int = 0) -> None:
+        """Begin with what the store has; a step is tried again after so many failures that may pass."""
+        self.plan, self.max_failures = plan, max_failures
         self.records = dict(plan.records)
         self.errors: dict[str, str] = {}
         self._waiting = {step.run: step for step in plan.missing}
+        self._passed: Counter[str] = Counter()
 
     def take(self) -> Step | None:
         """The next step whose parents are finished, now under way; None if there is none at present."""
@@ -48,6 +52,12 @@ class Ledger:
         """Enter what came of a step; what depends on one that failed has failed with it."""
         if isinstance(result, Record):
             self.records[step.run] = result
+            return
+        if result.may_pass and self._passed[step.run] < self.max_failures:
+            self._passed[step.run] += 1
+            self._waiting[step.run] = step
+            told = (step.run, result.error, self._passed[step.run], self.max_failures)
+            logger.warning("%s: %s; it will be tried again (failure %d of at most %d)", *told)
             return
         logger.warning("%s failed: %s", step.run, result.error)
         self.errors[step.run] = result.error
@@ -76,21 +86,21 @@ def alone(make: Make, storage: Storage) -> Crew:
     def work(ledger: Ledger, stop: threading.Event) -> Iterator[tuple[Step, Record | Failure]]:
         while not stop.is_set() and (step := ledger.take()) is not None:
             try:
-                yield step, attempt(make, step.resolved, storage)
+                yield step, attempt(make, step.resolved, storage, stop)
             except PreemptedError:  # the step heard of it before the study did
                 stop.set()
 
     return work
 
 
-def attempt(make: Make, resolved: Resolved[Any], storage: Storage) -> Record | Failure:
+def attempt(make: Make, resolved: Resolved[Any], storage: Storage, stop: threading.Event) -> Record | Failure:
     """What came of one experiment; only being asked to end is raised."""
     try:
-        return make(resolved, storage)
+        return make(resolved, storage, stop)
     except PreemptedError:
         raise
     except PointlabError as error:
-        return Failure(str(error))
+        return Failure(str(error), error.is_transient)
     except Exception as error:  # a defect in one cell is no reason to lose the others
         logger.exception("%s ended with a defect", resolved.run)
         return Failure(f"{type(error).__name__}: {error}")
@@ -109,7 +119,8 @@ def conduct(
     by its record only when it is whole, so the next run tries them again.
     """
     plan = make_plan(resolved.experiment, resolved.datasets, storage)
-    ledger, started, total = Ledger(plan), time.monotonic(), len(plan.cells)
+    ledger = Ledger(plan, resolved.experiment.launch.max_failures)
+    started, total = time.monotonic(), len(plan.cells)
     logger.info("%s: %d cells, %d experiments to carry out", resolved.run, total, len(plan.missing))
     watcher(resolved.run, ledger.num_over, total, {})
     for step, result in crew(ledger, stop):
@@ -123,7 +134,6 @@ def conduct(
         )
     if ledger.failed_cells:
         raise _failed(resolved.run, ledger)
-    forget_interim(storage, resolved.run)
     return findings_of_cells(resolved.experiment, plan, ledger.records, ledger.errors)
 
 

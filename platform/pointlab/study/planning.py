@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointlab.data.dataset import find_prepared
+from pointlab.experiment.cells import Cell
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.study import Cell, StudyExperiment, make_cell_definite, make_parent_definite
+from pointlab.experiment.study import StudyExperiment
+from pointlab.experiment.study_runs import make_cell_definite, make_parent_definite
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, read_record
 

@@ -1,9 +1,10 @@
 """Mean and spread over seeds, and differences to a baseline with the interval that few seeds allow.
 
 Differences are paired: what a seed does to both sides, such as the labels that it draws, cancels out. A
-seed's interval is Student's; where differences of many cells are pooled, those that rest on one pretrained
-backbone stand or fall together, so whole clusters are resampled (Davison and Hinkley, Bootstrap Methods,
-1997, section 3.8).
+seed's interval is Student's. So is that of many cells together: those that rest on one pretrained backbone
+stand or fall together and count as one draw, a cluster; routes and backbones are what they are, and are no
+draws. That is a stratified sample of clusters (Cochran, Sampling Techniques, 1977, chapter 5), whose variance
+is pooled over strata, as each has few. A bootstrap of so few clusters gives intervals that are too short.
 """
 
 import math
@@ -12,17 +13,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
 from scipy.special import stdtrit
 
-from pointlab.seeding import Key, generator
-
 CONFIDENCE = 0.95
-RESAMPLES = 10_000
-MIN_CLUSTERS = 6
-"""The fewest clusters that a percentile interval is made from. That n differences without any effect have
-equal signs, and so an interval without 0, has a chance of 2 / 2^n: below 5 % from six on."""
-
+NO_SPREAD = 1e-12
+"""Deviations below this are rounding."""
+Stratum = Sequence[float]
+"""What each cluster of a stratum gives, such as the mean of its differences."""
 Seed = TypeVar("Seed", bound=Hashable)
 
 
@@ -44,11 +41,6 @@ class Difference:
     count: int
     """Pairs, or clusters of them, that the interval rests on."""
 
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
-
 
 def summarise(values: Sequence[float]) -> Summary:
     """Mean and spread of at least one value."""
@@ -66,30 +58,33 @@ def paired_difference(values: Mapping[Seed, float], baseline: Mapping[Seed, floa
     if not found:
         return None
     summary = summarise(found)
-    if summary.deviation is None or summary.deviation < 1e-12:
+    if summary.deviation is None or summary.deviation < NO_SPREAD:
         return Difference(summary.mean, None, summary.count)
-    half = _student(summary.count - 1) * summary.deviation / math.sqrt(summary.count)
-    return Difference(summary.mean, (summary.mean - half, summary.mean + half), summary.count)
+    error = summary.deviation / math.sqrt(summary.count)
+    return Difference(summary.mean, _interval(summary.mean, error, summary.count - 1), summary.count)
 
 
-def pooled_difference(clusters: Sequence[Sequence[float]], *key: Key) -> Difference | None:
-    """Mean of all differences, with the interval of means when whole clusters are drawn again, with `key`.
+def pooled_difference(strata: Sequence[Stratum], weights: Sequence[float]) -> Difference | None:
+    """Weighted mean of the strata's means, with Student's interval of `clusters - strata` degrees of freedom.
 
-    There is no interval for fewer clusters than `MIN_CLUSTERS`.
+    It speaks for these strata alone. There is none where a stratum has a single cluster, whose spread nobody
+    knows, nor where no stratum has any spread. None without strata; each must have a cluster.
     """
-    kept = [cluster for cluster in clusters if cluster]
-    if not kept:
+    if not strata:
         return None
-    sums, sizes = np.array([sum(cluster) for cluster in kept]), np.array([len(cluster) for cluster in kept])
-    mean = float(sums.sum() / sizes.sum())
-    if len(kept) < MIN_CLUSTERS:
-        return Difference(mean, None, len(kept))
-    draws = generator("bootstrap", *key).integers(0, len(kept), (RESAMPLES, len(kept)))
-    means = sums[draws].sum(1) / sizes[draws].sum(1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Difference(mean, (float(low), float(high)), len(kept))
+    shares = [weight / sum(weights) for weight in weights]
+    centres = [statistics.fmean(clusters) for clusters in strata]
+    mean = sum(share * centre for share, centre in zip(shares, centres, strict=True))
+    count, degrees = sum(map(len, strata)), sum(len(clusters) - 1 for clusters in strata)
+    within = [(v - centre) ** 2 for clusters, centre in zip(strata, centres, strict=True) for v in clusters]
+    deviation = math.sqrt(sum(within) / degrees) if degrees else 0.0
+    if min(map(len, strata)) < 2 or deviation < NO_SPREAD:
+        return Difference(mean, None, count)
+    per_cluster = sum(share**2 / len(clusters) for share, clusters in zip(shares, strata, strict=True))
+    return Difference(mean, _interval(mean, deviation * math.sqrt(per_cluster), degrees), count)
 
 
-def _student(degrees: int) -> float:
-    """Quantile of Student's distribution that the two-sided interval needs."""
-    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
+def _interval(mean: float, error: float, degrees: int) -> tuple[float, float]:
+    """Student's two-sided interval for a mean with this standard error."""
+    half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
+    return mean - half, mean + half

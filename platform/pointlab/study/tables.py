@@ -1,135 +1,69 @@
-"""The tables of a study: its cells, each group of seeds against the baseline, and pooled over many groups.
-
-In a table "" stands for what is not known or cannot be had, as rows hold numbers and words alone.
-"""
+"""What a study has found, whole or so far: every cell, what the starts gain, what was spent."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import cast
 
-from pointlab.experiment.matrix import Levels
+from pointlab.errors import ConfigError
+from pointlab.experiment.cells import Cell
 from pointlab.experiment.resolve import Findings
-from pointlab.experiment.study import Cell, StudyExperiment
+from pointlab.experiment.study import StudyExperiment
+from pointlab.paradigms import PARADIGMS, Paradigm
+from pointlab.provenance import code_version
 from pointlab.storage import Record
+from pointlab.study.comparison import Measured, Row, comparison, group_of, place_of, pooled
 from pointlab.study.planning import Plan
-from pointlab.study.statistics import Difference, paired_difference, pooled_difference, summarise
-
-Row = dict[str, float | str]
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A finished cell's place and its figure."""
-
-    levels: Levels
-    value: float
 
 
 def findings_of_cells(
     study: StudyExperiment, plan: Plan, records: Mapping[str, Record], errors: Mapping[str, str]
 ) -> Findings:
-    """All tables, and the sums of what was spent; of cells that are not finished, what is known."""
-    measured = [
-        Measured(cell.levels, records[run].metrics[study.measure])
-        for run, cell in plan.cells.items()
-        if run in records and study.measure in records[run].metrics
-    ]
-    metrics = _accuracies(records[run] for run in plan.cells if run in records)
+    """All tables, and the sums of what was spent; of cells that are not finished, what is known.
+
+    Pooled are the places alone at which all starts of the study are finished: a start must not look good for
+    having come to the easy places first.
+    """
+    measured = {
+        run: _measured(run, plan, study.measure, records[run]) for run in plan.cells if run in records
+    }
+    open_places = {place_of(cell.levels) for run, cell in plan.cells.items() if run not in measured}
+    whole = [cell for cell in measured.values() if place_of(cell.levels) not in open_places]
+    metrics = _accuracies(records[run] for run in measured)
     spent = [records[run] for run in plan.steps if run in records]
-    finished, failed = (sum(run in some for run in plan.cells) for some in (records, errors))
+    failed = sum(run in errors for run in plan.cells)
     return Findings(
-        metrics={"study/cells": float(len(plan.cells)), "study/finished": float(finished)},
+        metrics={"study/cells": float(len(plan.cells)), "study/finished": float(len(measured))},
         curves={
             "cells": [_cell_row(run, plan, records, errors, metrics) for run in plan.cells],
-            "comparison": list(comparison(measured, study.baseline)),
-            "pooled": list(pooled(measured, study.baseline)),
+            "comparison": list(comparison(measured.values(), study.baseline)),
+            "pooled": list(pooled(whole, study.baseline)),
         },
         notes={
-            "cells": f"{finished} of {len(plan.cells)} finished, {failed} failed",
+            "cells": f"{len(measured)} of {len(plan.cells)} finished, {failed} failed",
             "measure": study.measure,
             "baseline": study.baseline,
-            "interval": "95 %: Student's over seeds; pooled, a bootstrap of whole pretrained backbones",
+            "interval": "95 %, Student's: over seeds; pooled, over pretrained backbones within each route"
+            " and backbone",
+            **_code_note(spent),
         },
         samples_seen=sum(record.samples_seen for record in spent),
         device_seconds=sum(record.device_seconds for record in spent),
     )
 
 
-def comparison(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
-    """A row for each group of seeds: mean, spread, and the paired difference to the baseline's group."""
-    groups: dict[tuple[str, str, str, str, str], dict[int, float]] = {}
-    for cell in measured:
-        groups.setdefault(_group(cell.levels), {})[cell.levels.seed] = cell.value
-    for (start, *others), values in groups.items():
-        backbone, route, protocol, labels = others
-        summary = summarise(list(values.values()))
-        same = groups.get((baseline, backbone, route, protocol, labels))
-        has_difference = start != baseline and same is not None
-        difference = paired_difference(values, same) if has_difference and same else None
-        yield {
-            "start": start,
-            "backbone": backbone,
-            "route": route,
-            "protocol": protocol,
-            "samples_per_class": labels,
-            "mean": summary.mean,
-            "deviation": "" if summary.deviation is None else summary.deviation,
-            "seeds": float(summary.count),
-            **_difference_cells(difference),
-            "pairs": 0.0 if difference is None else float(difference.count),
-        }
+def _measured(run: str, plan: Plan, measure: str, record: Record) -> Measured:
+    if measure not in record.metrics:
+        raise ConfigError(
+            f"The study compares {measure}, which the finished cell {run} lacks.",
+            expected=f"one of {', '.join(_accuracies([record]))}",
+            remedy="set measure to one of these; finished cells are kept",
+        )
+    return Measured(plan.cells[run].levels, record.metrics[measure], _pretraining(run, plan))
 
 
-def pooled(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
-    """A row for each start and protocol: the mean difference over routes, labels and seeds.
-
-    Of each backbone, and, where there are several, of all together. A cluster is what rests on one pretrained
-    backbone and seed: all labels of one route.
-    """
-    cells = list(measured)
-    base = {_without_start(cell.levels): cell.value for cell in cells if cell.levels.start == baseline}
-    others = [cell for cell in cells if cell.levels.start != baseline and _without_start(cell.levels) in base]
-    backbones = list(dict.fromkeys(cell.levels.backbone for cell in cells))
-    for start in dict.fromkeys(cell.levels.start for cell in others):
-        for protocol in dict.fromkeys(cell.levels.protocol for cell in others):
-            for backbone in [*([ALL] if len(backbones) > 1 else []), *backbones]:
-                clusters: dict[tuple[str, str, int], list[float]] = {}
-                for cell in others:
-                    at = cell.levels
-                    if (at.start, at.protocol) == (start, protocol) and backbone in (ALL, at.backbone):
-                        place = (at.backbone, at.route, at.seed)
-                        clusters.setdefault(place, []).append(cell.value - base[_without_start(at)])
-                difference = pooled_difference(list(clusters.values()), start, protocol, backbone)
-                if difference is not None:
-                    yield {
-                        "start": start,
-                        "backbone": backbone,
-                        "protocol": protocol,
-                        **_difference_cells(difference),
-                        "pairs": float(sum(map(len, clusters.values()))),
-                        "clusters": float(difference.count),
-                    }
-
-
-def _difference_cells(difference: Difference | None) -> Row:
-    interval = difference.interval if difference else None
-    return {
-        "difference": "" if difference is None else difference.mean,
-        "low": "" if interval is None else interval[0],
-        "high": "" if interval is None else interval[1],
-    }
-
-
-def _group(levels: Levels) -> tuple[str, str, str, str, str]:
-    return levels.start, levels.backbone, levels.route, levels.protocol, _labels(levels)
-
-
-def _without_start(levels: Levels) -> tuple[str, str, str, str, int]:
-    return levels.backbone, levels.route, levels.protocol, _labels(levels), levels.seed
-
-
-def _labels(levels: Levels) -> str:
-    return ALL if levels.samples_per_class is None else str(levels.samples_per_class)
+def _code_note(records: Iterable[Record]) -> dict[str, str]:
+    """Which versions of the code made the runs, where it was not one, this one."""
+    versions = sorted({code_version(), *(record.code_version for record in records)})
+    return {"code": f"{len(versions)} versions: {', '.join(versions)}"} if len(versions) > 1 else {}
 
 
 def _accuracies(records: Iterable[Record]) -> list[str]:
@@ -137,11 +71,15 @@ def _accuracies(records: Iterable[Record]) -> list[str]:
     return sorted({name for record in records for name in record.metrics if name.endswith("/accuracy")})
 
 
+def _pretraining(run: str, plan: Plan) -> str:
+    """The run of the cell's pretraining, "" where it has none."""
+    return next(iter(plan.steps[run].parents), "")
+
+
 def _cell_row(
     run: str, plan: Plan, records: Mapping[str, Record], errors: Mapping[str, str], metrics: list[str]
 ) -> Row:
-    record = records.get(run)
-    parent = next(iter(plan.steps[run].parents), "")
+    record, parent = records.get(run), _pretraining(run, plan)
     return {
         **_place(plan.cells[run]),
         **{name: "" if record is None else record.metrics.get(name, "") for name in metrics},
@@ -151,11 +89,12 @@ def _cell_row(
         **_cost(record, ""),
         "pretraining": parent,
         **_cost(records.get(parent), "pretraining_"),
+        **_work(plan.cells[run], records.get(parent)),
     }
 
 
 def _place(cell: Cell) -> Row:
-    start, backbone, route, protocol, labels = _group(cell.levels)
+    start, backbone, route, protocol, labels = group_of(cell.levels)
     return {
         "start": start,
         "backbone": backbone,
@@ -170,4 +109,16 @@ def _cost(record: Record | None, prefix: str) -> Row:
     return {
         f"{prefix}samples": "" if record is None else float(record.samples_seen),
         f"{prefix}seconds": "" if record is None else record.device_seconds,
+    }
+
+
+def _work(cell: Cell, record: Record | None) -> Row:
+    """Clouds that a pretraining encoded, each view by itself, and the optimiser's steps."""
+    pretrained = cell.experiment.pretrained
+    if record is None or pretrained is None:
+        return {"pretraining_clouds": "", "pretraining_steps": ""}
+    num_views = cast(type[Paradigm], PARADIGMS[pretrained.paradigm.kind]).num_views
+    return {
+        "pretraining_clouds": float(record.samples_seen * num_views),
+        "pretraining_steps": record.samples_seen / pretrained.training.batch_size,
     }

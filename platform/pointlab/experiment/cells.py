@@ -1,0 +1,152 @@
+"""What the cells of a study are made of: its axes, and the settings of each combination of their levels.
+
+The axes are what a backbone starts from, which backbone it is, the route from one set to another, the
+protocol, the labels of the target, and the seed. A cell's pretraining has the cell's seed, so cells that
+differ in nothing but the start saw the same labels and can be compared in pairs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pointlab.backbones import BackboneConfig
+from pointlab.config import StrictModel, merge, validate
+from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.matrix import Axis, Levels, Name, Selection, combinations
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.transfer import TransferExperiment
+
+Settings = dict[str, Any]
+OF_THE_CELL = frozenset({"kind", "name", "seed", "backbone", "launch", "storage"})
+"""What the study itself says of every experiment in it."""
+
+
+class Route(StrictModel):
+    """From where to where: settings of the pretraining and of the transfer, their `data` among them."""
+
+    pretrain: Settings
+    transfer: Settings
+
+
+class Adjustment(StrictModel):
+    """Further settings for some cells, such as more epochs where there are few labels."""
+
+    where: Selection
+    pretraining: Settings = Field(default_factory=dict)
+    transfer: Settings = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One transfer of a study, and where it lies in the matrix."""
+
+    levels: Levels
+    experiment: TransferExperiment
+
+
+def _on_ray_with_a_core(value: Any) -> Any:
+    return {"kind": "ray", "cpus_per_worker": 1, **value} if isinstance(value, dict) else value
+
+
+class StudyCells(StrictModel):
+    """Starts x backbones x routes x protocols x labels x seeds, less what is left out."""
+
+    kind: Literal["study"] = "study"
+    name: Name
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    """Three are the fewest whose spread says anything."""
+    pretraining: Settings = Field(default_factory=dict)
+    """What all pretrainings share."""
+    starts: dict[Name, Settings | None] = Field(min_length=1)
+    """What is special about each pretraining, its `paradigm` above all; null is no pretraining: random
+    weights, which a linear probe freezes like any others."""
+    backbones: dict[Name, BackboneConfig] = Field(min_length=1)
+    routes: dict[Name, Route] = Field(min_length=1)
+    protocols: dict[Name, Settings] = Field(min_length=1)
+    """Settings of the transfer: its `protocol`, and how it trains."""
+    samples_per_class: tuple[int | None, ...] = Field(default=(None,), min_length=1)
+    """Labelled training clouds of each class; null is all of them."""
+    only: tuple[Selection, ...] = ()
+    """Combinations to which the study is limited; none, to nothing."""
+    exclude: tuple[Selection, ...] = ()
+    """Combinations that are left out."""
+    adjustments: tuple[Adjustment, ...] = ()
+    """Applied in their order, after everything else."""
+    launch: Annotated[LaunchConfig, BeforeValidator(_on_ray_with_a_core)] = LaunchConfig(
+        kind="ray", cpus_per_worker=1
+    )
+    """Where experiments run side by side, or one after the other; each of them trains on one worker."""
+    storage: StorageConfig = StorageConfig()
+
+    @property
+    def axes(self) -> dict[Axis, tuple[Any, ...]]:
+        """The levels of every axis."""
+        return {
+            "route": tuple(self.routes),
+            "backbone": tuple(self.backbones),
+            "samples_per_class": self.samples_per_class,
+            "start": tuple(self.starts),
+            "protocol": tuple(self.protocols),
+            "seed": self.seeds,
+        }
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell, validated; ConfigError names the first that has a mistake."""
+        chosen = combinations(self.axes, self.only, self.exclude)
+        return tuple(Cell(levels, self._transfer(levels)) for levels in chosen)
+
+    @property
+    def datasets(self) -> dict[str, DatasetConfig]:
+        """Those of its cells, as `<route>/<role>`."""
+        return {
+            f"{cell.levels.route}/{role}": config
+            for cell in self.cells
+            for role, config in cell.experiment.datasets.items()
+        }
+
+    def _transfer(self, levels: Levels) -> TransferExperiment:
+        settings = merge(self.routes[levels.route].transfer, self.protocols[levels.protocol])
+        for adjustment in self._adjustments(levels):
+            settings = merge(settings, adjustment.transfer)
+        pretrained = self._pretraining(levels)
+        settings |= self._own(levels, levels.name) | {
+            "kind": "transfer",
+            "samples_per_class": levels.samples_per_class,
+            "pretrained": pretrained,
+            "backbone": self.backbones[levels.backbone] if pretrained is None else None,
+        }
+        experiment: TransferExperiment = validate(
+            TransferExperiment, settings, f"the cell {levels.name} with seed {levels.seed}"
+        )
+        return experiment
+
+    def _pretraining(self, levels: Levels) -> Settings | None:
+        """Named after its data and not after the route: routes may share a pretraining."""
+        start, route = self.starts[levels.start], self.routes[levels.route]
+        if start is None:
+            return None
+        settings = merge(merge(self.pretraining, route.pretrain), start)
+        for adjustment in self._adjustments(levels):
+            settings = merge(settings, adjustment.pretraining)
+        data = settings.get("data")
+        origin = data.get("name") if isinstance(data, dict) else None
+        name = f"{levels.start}-{levels.backbone}-on-{origin or levels.route}"
+        own = self._own(levels, name)
+        return settings | own | {"kind": "pretrain", "backbone": self.backbones[levels.backbone]}
+
+    def _own(self, levels: Levels, name: str) -> Settings:
+        """Each experiment runs in one process, which the study places."""
+        local = self.launch.model_copy(update={"kind": "local", "num_workers": 1})
+        return {
+            "name": f"{self.name}-{name}",
+            "seed": levels.seed,
+            "launch": local,
+            "storage": self.storage,
+        }
+
+    def _adjustments(self, levels: Levels) -> Iterator[Adjustment]:
+        return (adjustment for adjustment in self.adjustments if levels.are_in(adjustment.where))
