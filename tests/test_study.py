@@ -11,6 +11,7 @@ import pytest
 from pointlab import launch
 from pointlab.errors import ConfigError, PreemptedError, TrainingError
 from pointlab.experiment import StudyExperiment
+from pointlab.launch import runs as runs_of_launch
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage, open_storage, read_record
 from pointlab.study import Extent, Failure, Ledger, foresee
@@ -30,14 +31,14 @@ def record_of(study: StudyExperiment) -> Record:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Runs that are carried out from now on, in their order, the study's own last."""
     runs: list[str] = []
-    execute = launch._execute
+    execute = runs_of_launch._execute
 
     def noting(resolved: Any, *arguments: Any) -> Any:
         findings = execute(resolved, *arguments)
         runs.append(resolved.run)
         return findings
 
-    monkeypatch.setattr(launch, "_execute", noting)
+    monkeypatch.setattr(runs_of_launch, "_execute", noting)
     return runs
 
 
@@ -82,14 +83,14 @@ def test_a_study_that_sigterm_stopped_between_two_cells_goes_on_with_what_is_mis
 ) -> None:
     study = tiny_study(stored, samples_per_class=[1, 2])
     runs = made(monkeypatch)
-    transfer = launch.STAGES["transfer"]
+    transfer = runs_of_launch.STAGES["transfer"]
 
     def terminated(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return transfer(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setitem(launch.STAGES, "transfer", terminated)
+        patched.setitem(runs_of_launch.STAGES, "transfer", terminated)
         with pytest.raises(PreemptedError, match="3 of its 4 cells"):
             launch.run(study)
     assert len(runs) == 1  # the probe under way came to its end; the next one was not begun
