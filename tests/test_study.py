@@ -10,7 +10,8 @@ import pytest
 
 from pointlab import launch
 from pointlab.errors import ConfigError, PreemptedError, TrainingError
-from pointlab.experiment import StudyExperiment
+from pointlab.experiment import AnalyseExperiment, StudyExperiment, TransferExperiment, load
+from pointlab.experiment.resolve import make_definite
 from pointlab.launch import runs as runs_of_launch
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage, open_storage, read_record
@@ -242,3 +243,23 @@ def test_a_study_on_ray_has_the_cells_of_one_in_this_process(stored: Storage) ->
     assert [row["test/accuracy"] for row in here if row["route"] == "to-scans"] == [
         row["test/accuracy"] for row in there.curves["cells"]
     ]
+
+
+def test_the_analysis_of_the_laptop_study_is_of_the_studys_own_runs() -> None:
+    """So that nothing is trained again for it."""
+    configs = Path(__file__).parents[1] / "configs"
+    study, analysis = load(configs / "study/laptop.yaml"), load(configs / "analyse/laptop.yaml")
+    assert isinstance(study, StudyExperiment)
+    assert isinstance(analysis, AnalyseExperiment)
+    cells = {cell.experiment.name: cell.experiment for cell in study.cells if cell.levels.seed == 0}
+    for subject in analysis.subjects.values():
+        assert isinstance(subject, TransferExperiment)
+        assert run_of(subject) == run_of(cells[subject.name])
+        if subject.pretrained is not None:
+            assert run_of(subject.pretrained) == run_of(cells[subject.name].pretrained)
+
+
+def run_of(experiment: Any) -> str:
+    """The name of the run that an experiment makes, its datasets told apart by their recipes alone."""
+    datasets = {role: f"set-{config.recipe()}" for role, config in experiment.datasets.items()}
+    return make_definite(experiment, datasets, {}).run
