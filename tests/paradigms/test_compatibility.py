@@ -56,6 +56,7 @@ def test_a_pair_that_goes_together_takes_two_steps(name: str, backbone: str) -> 
     config = paradigm_config(name)
     require_compatible(config, TINY[backbone])
     paradigm = build_paradigm(config, build_backbone(TINY[backbone]), Given(num_classes=3)).train()
+    assert paradigm.num_views == config.num_views
     trained = {name: p for name, p in paradigm.named_parameters() if p.requires_grad}
     before = {name: parameter.detach().clone() for name, parameter in trained.items()}
     optimiser = torch.optim.AdamW(trained.values(), lr=1e-3, weight_decay=0)

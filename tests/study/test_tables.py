@@ -9,8 +9,10 @@ from pointlab.experiment.matrix import Levels
 from pointlab.report.collect import Material
 from pointlab.report.study import study_sections
 from pointlab.report.study_finding import study_finding
-from pointlab.storage import Record
+from pointlab.storage import Record, Storage
 from pointlab.study.comparison import Measured, comparison, pooled
+from pointlab.study.tables import _work
+from tiny_study import tiny_study
 
 GAIN = {"scratch": 0.0, "good": 0.1, "bad": -0.1}
 
@@ -133,3 +135,16 @@ def test_tables_have_a_route_and_a_number_of_labels_each_and_mark_what_is_clear(
     assert verdicts == {"scratch": ["", ""], "good": ["better"] * 2, "bad": ["worse"] * 2}
     assert section.note.startswith("20 of 20 intervals")
     assert len(section.pictures) == 1 + 4
+
+
+@pytest.mark.parametrize(("kind", "num_views"), [("supervised", 1), ("geometric", 1), ("contrastive", 2)])
+def test_the_work_of_a_pretraining_counts_every_view_that_was_encoded(kind: str, num_views: int) -> None:
+    study = tiny_study(Storage("unused"), starts={"supervised": {"paradigm": {"kind": kind}}})
+    (cell,) = [cell for cell in study.cells if cell.levels.start == "supervised"]
+    assert cell.experiment.pretrained is not None
+    about = {"run": "", "kind": "pretrain", "name": "", "seed": 0, "protocol": "", "config": {}}
+    record = Record(**about, code_version="", samples_seen=64)
+    assert _work(cell, record) == {
+        "pretraining_clouds": 64.0 * num_views,
+        "pretraining_steps": 64 / cell.experiment.pretrained.training.batch_size,
+    }

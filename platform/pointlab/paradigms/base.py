@@ -45,7 +45,8 @@ class Paradigm(nn.Module, ABC):
     inputs: tuple[str, ...] = ()
     """Optional per-point arrays that a batch must carry, such as `normals`."""
     num_views: int = 1
-    """Augmented copies of each sample that a batch must carry; all but the first are its `views`."""
+    """Augmented copies of each sample that a batch must carry, as the settings' own `num_views` says; all but
+    the first are its `views`."""
 
     backbone: Backbone
 

@@ -1,5 +1,7 @@
 """What the paradigms that learn from class labels share: a head, cross-entropy and accuracy."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float, Int64
 from pydantic import Field
@@ -14,6 +16,7 @@ from pointlab.paradigms.base import Given, Paradigm
 class ClassifyingConfig(StrictModel):
     """The settings of all these paradigms; each leaves a classifier."""
 
+    num_views: ClassVar[int] = 1
     kind: str
     head: HeadConfig = HeadConfig()
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -6,7 +6,7 @@ with `momentum` MoCo (He et al., "Momentum Contrast for Unsupervised Visual Repr
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ from pointlab.paradigms.base import Given, Paradigm, StepOutput, with_penalty
 class ContrastiveConfig(StrictModel):
     """InfoNCE between two views of each cloud; what makes them differ is the experiment's augmentation."""
 
+    num_views: ClassVar[int] = 2
     kind: Literal["contrastive"] = "contrastive"
     temperature: float = Field(default=0.1, gt=0)
     """SimCLR's best on ImageNet of 0.05, 0.1, 0.5 and 1; MoCo has 0.07, its second version 0.2."""
@@ -72,7 +73,7 @@ class Contrastive(Paradigm):
     Both views go through the backbone together, so that BatchNorm sees them as one batch, as in the paper.
     """
 
-    num_views = 2
+    num_views = ContrastiveConfig.num_views
 
     def __init__(self, config: ContrastiveConfig, backbone: Backbone, given: Given) -> None:  # noqa: ARG002
         """Take over `backbone`; the projector is new."""

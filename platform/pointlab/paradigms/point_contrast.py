@@ -6,7 +6,7 @@ scene; here both views are taken from one stored cloud (`AugmentationConfig.crop
 points match where they are the same stored one.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -28,6 +28,7 @@ Pairs = tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]
 class PointContrastConfig(StrictModel):
     """InfoNCE between matched points of two views; all other matched points are the negatives."""
 
+    num_views: ClassVar[int] = 2
     kind: Literal["point_contrast"] = "point_contrast"
     temperature: float = Field(default=0.07, gt=0)  # the paper's
     pairs_per_cloud: PositiveInt = 128
@@ -49,7 +50,7 @@ class PointContrast(Paradigm):
     """
 
     inputs = ("rows",)
-    num_views = 2
+    num_views = PointContrastConfig.num_views
 
     def __init__(self, config: PointContrastConfig, backbone: Backbone, given: Given) -> None:  # noqa: ARG002
         """Take over `backbone`; the map is new."""

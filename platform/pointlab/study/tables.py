@@ -1,13 +1,11 @@
 """What a study has found, whole or so far: every cell, what the starts gain, what was spent."""
 
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from pointlab.errors import ConfigError
 from pointlab.experiment.cells import Cell
 from pointlab.experiment.resolve import Findings
 from pointlab.experiment.study import StudyExperiment
-from pointlab.paradigms import PARADIGMS, Paradigm
 from pointlab.provenance import code_version
 from pointlab.storage import Record
 from pointlab.study.comparison import Measured, Row, comparison, group_of, place_of, pooled
@@ -117,8 +115,7 @@ def _work(cell: Cell, record: Record | None) -> Row:
     pretrained = cell.experiment.pretrained
     if record is None or pretrained is None:
         return {"pretraining_clouds": "", "pretraining_steps": ""}
-    num_views = cast(type[Paradigm], PARADIGMS[pretrained.paradigm.kind]).num_views
     return {
-        "pretraining_clouds": float(record.samples_seen * num_views),
+        "pretraining_clouds": float(record.samples_seen * pretrained.paradigm.num_views),
         "pretraining_steps": record.samples_seen / pretrained.training.batch_size,
     }
