@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from conftest import BACKBONE, PRETRAIN, SCANS, SHAPES, TRANSFER
+from pointlab.backbones import BackboneConfig
 from pointlab.cli.reports import MAX_ROWS, abridged
 from pointlab.config import merge, validate
 from pointlab.data.cache import CachedSplit
@@ -21,11 +22,12 @@ from pointlab.experiment.analysing import Task, analyse
 from pointlab.experiment.analysis_notes import HEADS, favoured
 from pointlab.experiment.resolve import Resolved, make_definite
 from pointlab.experiment.subjects import Reading
-from pointlab.experiment.wiring import open_data, read_module
+from pointlab.experiment.wiring import open_data, read_module, seeded_backbone
 from pointlab.launch import Outcome, resolve, run
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage, open_storage, read_record
 from pointlab.training import LocalContext
+from pointlab.transfer.batch_norm import batch_norms
 
 BRIEF = merge(PRETRAIN, {"training": {"epochs": 1}})
 FINE_TUNED = merge(
@@ -74,7 +76,19 @@ def name_of(experiment: AnalyseExperiment) -> str:
 
 def reading(storage: Storage, **changes: Any) -> Reading:
     resolved: Resolved[AnalyseExperiment] = resolve(tiny_analyse(storage, **changes), storage)
-    return Reading(resolved, storage, open_data(storage, resolved.datasets["data"], 48))
+    return Reading(
+        resolved, storage, open_data(storage, resolved.datasets["data"], 48), settle=lambda _: None
+    )
+
+
+def test_random_weights_get_batch_norm_statistics_of_the_clouds_that_probes_are_fit_on(
+    storage: Storage,
+) -> None:
+    read, backbone = reading(storage), seeded_backbone(validate(BackboneConfig, BACKBONE, "test"), 0)
+    Task(read.resolved, LocalContext(storage), read.data)._settle(backbone)
+    (first, *_) = batch_norms(backbone)
+    assert first.running_var is not None
+    assert float(first.running_var.max()) < 0.5  # it begins at 1
 
 
 def test_a_transfer_is_shown_before_and_after_beside_the_random_network(record: Record) -> None:

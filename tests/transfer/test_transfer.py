@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize
 from torch import nn
 
-from conftest import tiny_transfer
+from conftest import BACKBONE, tiny_transfer
 from pointlab.backbones import Backbone, Features
 from pointlab.data.manifest import read_dataset
 from pointlab.data.sample import PointBatch
@@ -260,6 +260,15 @@ def test_a_linear_probe_leaves_the_backbone_as_it_was(storage: Storage) -> None:
     after = read_module(storage, record.run, "backbone")
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_random_weights_are_probed_with_statistics_of_the_targets_clouds(storage: Storage) -> None:
+    record = run(tiny_transfer(storage, pretrained=None, backbone=BACKBONE, protocol="linear_probe")).record
+    assert record is not None
+    weights = read_module(storage, record.run, "backbone")
+    assert int(weights["embedder.local.1.num_batches_tracked"]) > 0
+    assert float(weights["embedder.local.1.running_var"].max()) < 0.5  # it begins at 1
+    assert "random weights" in record.notes["BatchNorm"]
 
 
 def test_no_choice_depends_on_the_test_splits(

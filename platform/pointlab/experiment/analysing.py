@@ -11,6 +11,7 @@ from jaxtyping import Int64
 
 from pointlab import analysis
 from pointlab.analysis import FEWEST_SCORED
+from pointlab.backbones import Backbone
 from pointlab.data.sample import PointBatch
 from pointlab.data.subsets import evenly_by_class
 from pointlab.errors import DataError, PreemptedError
@@ -21,6 +22,7 @@ from pointlab.experiment.subjects import Reading
 from pointlab.experiment.wiring import Data, open_data
 from pointlab.training import TrainContext
 from pointlab.training.numerics import prepare_process
+from pointlab.transfer import reestimate
 
 HEADLINES = ("linear_accuracy", "knn_accuracy", "rankme")
 """Measures of the last stage that become metrics of the record; all stages are in its tables."""
@@ -55,7 +57,7 @@ class Task:
         fit = self._rows("train") if config.learns else NONE
         score = self._rows(experiment.split) if config.scores else NONE
         self._require_clouds(fit, score)
-        subjects = Reading(self.resolved, self.context.storage, self.data).subjects()
+        subjects = Reading(self.resolved, self.context.storage, self.data, self._settle).subjects()
         started = time.perf_counter()
         found = analysis.analyse(
             subjects,
@@ -103,6 +105,11 @@ class Task:
                 remedy="lower analysis.num_neighbours or data.validation_fraction, or leave probes out of"
                 " analysis.measures",
             )
+
+    def _settle(self, backbone: Backbone) -> None:
+        """Statistics of the clouds that probes are fit on: random weights come with none of any data."""
+        batches = self.data.batches("train", self.resolved.experiment.batch_size, rows=self._rows("train"))
+        reestimate([backbone], batches(), self.context.device)
 
     def _batches(
         self, split: str, rows: Int64[np.ndarray, " rows"], done: int, total: int

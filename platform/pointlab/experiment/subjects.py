@@ -4,7 +4,7 @@ A subject keeps its own head if it tells the classes of the shown set apart. All
 new head, so that their gradients differ by what lies below it alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -27,6 +27,8 @@ class Reading:
     resolved: Resolved[AnalyseExperiment]
     storage: Storage
     data: Data
+    settle: Callable[[Backbone], None]
+    """Gives random weights, which have seen no cloud, BatchNorm statistics of those that are shown."""
 
     def subjects(self) -> list[Subject]:
         """Every subject in the order of the config."""
@@ -36,7 +38,7 @@ class Reading:
     def _read(self, name: str, config: SubjectConfig) -> Iterator[Subject]:
         match config:
             case RandomBackbone():
-                yield self._with_fresh_head(name, seeded_backbone(config.backbone, config.seed))
+                yield self._with_fresh_head(name, self._random(config.backbone, config.seed))
             case TransferExperiment():
                 yield from self._transfer(name, config)
             case _:
@@ -54,10 +56,16 @@ class Reading:
         yield replace(subject, start=weights, started_as=started_as)
 
     def _start(self, name: str, config: TransferExperiment) -> Backbone:
+        if config.pretrained is None:
+            return self._random(config.architecture, config.seed)
         backbone = seeded_backbone(config.architecture, config.seed)
-        if config.pretrained is not None:
-            run = self.resolved.parents[f"{name}-pretrained"]
-            load_weights(backbone, read_module(self.storage, run, "backbone"))
+        run = self.resolved.parents[f"{name}-pretrained"]
+        load_weights(backbone, read_module(self.storage, run, "backbone"))
+        return backbone
+
+    def _random(self, architecture: BackboneConfig, seed: int) -> Backbone:
+        backbone = seeded_backbone(architecture, seed)
+        self.settle(backbone)
         return backbone
 
     def _trained(self, name: str, role: str, config: Trained, architecture: BackboneConfig) -> Subject:

@@ -26,7 +26,7 @@ from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingResult
 from pointlab.training.checkpoint import load_weights
 from pointlab.training.numerics import prepare_process
-from pointlab.transfer import Batches, Method, choose, curve, fit_probe, predict, sweep
+from pointlab.transfer import Batches, Method, choose, curve, fit_probe, predict, reestimate, sweep
 
 
 def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> Findings:
@@ -55,6 +55,9 @@ class TransferTask:
         started = time.perf_counter()
         target, backbone = self.data["target"], self._start()
         backbone.to(self.context.device).requires_grad_(False)
+        is_random = "pretrained" not in self.resolved.parents
+        if is_random:  # its statistics are a mere beginning: without those of some data, features collapse
+            reestimate([backbone], self._train_batches()(), self.context.device)
         size = self.resolved.experiment.training.batch_size
         train, validation = (
             pooled_features([backbone], batches(), self.context.device)[0]
@@ -65,7 +68,13 @@ class TransferTask:
         self._publish(backbone, head)
         metrics = {f"validation/{name}": value for name, value in figures.items()}
         seconds = time.perf_counter() - started
-        return Findings(metrics, samples_seen=len(train.labels), device_seconds=seconds)
+        notes = {"BatchNorm": "of the target's training clouds, as random weights have seen none"}
+        return Findings(
+            metrics,
+            notes=notes if is_random else {},
+            samples_seen=len(train.labels),
+            device_seconds=seconds,
+        )
 
     def fine_tune(self) -> Findings:
         """Train all weights from the pretrained ones with a new head, then mix where the protocol says so."""

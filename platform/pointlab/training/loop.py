@@ -34,6 +34,7 @@ from pointlab.training.checkpoint import (
     weights_of,
 )
 from pointlab.training.context import FeedPlan, TrainContext
+from pointlab.training.even_start import EvenStart
 from pointlab.training.faults import FiniteWatch, explained_memory, require_scale
 from pointlab.training.moving_average import MovingAverage, averaged
 from pointlab.training.numerics import autocast, build_scaler, prepare_process, without_exchange
@@ -89,6 +90,7 @@ class Trainer:
             MovingAverage(own_state(paradigm), config.ema_decay) if config.ema_decay else None,
         )
         restore(run, self.state)
+        self.even_start = EvenStart(paradigm, frozen=paradigm.frozen())
         self.model = context.wrap(paradigm)
         self.share = Share(
             config.batch_size, distributed.rank(), distributed.world_size(), config.accumulation
@@ -246,6 +248,7 @@ class Trainer:
 
     def _finish(self) -> TrainingResult:
         progress = self.state.progress
+        self.even_start.end()
         self._average_statistics()
         if progress.best_weights is not None:
             load_weights(self.paradigm, progress.best_weights, allow_missing=True)
