@@ -28,8 +28,9 @@ class GeometricConfig(ClassifyingConfig):
     """
 
     kind: Literal["geometric"] = "geometric"
-    normal_weight: float = Field(default=0.1, ge=0)
-    """Weight of the normal loss, which is summed over the stages; the middle of the sweep 0.01, 0.1, 1."""
+    normal_weight: float = Field(default=0.3, ge=0)
+    """Weight of the normal loss, the mean over its stages, so that it means the same on every backbone; the
+    middle of a sweep from 0.1 to 1."""
     stages: Literal["first", "first_half", "all"] | tuple[str, ...] = "first_half"
     """Names of stages, or which of those whose tokens have places; the paper regularises early layers."""
     orientation: Literal["free", "oriented"] = "free"
@@ -77,7 +78,7 @@ class Geometric(Classifying):
             missed.append(mean_of_known(1 - cosines, targets))
             degrees = cosines.detach().clamp(-1, 1).acos() * (180 / math.pi)
             metrics[f"normal_error_{stage}"] = mean_of_known(degrees, targets)
-        normal_loss = torch.stack(missed).sum()
+        normal_loss = torch.stack(missed).mean()
         loss = self.cross_entropy(logits, labels) + self.config.normal_weight * normal_loss
         metrics |= {"loss": loss.detach(), "normal_loss": normal_loss.detach()}
         metrics["accuracy"] = is_right(logits, labels).mean()
