@@ -42,11 +42,23 @@ def test_a_nested_mapping_extends_a_file_too(tmp_path: Path) -> None:
     assert read_yaml(path) == {"inner": {"rate": 2.0, "name": "c"}}
 
 
-def test_a_second_level_of_extends_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "a.yaml", "steps: 1\n")
-    write(tmp_path / "b.yaml", "extends: a.yaml\n")
-    with pytest.raises(ConfigError, match="one level"):
-        read_yaml(write(tmp_path / "c.yaml", "extends: b.yaml\n"))
+def test_a_file_extends_one_that_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below" / "a.yaml", "inner: {rate: 1.0}\nname: a\n")
+    write(tmp_path / "b.yaml", "extends: below/a.yaml\nname: b\n")
+    assert read_yaml(write(tmp_path / "c.yaml", "extends: b.yaml\n")) == {"inner": {"rate": 1.0}, "name": "b"}
+
+
+def test_files_that_extend_each_other_are_refused_and_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", "inner: {extends: b.yaml}\n")
+    write(tmp_path / "b.yaml", "inner: {extends: a.yaml}\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml extends .*b\.yaml extends .*a\.yaml"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_a_file_that_is_not_there_is_named_with_the_one_that_extends_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no configuration file .*gone\.yaml, which .*own\.yaml extends"):
+        read_yaml(write(tmp_path / "own.yaml", "extends: gone.yaml\n"))
 
 
 def test_another_kind_replaces_a_mapping_instead_of_merging() -> None:

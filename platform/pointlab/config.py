@@ -26,18 +26,21 @@ class StrictModel(BaseModel):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Mapping in `path` with every `extends` resolved; one level, so that a reader opens two files at most.
+    """Mapping in `path` with every `extends` resolved.
 
-    Raises ConfigError for a file that is missing, is not YAML or is not a mapping.
+    Raises ConfigError for a file that is missing, is not YAML, is not a mapping, or extends itself by way of
+    others.
     """
-    return _resolve(_parse(path), path, may_extend=True)
+    return _resolve(_parse(path), (path,))
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path, asked_by: str = "") -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {path}.", remedy="check the path") from None
+        raise ConfigError(
+            f"There is no configuration file {path}{asked_by}.", remedy="check the path"
+        ) from None
     except IsADirectoryError:
         raise ConfigError(
             f"{path} is a folder.", expected="a YAML file", remedy="name a file in it"
@@ -49,23 +52,21 @@ def _parse(path: Path) -> dict[str, Any]:
     return content
 
 
-def _resolve(mapping: dict[str, Any], origin: Path, *, may_extend: bool) -> dict[str, Any]:
+def _resolve(mapping: dict[str, Any], files: tuple[Path, ...]) -> dict[str, Any]:
+    """`mapping` of the last of `files`, each of which is extended by the one before it."""
     own = {
-        key: _resolve(value, origin, may_extend=True) if isinstance(value, dict) else value
+        key: _resolve(value, files) if isinstance(value, dict) else value
         for key, value in mapping.items()
         if key != "extends"
     }
     if "extends" not in mapping:
         return own
-    if not may_extend:
-        raise ConfigError(
-            f"{origin} is extended by another file and extends {mapping['extends']} itself.",
-            expected="one level of extends",
-            remedy="extend the last file directly",
-        )
-    base_path = origin.parent / str(mapping["extends"])
-    base = _resolve(_parse(base_path), base_path, may_extend=False)
-    return merge(base, own)
+    base_path = files[-1].parent / str(mapping["extends"])
+    if base_path.resolve() in [file.resolve() for file in files]:
+        chain = " extends ".join(map(str, (*files, base_path)))
+        raise ConfigError(f"A file extends itself: {chain}.", remedy="extend a file that is complete")
+    base = _parse(base_path, asked_by=f", which {files[-1]} extends")
+    return merge(_resolve(base, (*files, base_path)), own)
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +138,14 @@ def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) ->
             hint = f"; did you mean {close[0]!r}?" if close else ""
             yield f"{where}: unknown key{hint}"
         else:
-            yield f"{where}: {entry['msg']} (found {entry['input']!r:.80})"
+            yield f"{where}: {_in_words(entry)}"
+
+
+def _in_words(entry: Any) -> str:
+    """A model's own objection as it was written; of a single value also what was found."""
+    if isinstance(entry["input"], Mapping):
+        return str(entry["msg"]).removeprefix("Value error, ")
+    return f"{entry['msg'].removeprefix('Value error, ')} (found {entry['input']!r:.80})"
 
 
 def _describe_kind(path: list[str], entry: Any) -> str:
