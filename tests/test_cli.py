@@ -411,8 +411,8 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Arguments], str, str]] = {
     ),
     "data root not given": (
         lambda folder: on_release(folder, "modelnet_h5", "data.root=null"),
-        "has no root",
-        "set `root`",
+        r"has no mine \(data, kind modelnet_h5\), and their root is not given",
+        r"--set data\.root=",
     ),
     "no data file": (without_test_file, r"no file \S+test0\.h5", "unpack the release again"),
     "wrong key in h5": (

@@ -12,7 +12,7 @@ from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import TransferExperiment
 from pointlab.experiment.wiring import require_shown, seeded_backbone
 from pointlab.launch import parents_here, run
-from pointlab.storage import Storage
+from pointlab.storage import Storage, open_storage
 
 TOO_SMALL = {"augmentation": {"crop": [0.15, 0.9]}}
 """Of 48 points 8 at the least; the tiny backbone takes 8, the larger one below 9."""
@@ -60,3 +60,11 @@ def test_a_parent_that_is_made_in_a_trial_keeps_its_launch_settings(storage: Sto
     with pytest.raises(DataError, match="problem") as caught:
         parents_here(TransferExperiment.model_validate(settings), storage)
     assert "strict" in caught.value.remedy
+
+
+def test_sets_without_a_folder_are_all_named_before_any_is_prepared(tmp_path: Path) -> None:
+    gone = {"name": "gone", "source": {"kind": "folder", "up_axis": "y"}, "num_points": 64}
+    storage = open_storage(str(tmp_path / "store"))
+    with pytest.raises(ConfigError, match=r"no gone \(data, kind folder\).*--set data\.root"):
+        run(tiny_transfer(storage, data=gone, shifted=None))
+    assert storage.folders("datasets") == []

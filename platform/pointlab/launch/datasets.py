@@ -1,7 +1,7 @@
 """Datasets: the prepared set that an experiment uses, found in the store or made now."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pointlab.data.checks import require_no_warnings
@@ -10,13 +10,31 @@ from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.data.manifest import read_dataset
 from pointlab.data.planning import Plan, ShardPlan, make_plan
 from pointlab.data.preparation import ShardResult, stored_shards, write_shard
-from pointlab.errors import DataError
+from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import LaunchConfig
 from pointlab.storage import Storage, read_manifest
 from pointlab.storage.lease import hold
 from pointlab.training import Watcher
 
 logger = logging.getLogger(__name__)
+
+
+def require_roots(datasets: Mapping[str, DatasetConfig], storage: Storage) -> None:
+    """Return if every set is prepared or can be; ConfigError names those that have no source folder.
+
+    Asked before the first of them is prepared, which may take long.
+    """
+    missing = [
+        f"{config.name} ({role}, kind {config.source.kind})"
+        for role, config in datasets.items()
+        if config.root is None and config.source.needs_root and find_prepared(config, storage) is None
+    ]
+    if missing:
+        raise ConfigError(
+            f"{storage.address} has no {' and no '.join(missing)}, and their root is not given.",
+            expected="prepared sets, or the folder of each one's files",
+            remedy="give the folder beside the source of each, as in --set data.root=/path/to/files",
+        )
 
 
 def ensure_prepared(config: DatasetConfig, storage: Storage, launch: LaunchConfig, watcher: Watcher) -> str:

@@ -32,7 +32,7 @@ from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.study_runs import make_study_definite
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
-from pointlab.launch.datasets import ensure_prepared
+from pointlab.launch.datasets import ensure_prepared, require_roots
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
 from pointlab.storage.lease import Fence, hold
@@ -188,6 +188,7 @@ def make_here(resolved: Resolved[Any], storage: Storage, stop: threading.Event) 
 
 def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = ignore_progress) -> Resolved[Any]:
     """Make definite what `experiment` refers to; datasets and parents that are missing are made now."""
+    require_roots(experiment.datasets, storage)
     datasets = {
         role: ensure_prepared(config, storage, experiment.launch, watcher)
         for role, config in experiment.datasets.items()
