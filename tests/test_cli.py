@@ -21,8 +21,10 @@ import yaml
 
 from conftest import PRETRAIN, SHAPES, TRANSFER, tiny_pretrain
 from pointlab import cli, launch
+from pointlab.errors import ConfigError
 from pointlab.experiment import load
 from pointlab.storage import Record, Storage, open_storage, write_record
+from pointlab.terminal import shown_progress
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 PREPARE = {"kind": "prepare", "data": SHAPES, "launch": {"kind": "local"}}
@@ -203,6 +205,39 @@ def test_show_prints_the_record_of_one_run(pointlab: Command, storage: Storage, 
     ended = pointlab("show", record.run, "--root", storage.address)
     assert ended.code == 0
     assert json.loads(ended.output) == record.model_dump(mode="json")
+
+
+def test_show_lists_the_runs_whose_names_hold_a_word(
+    pointlab: Command, storage: Storage, record: Record
+) -> None:
+    write_record(storage, record.model_copy(update={"run": "another-0123456789-s1"}))
+    shown = pointlab("show", "other", "--root", storage.address).output
+    assert "another-0123456789-s1" in shown
+    assert record.run not in shown
+
+
+def test_show_names_the_nearest_run_for_a_misspelt_one_and_what_to_do_for_an_unfinished_one(
+    pointlab: Command, storage: Storage, record: Record
+) -> None:
+    write_record(storage, record.model_copy(update={"run": "another-0123456789-s1"}))
+    storage.write("runs/begun-0123456789-s0/config.yaml", b"kind: pretrain\n")
+    misspelt = pointlab("show", "anothr-0123456789-s1", "--root", storage.address)
+    assert (misspelt.code, "a run, such as another-0123456789-s1" in misspelt.paragraph) == (2, True)
+    begun = pointlab("show", "begun-0123456789-s0", "--root", storage.address)
+    assert (begun.code, "is not finished" in begun.paragraph) == (2, True)
+
+
+def test_settings_that_the_set_refuses_leave_no_unfinished_run(pointlab: Command, storage: Storage) -> None:
+    contrast = {"kind": "contrastive", "momentum": {"queue_size": 1_000_000}}
+    with pytest.raises(ConfigError, match="queue_size"):
+        launch.run(tiny_pretrain(storage, paradigm=contrast, augmentation={"jitter": 0.01}))
+    assert "unfinished" not in pointlab("show", "--root", storage.address).output
+
+
+def test_ctrl_c_is_answered_with_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), shown_progress():
+        raise KeyboardInterrupt
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_report_writes_a_page_and_says_where(
@@ -446,8 +481,8 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Arguments], str, str]] = {
     ),
     "unknown run to show": (
         lambda folder: ["show", "nope", "--root", folder / "store"],
-        "no finished run 'nope'",
-        "one of: ",
+        "There is no run 'nope'",
+        "pointlab show lists all",
     ),
     "unknown run to report": (
         lambda folder: ["report", "nope", "--root", folder / "store"],

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from conftest import PRETRAIN, SHAPES, TRANSFER
 from pointlab.config import StrictModel, apply_overrides, dump, merge, read_yaml, validate
@@ -23,6 +24,13 @@ class Outer(StrictModel):
 
     inner: Inner = Inner()
     steps: int = 3
+
+
+class Outermost(StrictModel):
+    """Models within a model, and by names of the user's own."""
+
+    outer: Outer | None = None
+    named: dict[str, Outer] = Field(default={})
 
 
 def write(path: Path, text: str) -> Path:
@@ -87,6 +95,24 @@ def test_all_mistakes_are_shown_at_once_with_the_nearest_key() -> None:
     assert "stesp: unknown key; did you mean 'steps'?" in text
     assert "inner.rte: unknown key; did you mean 'rate'?" in text
     assert "'many'" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"outer": {"rate": 2}}, "outer.rate: unknown key; did you mean 'outer.inner.rate'?"),
+        (
+            {"named": {"mine": {"rate": 2}}},
+            "named.mine.rate: unknown key; did you mean 'named.mine.inner.rate'?",
+        ),
+        ({"named": {"mine": {"stesp": 2}}}, "named.mine.stesp: unknown key; did you mean 'steps'?"),
+        ({"outer": 0.5}, "outer: expected a mapping with some of the keys inner, steps (found 0.5)"),
+    ],
+)
+def test_a_key_at_the_wrong_depth_is_told_where_it_belongs(settings: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Outermost, settings, "x.yaml")
+    assert told in str(caught.value)
 
 
 def test_a_model_round_trips(tmp_path: Path) -> None:

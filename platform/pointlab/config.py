@@ -7,7 +7,7 @@ both. The same dotted path works in YAML, on the command line, in a sweep and in
 
 import difflib
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pointlab.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+KeyPath = tuple[str, ...]
+ANY_KEY = "*"
+"""Stands in a path of the models for the keys of a mapping, which are the user's own."""
 
 
 class StrictModel(BaseModel):
@@ -134,9 +137,11 @@ def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) ->
         if entry["type"] in {"union_tag_invalid", "union_tag_not_found"}:
             yield _describe_kind([*path, "kind"], entry)
         elif entry["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(path[-1], list(_known_keys(model)), n=1, cutoff=0.5)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            nearest = _nearest_key(path, known_paths(model))
+            hint = f"; did you mean {nearest!r}?" if nearest else ""
             yield f"{where}: unknown key{hint}"
+        elif entry["type"] == "model_type":
+            yield f"{where}: {_expected_mapping(path, known_paths(model))} (found {entry['input']!r:.80})"
         else:
             yield f"{where}: {_in_words(entry)}"
 
@@ -171,19 +176,55 @@ def _settable_path(location: tuple[str | int, ...], mapping: Any) -> list[str]:
     return path
 
 
-def _known_keys(model: Any) -> set[str]:
-    """Names of every field reachable from `model`; enough to find the nearest one to a misspelling."""
-    found: set[str] = set()
-    seen: set[Any] = set()
-    pending = [model]
-    while pending:
-        kind = pending.pop()
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
-            seen.add(kind)
-            found |= set(kind.model_fields)
-            pending += [field.annotation for field in kind.model_fields.values()]
-        pending += [argument for argument in typing.get_args(kind) if argument is not kind]
-    return found
+def _nearest_key(path: list[str], known: Iterable[KeyPath]) -> str:
+    """What an unknown key may have been meant as: one beside it by its name, others by their paths."""
+    *parents, wrong = path
+    at_hand = [_placed(each, path) for each in known]
+    names = difflib.get_close_matches(wrong, {each[-1] for each in at_hand}, n=1, cutoff=0.5)
+    found = [each for each in at_hand if names and each[-1] == names[0]]
+    if not found:
+        return ""
+    nearest = min(found, key=lambda each: (-_common(each, path), len(each)))
+    return nearest[-1] if list(nearest[:-1]) == parents else ".".join(nearest)
+
+
+def _expected_mapping(path: list[str], known: Iterable[KeyPath]) -> str:
+    """What to write in place of a single value where a mapping belongs."""
+    keys = [each[-1] for each in known if list(_placed(each, path)[:-1]) == path]
+    return f"expected a mapping with some of the keys {', '.join(dict.fromkeys(keys))}"
+
+
+def _placed(known: KeyPath, path: Sequence[str]) -> KeyPath:
+    """A known path with the keys of mappings as `path` has them, as far as it goes there."""
+    placed = list(known)
+    for place, (key, given) in enumerate(zip(known, path, strict=False)):
+        if key not in (given, ANY_KEY):
+            break
+        placed[place] = given
+    return tuple(placed)
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many keys two paths share from their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
+
+
+def known_paths(
+    kind: Any, path: KeyPath = (), within: frozenset[type[BaseModel]] = frozenset()
+) -> Iterator[KeyPath]:
+    """The path of every field reachable from `kind`, `*` for each key of a mapping; none within itself."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if kind not in within:
+            for name, field in kind.model_fields.items():
+                yield (*path, name)
+                yield from known_paths(field.annotation, (*path, name), within | {kind})
+        return
+    if typing.get_origin(kind) in {dict, Mapping}:
+        yield from known_paths(typing.get_args(kind)[1], (*path, ANY_KEY), within)
+        return
+    for argument in typing.get_args(kind):
+        yield from known_paths(argument, path, within)
 
 
 def dump(model: BaseModel) -> str:

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -78,10 +78,17 @@ def show_terms(card: Card) -> None:
 
 @contextlib.contextmanager
 def shown_progress() -> Iterator[Watcher]:
-    """A watcher whose stages are shown while the block runs."""
-    if not complaints.is_terminal:
-        yield _lines()
-        return
+    """A watcher whose stages are shown while the block runs; Ctrl-C is answered with what it means."""
+    try:
+        with _bars() if complaints.is_terminal else contextlib.nullcontext(_lines()) as watcher:
+            yield watcher
+    except KeyboardInterrupt:
+        say("Interrupted. What was finished or saved stays: the same command goes on from there.", complaints)
+        raise
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Watcher]:
     description = TextColumn("{task.description}", markup=False)
     columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[figures]}"), console=complaints) as bars:
@@ -124,16 +131,27 @@ def show_table(table: Table) -> None:
 def table_of_metrics(record: Record) -> Table:
     """Every figure of a record."""
     title = escape(f"{record.run} ({record.protocol})")
-    table = Table("metric", "value", title=title, title_justify="left")
+    chosen = [f"{what}: {told}" for what, told in record.notes.items() if what.startswith("chosen")]
+    table = Table("metric", "value", title=title, title_justify="left", caption=escape("\n".join(chosen)))
     for name, value in sorted(record.metrics.items()):
         table.add_row(escape(name), f"{value:.4g}")
     return table
 
 
-def table_of_runs(storage: Storage) -> Table:
-    """Every run of a storage root, with its accuracies."""
+def begun_runs(storage: Storage) -> list[str]:
+    """Names of the runs that have begun; of one whose settings were refused, the lease alone is left."""
+    names = storage.folders("runs")
+    return [
+        name
+        for name in names
+        if storage.folders(f"runs/{name}") != ["lease"] or storage.exists(f"runs/{name}/config.yaml")
+    ]
+
+
+def table_of_runs(storage: Storage, names: Sequence[str]) -> Table:
+    """These runs of a storage root, with their accuracies."""
     table = Table("run", "kind", "protocol", "finished", "accuracies")
-    for name in storage.folders("runs"):
+    for name in names:
         record = read_record(storage, name)
         if record is None:
             table.add_row(escape(name), "", "", "unfinished", "")

@@ -121,8 +121,10 @@ def make_search(storage: Storage, **changes: object) -> SearchExperiment:
 
 
 def test_a_search_tests_the_chosen_trial_alone(storage: Storage) -> None:
-    record = run(make_search(storage)).record
+    told: list[tuple[int, int]] = []
+    record = run(make_search(storage), watcher=lambda _, done, total, __: told.append((done, total))).record
     assert record is not None
+    assert told[-1] == (3, 3)
     finished = [row for row in record.curves["trials"] if row["outcome"] == "finished"]
     assert len(record.curves["trials"]) == 3
     assert max(row["score"] for row in finished) == record.metrics["selection/score"]
@@ -131,7 +133,9 @@ def test_a_search_tests_the_chosen_trial_alone(storage: Storage) -> None:
         trial = read_record(storage, str(row["run"]))
         assert trial is not None
         assert not any("test/" in name for name in trial.metrics)
-    assert record.notes["chosen trial"] in [row["run"] for row in finished]
+    (chosen,) = [row for row in finished if row["run"] == record.notes["chosen trial"]]
+    searched = "training.optimiser.learning_rate"
+    assert record.notes["chosen settings"] == f"{searched}={chosen[searched]}"
 
 
 def test_clearing_up_after_a_search_spares_every_other_run(storage: Storage) -> None:

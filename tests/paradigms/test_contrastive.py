@@ -159,11 +159,11 @@ def test_equal_weights_and_queue_give_the_closed_form() -> None:
     assert loss.item() == pytest.approx(math.log(1 + 6), rel=1e-12)
 
 
-def test_a_queue_larger_than_the_set_is_refused() -> None:
+def test_a_queue_of_more_keys_than_half_the_set_is_refused_with_what_would_do() -> None:
     config = ContrastiveConfig.model_validate(MOMENTUM)
-    build_paradigm(config, SmallEncoder(batch_norm=True), Given(num_classes=3, num_rows=6))
-    with pytest.raises(ConfigError, match=r"queue_size is 6, and there are 5 training clouds"):
-        build_paradigm(config, SmallEncoder(batch_norm=True), Given(num_classes=3, num_rows=5))
+    build_paradigm(config, SmallEncoder(batch_norm=True), Given(num_classes=3, num_rows=12))
+    with pytest.raises(ConfigError, match=r"queue_size is 6, and there are 11 training .* to 5 or less"):
+        build_paradigm(config, SmallEncoder(batch_norm=True), Given(num_classes=3, num_rows=11))
 
 
 def test_a_queue_and_the_negatives_of_a_micro_batch_contradict() -> None:

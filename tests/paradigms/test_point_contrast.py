@@ -73,6 +73,7 @@ def test_the_loss_is_the_mean_of_point_info_nce_over_clouds_and_their_pairs() ->
     assert output.loss.item() == pytest.approx(expected, rel=1e-12)
     assert output.metrics["num_pairs"].item() == pytest.approx(len(pairs) / 4)
     assert output.metrics["unmatched"].item() == 0.25
+    assert output.metrics["loss"].item() == pytest.approx(expected / 0.75)  # of those that have any
     assert len(set(torch.bincount(clouds).tolist())) > 1
 
 

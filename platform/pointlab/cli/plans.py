@@ -12,10 +12,10 @@ PRETRAINING = "pretraining"
 
 
 def table_of_plan(study: StudyExperiment) -> Table:
-    """Rows of starts and backbones; each cell says how many there are, and how many of them are there."""
+    """Rows of starts and backbones; each cell says how many there are, and how many of them are finished."""
     planned = foresee(study, Storage(study.storage.root))
     kinds = (PRETRAINING, *study.protocols)
-    table = Table("start", "backbone", *map(escape, kinds), title=f"{study.name}: experiments, finished")
+    table = Table("start", "backbone", *map(escape, kinds), title=f"{study.name}: experiments")
     for (start, backbone), extents in planned.items():
         table.add_row(escape(start), escape(backbone), *(_told(extents.get(kind)) for kind in kinds))
     table.add_section()
@@ -55,4 +55,10 @@ def _together(extents: list[Extent]) -> Extent:
 def _told(extent: Extent | None) -> str:
     if extent is None or extent.total == 0:
         return ""
-    return f"{extent.total}, {extent.finished or 'none'}"
+    if extent.finished == 0:
+        return f"{extent.total} to do"
+    return (
+        f"{extent.total} finished"
+        if extent.finished == extent.total
+        else f"{extent.finished} of {extent.total} finished"
+    )

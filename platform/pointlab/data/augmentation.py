@@ -34,6 +34,17 @@ class AugmentationConfig(StrictModel):
     """Draw the points from a farthest-point sample 1.2 times as large, as the papers' fine-tuning does; that
     takes sets prepared with more points than the network sees."""
 
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether clouds are moved and stretched as a whole, but show the same surface as before."""
+        return self.jitter == 0 and self.crop is None
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing is drawn, so that every copy of a cloud is the same."""
+        is_placed = self.rotation == "none" and self.translation == 0 and self.scale == (1, 1)
+        return is_placed and self.keeps_shape and not self.random_subset
+
     @field_validator("crop")
     @classmethod
     def _is_a_range_of_shares(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:

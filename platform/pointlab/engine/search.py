@@ -55,7 +55,7 @@ def search(
             f"None of the {len(trials)} trials came to its end: {_first_error(results)}",
             remedy="run the transfer by itself first, with pointlab run",
         )
-    best = max(finished, key=lambda row: (row[SCORE], row["run"]))
+    best = min(finished, key=lambda row: (-row[SCORE], row["run"]))
     record = read_record(storage, str(best["run"]))
     assert record is not None, "a finished trial has written its record"
     return _findings(resolved, storage, record, trials)
@@ -73,11 +73,21 @@ def _findings(
     return Findings(
         metrics={**best.metrics, **tested, "trials": len(trials)},
         curves={**best.curves, "trials": trials},
-        notes={**best.notes, "chosen trial": best.run},
+        notes={
+            **best.notes,
+            "chosen trial": best.run,
+            "chosen settings": _chosen(resolved, trials, best.run),
+        },
         samples_seen=sum(int(row["samples"]) for row in _each_once(trials)),
         device_seconds=sum(float(row["seconds"]) for row in _each_once(trials)),
         parents=best.parents,
     )
+
+
+def _chosen(resolved: Resolved[SearchExperiment], trials: list[dict[str, Any]], run: str) -> str:
+    """What was searched, as that trial had it, in the form that `--set` takes."""
+    chosen = next(row for row in trials if row["run"] == run)
+    return " ".join(f"{path}={chosen[path]}" for path in resolved.experiment.space)
 
 
 def _each_once(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -111,7 +121,7 @@ def _tuner(
             scheduler=ASHAScheduler(
                 time_attr="epoch",
                 max_t=epochs + 1,  # the sweep after the last epoch counts as one more
-                grace_period=min(experiment.grace_epochs, epochs),
+                grace_period=max(1, min(experiment.grace_epochs, epochs)),
                 reduction_factor=experiment.reduction_factor,
             ),
         ),
@@ -190,18 +200,25 @@ class _Watch(tune.Callback):  # type: ignore[misc]
     def __init__(self, run: str, total: int, watcher: Watcher) -> None:
         self.run, self.total, self.watcher = run, total, watcher
         self.best = 0.0
+        self.over: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tune pickles its callbacks; a progress bar stays in its process."""
         return _Watch, (self.run, self.total, ignore_progress)
 
-    def on_trial_result(self, trials: list[Any], result: dict[str, Any], **_: Any) -> None:
+    def on_trial_result(self, result: dict[str, Any], **_: Any) -> None:
         self.best = max(self.best, result[SCORE])
-        self.on_trial_complete(trials)
+        self._tell()
 
-    def on_trial_complete(self, trials: list[Any], **_: Any) -> None:
-        over = sum(trial.is_finished() for trial in trials)
-        self.watcher(self.run, over, self.total, {SCORE: self.best})
+    def on_trial_complete(self, trial: Any, **_: Any) -> None:
+        self.over.add(trial.trial_id)  # Tune calls before the trial itself says so
+        self._tell()
+
+    def on_trial_error(self, trial: Any, **_: Any) -> None:
+        self.on_trial_complete(trial)
+
+    def _tell(self) -> None:
+        self.watcher(self.run, len(self.over), self.total, {SCORE: self.best})
 
 
 def _space(experiment: SearchExperiment) -> dict[str, Any]:
@@ -217,8 +234,8 @@ def _space(experiment: SearchExperiment) -> dict[str, Any]:
 
 
 def _epochs(trial: TransferExperiment) -> int:
-    """Epochs of a trial that is not stopped; its sweep reports as one more."""
-    return math.ceil(trial.training.epochs)
+    """Epochs of a trial that is not stopped; its sweep reports as one more. A probe takes none."""
+    return 0 if trial.protocol == "linear_probe" else math.ceil(trial.training.epochs)
 
 
 def _row(result: Any, epochs: int) -> dict[str, Any]:

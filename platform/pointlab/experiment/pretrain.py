@@ -1,5 +1,6 @@
 """`kind: pretrain`: a backbone is trained on shards by a paradigm."""
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -40,7 +41,23 @@ class PretrainExperiment(StrictModel):
     @model_validator(mode="after")
     def _parts_go_together(self) -> "PretrainExperiment":
         require_compatible(self.paradigm, self.backbone)
+        if self.paradigm.num_views > 1 and self.augmentation.keeps_all:
+            raise ValueError(
+                f"{self.paradigm.kind} compares views of a cloud, but augmentation draws nothing, so that"
+                " they are equal: set augmentation.jitter, such as 0.01, and augmentation.crop, such as"
+                " [0.5, 0.9]"
+            )
         return self
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What a reader of its figures should know of its settings."""
+        if self.paradigm.num_views == 1 or not self.augmentation.keeps_shape:
+            return {}
+        return {
+            "views": "two views of a cloud differ in pose and scale alone, which makes the contrast easy:"
+            " augmentation.jitter and augmentation.crop make it harder"
+        }
 
     @property
     def stamp(self) -> str:
@@ -68,4 +85,5 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     publish_model(
         context.storage, resolved.run, paradigm.exported(), experiment.backbone, data.manifest.class_names
     )
-    return findings_of(result)
+    findings = findings_of(result)
+    return replace(findings, notes=findings.notes | experiment.notes)

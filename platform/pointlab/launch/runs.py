@@ -4,10 +4,11 @@ What is finished already is recognised by its identity and returned; what was in
 newest checkpoint.
 """
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,7 +130,8 @@ def _make(
             logger.info("%s: %d unfinished uploads of an earlier attempt removed", resolved.run, orphans)
         storage.write(f"{path}/config.yaml", dump(resolved.experiment).encode())
         started = time.monotonic()
-        findings = _execute(resolved, storage, watcher, lease.fence, stop)
+        with _withdrawn_if_refused(storage, path):
+            findings = _execute(resolved, storage, watcher, lease.fence, stop)
         record = build_record(resolved, findings, time.monotonic() - started)
         publish_tensorboard(Run(storage, resolved.run))
         lease.require()
@@ -137,6 +139,17 @@ def _make(
         if isinstance(resolved.experiment, StudyExperiment):
             forget_interim(storage, resolved.run)  # the record has taken its place
     return Outcome(storage, path, record, was_finished=False)
+
+
+@contextlib.contextmanager
+def _withdrawn_if_refused(storage: Storage, path: str) -> Iterator[None]:
+    """Settings that prove to be impossible, such as with this backbone or set, leave no run behind."""
+    try:
+        yield
+    except ConfigError:
+        if "checkpoints" not in storage.folders(path):
+            storage.delete_file(f"{path}/config.yaml")
+        raise
 
 
 def _with_attempt(name: str, attempt: int) -> str:

@@ -22,8 +22,8 @@ class MomentumConfig(StrictModel):
     """Per step; the paper's best of 0 to 0.9999. After n steps the first weights still count decay^n, so that
     runs of a few hundred steps want 0.99."""
     queue_size: PositiveInt = 4096
-    """Within the paper's 256 to 65,536, and below half of ModelNet40: a set should be well larger than the
-    queue, or a query meets earlier keys of its own sample among the negatives."""
+    """Within the paper's 256 to 65,536, and below half of ModelNet40. Of a queue longer than half the set, a
+    query too often meets earlier keys of its own sample among the negatives: it is refused."""
 
 
 class TrailingEncoder(nn.Module):

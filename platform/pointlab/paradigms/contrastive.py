@@ -118,7 +118,7 @@ class MomentumContrastive(Contrastive):
     ) -> None:
         """Take over `backbone`; projector, key encoder and queue are new.
 
-        Raises ConfigError for a queue with more keys than there are training clouds.
+        Raises ConfigError for a queue of more keys than half the training clouds.
         """
         super().__init__(config, backbone, given)
         _require_new_negatives(momentum.queue_size, given)
@@ -150,13 +150,17 @@ class MomentumContrastive(Contrastive):
 
 
 def _require_new_negatives(queue_size: int, given: Given) -> None:
-    """Refuse a queue that always holds earlier keys of the very sample that asks, as negatives."""
-    if given.num_rows is not None and queue_size > given.num_rows:
-        raise ConfigError(
-            f"paradigm.momentum.queue_size is {queue_size}, and there are {given.num_rows} training clouds.",
-            expected="a queue well smaller than the set: else the key of every sample is among its negatives",
-            remedy=f"set paradigm.momentum.queue_size to {max(1, given.num_rows // 2)} or less",
-        )
+    """Refuse a queue that often holds an earlier key of the very sample that asks, as a negative.
+
+    In shuffled epochs, one of half the set does for one query in eight, one of the whole set for every other.
+    """
+    if given.num_rows is None or queue_size <= (most := max(1, given.num_rows // 2)):
+        return
+    raise ConfigError(
+        f"paradigm.momentum.queue_size is {queue_size}, and there are {given.num_rows} training clouds.",
+        expected=f"at most half of them, {most}: of more, keys of a sample are often its negatives",
+        remedy=f"set paradigm.momentum.queue_size to {most} or less",
+    )
 
 
 def _joined(batch: PointBatch) -> PointBatch:

@@ -6,6 +6,7 @@ pretraining. Their stages, heads, loss and weight are not known to us: these are
 """
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -70,10 +71,11 @@ class Geometric(Classifying):
         labels, last = require_labels(batch), self.backbone.pooled_stage
         found = self.backbone.intermediates(batch, [*self.normal_heads, last])
         logits = self.head(found[last].pooled)
+        targets_of = self._targets(batch, found)
         missed: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
         for stage, head in self.normal_heads.items():
-            predicted, targets = head(found[stage].tokens), self._targets(batch, stage, found[stage])
+            predicted, targets = head(found[stage].tokens), targets_of[stage]
             cosines = cosines_of(predicted, targets, self.config.orientation)
             missed.append(mean_of_known(1 - cosines, targets))
             degrees = cosines.detach().clamp(-1, 1).acos() * (180 / math.pi)
@@ -84,13 +86,25 @@ class Geometric(Classifying):
         metrics["accuracy"] = is_right(logits, labels).mean()
         return StepOutput(with_penalty(loss, found[last]), metrics)
 
-    def _targets(self, batch: PointBatch, stage: str, features: Features) -> Float[Tensor, "batch tokens 3"]:
-        """The normal that belongs to each token; zero where it is not known, as in padded rows."""
+    def _targets(self, batch: PointBatch, found: Mapping[str, Features]) -> dict[str, Tensor]:
+        """The normal that belongs to each token of each stage, [batch, tokens, 3]; zero where none is known.
+
+        Padded rows have none. Stages whose tokens lie at the same places, as those of transformers do, share
+        one search.
+        """
         assert batch.normals is not None, "they are among the inputs"
-        if stage in self.backbone.point_stages:
-            return batch.normals
-        _, rows = nearest_neighbours(features.positions, batch.points, 1, batch.counts)
-        return gather_points(batch.normals, rows.squeeze(2))
+        at_places: dict[int, Tensor] = {}
+        targets: dict[str, Tensor] = {}
+        for stage in self.normal_heads:
+            positions = found[stage].positions
+            if stage in self.backbone.point_stages:
+                targets[stage] = batch.normals
+                continue
+            if id(positions) not in at_places:
+                _, rows = nearest_neighbours(positions, batch.points, 1, batch.counts)
+                at_places[id(positions)] = gather_points(batch.normals, rows.squeeze(2))
+            targets[stage] = at_places[id(positions)]
+        return targets
 
 
 def chosen_stages(chosen: str | tuple[str, ...], backbone: Backbone) -> tuple[str, ...]:

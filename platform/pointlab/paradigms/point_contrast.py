@@ -62,7 +62,7 @@ class PointContrast(Paradigm):
         """PointInfoNCE with the first view's points as queries.
 
         `num_pairs` is the mean over clouds of how many pairs each had, and `unmatched` the share of those
-        that had none, whose loss is zero.
+        that had none. These add nothing to what is trained; the `loss` that is told is of the others.
         """
         (other,) = batch.views
         assert batch.rows is not None
@@ -78,11 +78,13 @@ class PointContrast(Paradigm):
         clouds = CloudsOfPairs(first // num_points, len(batch))
         contrast = point_info_nce(queries, everyone, start, clouds, self.config.temperature)
         sizes = clouds.sizes.float()
+        unmatched = (sizes == 0).float().mean()
+        matched = (1 - unmatched).clamp_min(1 / len(batch))
         metrics = {
-            "loss": contrast.loss.detach(),
-            "top_1": contrast.top_1,
+            "loss": contrast.loss.detach() / matched,
+            "top_1": contrast.top_1 / matched,
             "num_pairs": sizes.mean(),
-            "unmatched": (sizes == 0).float().mean(),
+            "unmatched": unmatched,
         }
         return StepOutput(with_penalty(contrast.loss, said, said_of_other), metrics)
 

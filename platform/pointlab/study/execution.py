@@ -71,9 +71,14 @@ class Ledger:
         return [run for run in self.plan.cells if run in self.errors]
 
     @property
+    def total(self) -> int:
+        """All experiments, those that were finished before with them."""
+        return len(self.plan.records) + len(self.plan.missing)
+
+    @property
     def num_over(self) -> int:
-        """Transfers that are finished or failed."""
-        return sum(run in self.records or run in self.errors for run in self.plan.cells)
+        """Experiments that are finished or failed."""
+        return len(self.records) + len(self.errors)
 
 
 Crew = Callable[[Ledger, threading.Event], Iterator[tuple[Step, Record | Failure]]]
@@ -120,16 +125,17 @@ def conduct(
     """
     plan = make_plan(resolved.experiment, resolved.datasets, storage)
     ledger = Ledger(plan, resolved.experiment.launch.max_failures)
-    started, total = time.monotonic(), len(plan.cells)
-    logger.info("%s: %d cells, %d experiments to carry out", resolved.run, total, len(plan.missing))
-    watcher(resolved.run, ledger.num_over, total, {})
+    started, told = time.monotonic(), (resolved.run, len(plan.cells), len(plan.missing))
+    logger.info("%s: %d cells, %d experiments to carry out", *told)
+    watcher(resolved.run, ledger.num_over, ledger.total, {})
     for step, result in crew(ledger, stop):
         ledger.note(step, result)
         _tell(resolved, storage, ledger, time.monotonic() - started)
-        watcher(resolved.run, ledger.num_over, total, {"failed": float(len(ledger.failed_cells))})
-    if ledger.num_over < total:
+        watcher(resolved.run, ledger.num_over, ledger.total, {"failed": float(len(ledger.failed_cells))})
+    if ledger.num_over < ledger.total:
         raise PreemptedError(
-            f"The study {resolved.run} was asked to end; {ledger.num_over} of its {total} cells are over.",
+            f"The study {resolved.run} was asked to end; {ledger.num_over} of its {ledger.total} experiments"
+            " are over.",
             remedy="run it again: what is finished stays",
         )
     if ledger.failed_cells:
