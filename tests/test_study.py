@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pointlab import launch
+from pointlab.cli.plans import table_of_plan
 from pointlab.errors import ConfigError, PreemptedError, TrainingError
 from pointlab.experiment import AnalyseExperiment, StudyExperiment, TransferExperiment, load
 from pointlab.experiment.resolve import make_definite
@@ -92,12 +93,19 @@ def test_a_study_that_sigterm_stopped_between_two_cells_goes_on_with_what_is_mis
 
     with monkeypatch.context() as patched:
         patched.setitem(runs_of_launch.STAGES, "transfer", terminated)
-        with pytest.raises(PreemptedError, match="3 of its 4 cells"):
+        with pytest.raises(PreemptedError, match="4 of its 5 experiments"):
             launch.run(study)
     assert len(runs) == 1  # the probe under way came to its end; the next one was not begun
     extents = foresee(study, stored)
     assert extents["scratch", "patches"] == {"probe": Extent(2, 2)}
     assert extents["supervised", "patches"] == {"pretraining": Extent(1, 1), "probe": Extent(2, 1)}
+    rows = [list(column.cells) for column in table_of_plan(study).columns]
+    assert rows == [
+        ["scratch", "supervised", "all"],
+        ["patches", "patches", ""],
+        ["", "1 finished", "1 finished"],
+        ["2 finished", "1 of 2 finished", "3 of 4 finished"],
+    ]
     runs.clear()
     assert not launch.run(study).was_finished
     assert len(runs) == 1 + 1

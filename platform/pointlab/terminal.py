@@ -122,10 +122,10 @@ def _brief(figures: Mapping[str, float]) -> str:
 _POSITIONS = {"step", "epoch", "samples"}
 
 
-def show_table(table: Table) -> None:
+def show_table(table: Table, console: Console = screen) -> None:
     """Print the table in full: a name that was cut is a name that cannot be copied."""
-    whole = Measurement.get(screen, screen.options.update(width=UNLIMITED), table).maximum
-    Console(width=max(whole, screen.width)).print(table)
+    whole = Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum
+    Console(width=max(whole, console.width), stderr=console.stderr).print(table)
 
 
 def table_of_metrics(record: Record) -> Table:

@@ -36,7 +36,7 @@ def run(
     if dry_run:
         typer.echo(dump(experiment), nl=False)
         if isinstance(experiment, StudyExperiment):
-            complaints.print(table_of_plan(experiment))  # beside the config, which can be piped on
+            show_table(table_of_plan(experiment), complaints)  # beside the config, which can be piped on
         return
     _finish(_launch(experiment, rerun=rerun))
 

@@ -57,8 +57,5 @@ def _told(extent: Extent | None) -> str:
         return ""
     if extent.finished == 0:
         return f"{extent.total} to do"
-    return (
-        f"{extent.total} finished"
-        if extent.finished == extent.total
-        else f"{extent.finished} of {extent.total} finished"
-    )
+    of_all = "" if extent.finished == extent.total else f" of {extent.total}"
+    return f"{extent.finished}{of_all} finished"
