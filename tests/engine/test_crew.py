@@ -51,7 +51,7 @@ def test_sigterm_lets_the_steps_at_work_save_and_end(storage: Storage, tmp_path:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=terminate, daemon=True).start()
-    with pytest.raises(PreemptedError, match="0 of its 2 cells"):
+    with pytest.raises(PreemptedError, match="0 of its 3 experiments"):
         conducted(steps.WorksUntilAsked(started, saved), storage)
     assert saved.exists()
 
