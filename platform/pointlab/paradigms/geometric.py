@@ -30,8 +30,8 @@ class GeometricConfig(ClassifyingConfig):
 
     kind: Literal["geometric"] = "geometric"
     normal_weight: float = Field(default=3.0, ge=0)
-    """Weight of the normal loss, the mean over its stages, so that it means the same on every backbone; of 0.3
-    and 3 the one that changed features, and helped if any did (docs/transfer.md)."""
+    """Weight of the normal loss, the mean over its stages, so that it means the same on every backbone; of
+    0.3 and 3 the one that changed features, and helped if any did (docs/transfer.md)."""
     stages: Literal["first", "first_half", "all"] | tuple[str, ...] = "first_half"
     """Names of stages, or which of those whose tokens have places; the paper regularises early layers."""
     orientation: Literal["free", "oriented"] = "free"
