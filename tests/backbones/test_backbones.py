@@ -59,7 +59,8 @@ def test_intermediates_give_every_stage_and_among_them_the_forward_features(back
     final = backbone(batch)
     assert torch.equal(found[backbone.pooled_stage].tokens, final.tokens)
     assert torch.equal(found[backbone.pooled_stage].pooled, final.pooled)
-    assert not torch.equal(found[backbone.stages[0]].pooled, final.pooled)
+    if len(backbone.stages) > 1:
+        assert not torch.equal(found[backbone.stages[0]].pooled, final.pooled)
     assert backbone.intermediates(batch, []) == {}
 
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from pointlab.backbones import build_backbone
 from pointlab.backbones.patch_transformer import PatchTransformer, PatchTransformerConfig
-from pointlab.backbones.patches import PatchEmbedder
 from pointlab.backbones.transformer import Attention, DropPath, TransformerBlock, transformer_blocks
 from pointlab.data.sample import PointBatch
 from pointlab.objectives import HeadConfig, build_head
@@ -141,17 +140,6 @@ def test_patches_are_nearest_points_relative_to_their_centres() -> None:
             rows = patches.indices[cloud, group]
             assert set(rows.tolist()) == set(distances[group].argsort()[:4].tolist())
             assert torch.equal(patches.neighbourhoods[cloud, group], batch.points[cloud, rows] - centre)
-
-
-@pytest.mark.parametrize("is_training", [True, False])
-def test_the_embedder_equals_the_paper_with_its_concatenation(is_training: bool) -> None:
-    torch.manual_seed(0)
-    embedder = PatchEmbedder((8, 16, 12), 24).train(is_training)
-    neighbourhoods = torch.randn(2, 5, 4, 3)
-    local = embedder.local(neighbourhoods.reshape(10, 4, 3).transpose(1, 2))
-    joined = torch.cat([local.amax(2, keepdim=True).expand_as(local), local], dim=1)
-    expected = embedder.final(embedder.mix(joined)).amax(2).reshape(2, 5, 24)
-    torch.testing.assert_close(embedder(neighbourhoods), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_drop_path_keeps_the_expectation_and_is_all_or_nothing() -> None:

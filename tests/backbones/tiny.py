@@ -2,10 +2,12 @@
 
 from pointlab.backbones import BackboneConfig
 from pointlab.backbones.dgcnn import DgcnnConfig
+from pointlab.backbones.patch_embedding import PatchEmbeddingConfig
 from pointlab.backbones.patch_transformer import PatchTransformerConfig
 from pointlab.backbones.pointmlp import PointMlpConfig
 from pointlab.backbones.pointnet import PointNetConfig
 from pointlab.backbones.pointnet2 import PointNet2Config
+from pointlab.backbones.recon import ReconConfig
 from pointlab.backbones.set_abstraction import AbstractionConfig, BallConfig
 
 
@@ -24,6 +26,12 @@ SSG = PointNet2Config(
 TINY: dict[str, BackboneConfig] = {
     "patch_transformer": PatchTransformerConfig(
         width=24, depth=2, num_heads=3, num_groups=8, group_size=4, embedder_widths=(8, 16, 16)
+    ),
+    "recon": ReconConfig(
+        width=24, depth=2, num_heads=3, num_groups=8, group_size=4, embedder_widths=(8, 16, 16)
+    ),
+    "patch_embedding": PatchEmbeddingConfig(
+        width=24, num_groups=8, group_size=4, embedder_widths=(8, 16, 16)
     ),
     "dgcnn": DgcnnConfig(num_neighbours=5, edge_widths=(8, 8, 12), embedding_width=16),
     "pointmlp": PointMlpConfig(

@@ -8,14 +8,18 @@ from typing import Annotated
 from pydantic import Field
 
 from pointlab.backbones.dgcnn import Dgcnn, DgcnnConfig
+from pointlab.backbones.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
 from pointlab.backbones.patch_transformer import PatchTransformer, PatchTransformerConfig
 from pointlab.backbones.pointmlp import PointMlp, PointMlpConfig
 from pointlab.backbones.pointnet import PointNet, PointNetConfig
 from pointlab.backbones.pointnet2 import PointNet2, PointNet2Config
+from pointlab.backbones.recon import ReconConfig, ReconTransformer
 from pointlab.backbones.surface import Backbone, Features, PointFeatures
 
 BACKBONES: dict[str, type[Backbone]] = {
     "patch_transformer": PatchTransformer,
+    "patch_embedding": PatchEmbedding,
+    "recon": ReconTransformer,
     "pointnet": PointNet,
     "pointnet2": PointNet2,
     "dgcnn": Dgcnn,
@@ -23,7 +27,13 @@ BACKBONES: dict[str, type[Backbone]] = {
 }
 
 BackboneConfig = Annotated[
-    PatchTransformerConfig | PointNetConfig | PointNet2Config | DgcnnConfig | PointMlpConfig,
+    PatchTransformerConfig
+    | PatchEmbeddingConfig
+    | ReconConfig
+    | PointNetConfig
+    | PointNet2Config
+    | DgcnnConfig
+    | PointMlpConfig,
     Field(discriminator="kind"),
 ]
 
@@ -33,4 +43,14 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     return BACKBONES[config.kind](config)
 
 
-__all__ = ["BACKBONES", "Backbone", "BackboneConfig", "Features", "PointFeatures", "build_backbone"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "BackboneConfig",
+    "Features",
+    "PatchEmbedding",
+    "PatchTransformer",
+    "PointFeatures",
+    "ReconTransformer",
+    "build_backbone",
+]

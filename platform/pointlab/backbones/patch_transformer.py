@@ -14,8 +14,9 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from pointlab.backbones.patches import PatchEmbedder, Patches, group_patches
-from pointlab.backbones.surface import Backbone, Features
+from pointlab.backbones.patch_backbone import PatchBackbone
+from pointlab.backbones.patches import PatchEmbedder
+from pointlab.backbones.surface import Features
 from pointlab.backbones.transformer import initialise, positional_embedding, transformer_blocks
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
@@ -32,6 +33,9 @@ class PatchTransformerConfig(StrictModel):
     num_groups: PositiveInt = 64  # 64 × 32 covers 1,024 points twice; ScanObjectNN's 2,048 take 128
     group_size: PositiveInt = 32  # the papers' choice at every number of groups
     embedder_widths: tuple[PositiveInt, PositiveInt, PositiveInt] = (128, 256, 512)  # at width 384
+    embedder_outputs: PositiveInt | None = None
+    """Channels of the embedder, which a linear layer brings to `width`; null has `width` at once, as in all
+    papers but Point-BERT, whose embedder comes with 256 from its discrete autoencoder."""
     drop_path_rate: float = Field(default=0.1, ge=0, lt=1)  # the papers' rate in both training stages
     class_token: bool = True  # what their classifiers read; Point-MAE's pretraining alone does without
     skip_near_origin: bool = False  # the CUDA kernel's quirk: never pick a centre within 0.03 of the origin
@@ -43,7 +47,7 @@ class PatchTransformerConfig(StrictModel):
         return self
 
 
-class PatchTransformer(Backbone):
+class PatchTransformer(PatchBackbone):
     """Tokens are patches, positions their centres; stages are `embedding`, `block_1`, … `block_<depth>`.
 
     `pooled` joins the class token and the maximum over the patches (the papers' classification feature), or
@@ -58,8 +62,8 @@ class PatchTransformer(Backbone):
         self.config = config
         self.stages = ("embedding", *(f"block_{index + 1}" for index in range(config.depth)))
         self.widths, self.num_features = (config.width,) * len(self.stages), 2 * config.width
-        self.min_points = max(config.num_groups, config.group_size)
-        self.embedder = PatchEmbedder(config.embedder_widths, config.width)
+        self.min_points = self.fewest_points
+        self.embedder = _embedder(config)
         self.positional = positional_embedding(config.width)
         self.blocks = transformer_blocks(
             config.width, config.depth, config.num_heads, config.mlp_ratio, config.drop_path_rate
@@ -69,30 +73,25 @@ class PatchTransformer(Backbone):
         for name in ("class_token", "class_position"):
             self.register_parameter(name, _learned_row(config.width) if config.class_token else None)
 
-    def group(self, batch: PointBatch) -> Patches:
-        """Patches of every cloud of the batch."""
-        return group_patches(
-            batch.points,
-            batch.counts,
-            num_groups=self.config.num_groups,
-            group_size=self.config.group_size,
-            skip_near_origin=self.config.skip_near_origin,
-        )
-
-    def embed(self, patches: Patches) -> Float[Tensor, "batch groups width"]:
-        """A token for each patch, which knows its shape but not yet its place."""
-        tokens: Tensor = self.embedder(patches.neighbourhoods)
-        return tokens
-
     def encode(
-        self, tokens: Float[Tensor, "batch tokens width"], positions: Float[Tensor, "batch tokens 3"]
+        self,
+        tokens: Float[Tensor, "batch tokens width"],
+        positions: Float[Tensor, "batch tokens 3"],
+        *,
+        class_token: bool = True,
     ) -> Float[Tensor, "batch tokens width"]:
         """`tokens` after all blocks and the final norm: any subset of a cloud's patches, in any order.
 
-        The class token, if there is one, takes part but is not returned; `encode_stages` also gives it.
+        The class token, if there is one, takes part unless `class_token` is off, but is not returned;
+        `encode_stages` also gives it.
         """
-        last = self.stages[-1]
-        return self.encode_stages(tokens, positions, {last})[last].tokens
+        rows, places = tokens, self.positional(positions)
+        if class_token:
+            rows, places = self._with_class_token(rows, places)
+        for block in self.blocks:
+            rows = block(rows + places)
+        encoded: Tensor = self.norm(rows[:, -tokens.shape[1] :])
+        return encoded
 
     def encode_stages(
         self,
@@ -137,6 +136,25 @@ class PatchTransformer(Backbone):
             return Features(rows, positions, torch.cat([rows.amax(1), rows.mean(1)], dim=1))
         patches = rows[:, 1:]
         return Features(patches, positions, torch.cat([rows[:, 0], patches.amax(1)], dim=1))
+
+
+class _ReducedEmbedder(nn.Sequential):
+    """An embedder, and the linear layer that brings its channels to the network's width."""
+
+    def forward(self, neighbourhoods: Tensor, company: Tensor | None = None) -> Tensor:
+        embedder, reduce = self
+        tokens: Tensor = reduce(embedder(neighbourhoods, company))
+        return tokens
+
+
+def _embedder(config: PatchTransformerConfig) -> nn.Module:
+    """What makes a token of `width` channels of each neighbourhood."""
+    if config.embedder_outputs is None:
+        return PatchEmbedder(config.embedder_widths, config.width)
+    return _ReducedEmbedder(
+        PatchEmbedder(config.embedder_widths, config.embedder_outputs),
+        nn.Linear(config.embedder_outputs, config.width),
+    )
 
 
 def _learned_row(width: int) -> nn.Parameter:

@@ -6,10 +6,13 @@ First step of the patch transformer, equal in Point-BERT (Yu et al., CVPR 2022, 
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from pointlab.backbones.maxima import maximal_product, maximum
+from pointlab.backbones.pointwise import RowNorm
+from pointlab.backbones.products import KernelOne, linear
 from pointlab.geometry import farthest_point_sample, gather_points, nearest_neighbours
 
 
@@ -20,6 +23,14 @@ class Patches:
     centres: Float[Tensor, "batch groups 3"]
     neighbourhoods: Float[Tensor, "batch groups members 3"]
     indices: Int64[Tensor, "batch groups members"]
+
+    def at(self, rows: Int64[Tensor, "batch chosen"]) -> "Patches":
+        """Some of the patches of each cloud."""
+        return Patches(
+            gather_points(self.centres, rows),
+            gather_points(self.neighbourhoods.flatten(2), rows).unflatten(2, (-1, 3)),
+            gather_points(self.indices, rows),
+        )
 
 
 def group_patches(
@@ -52,29 +63,41 @@ class PatchEmbedder(nn.Module):
     def __init__(self, widths: tuple[int, int, int], width: int) -> None:
         super().__init__()
         first, second, third = widths
-        self.local = nn.Sequential(
-            nn.Conv1d(3, first, 1), nn.BatchNorm1d(first), nn.ReLU(), nn.Conv1d(first, second, 1)
-        )
-        self.mix = nn.Conv1d(2 * second, third, 1)
-        self.final = nn.Sequential(nn.BatchNorm1d(third), nn.ReLU(), nn.Conv1d(third, width, 1))
+        self.local = nn.Sequential(KernelOne(3, first), RowNorm(first), nn.ReLU(), KernelOne(first, second))
+        self.mix = KernelOne(2 * second, third)
+        self.final = nn.Sequential(RowNorm(third), nn.ReLU(), KernelOne(third, width))
 
     def forward(
-        self, neighbourhoods: Float[Tensor, "batch groups members 3"]
+        self,
+        neighbourhoods: Float[Tensor, "batch groups members 3"],
+        company: Float[Tensor, "batch others members 3"] | None = None,
     ) -> Float[Tensor, "batch groups width"]:
-        """A token for each patch, from members relative to their centre."""
-        batch, groups = neighbourhoods.shape[:2]
-        members = neighbourhoods.flatten(0, 1).transpose(1, 2)  # (batch·groups, 3, members)
-        tokens: Tensor = self.final(self._join_global(self.local(members))).amax(2)
+        """A token for each patch, from members relative to their centre.
+
+        `company`: patches that batch normalisation sees as well while training, but whose tokens nobody
+        wants: they are spared what follows it.
+        """
+        batch, groups, num_members, _ = neighbourhoods.shape
+        patches = neighbourhoods.flatten(0, 1)
+        if company is not None and self.training:
+            patches = torch.cat([patches, company.flatten(0, 1)])
+        norm, activation, last = self.final
+        assert isinstance(last, KernelOne)
+        mixed = norm(self._join_global(self.local(patches.flatten(0, 1)), num_members))
+        wanted = activation(mixed[: batch * groups * num_members]).unflatten(0, (-1, num_members))
+        tokens = maximal_product(wanted, last.matrix, last.bias)
         return tokens.view(batch, groups, -1)
 
     def _join_global(
-        self, local: Float[Tensor, "patches second members"]
-    ) -> Float[Tensor, "patches third members"]:
+        self, local: Float[Tensor, "rows second"], num_members: int
+    ) -> Float[Tensor, "rows third"]:
         """`mix` applied to [maximum over the patch, member], without building that concatenation.
 
         The maximum is the same for every member of a patch, so its half of the product is computed once
         per patch: that saves a quarter of the embedder's arithmetic.
         """
-        weight, width = self.mix.weight, local.shape[1]
-        maximum = F.linear(local.amax(2), weight[:, :width, 0], self.mix.bias)
-        return F.conv1d(local, weight[:, width:]) + maximum[:, :, None]
+        to_maximum, to_member = self.mix.matrix.chunk(2, dim=1)
+        of_maximum = linear(maximum(local.unflatten(0, (-1, num_members))), to_maximum, self.mix.bias)
+        of_members = linear(local, to_member).unflatten(0, (-1, num_members))
+        mixed: Tensor = (of_members + of_maximum.unsqueeze(1)).flatten(0, 1)
+        return mixed

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pointlab.backbones.products import Linear
+
 Tokens = Float[Tensor, "batch tokens width"]
 
 
@@ -17,8 +19,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.projection = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width, bias=False)
+        self.projection = Linear(width, width)
 
     def forward(self, tokens: Tokens) -> Tokens:
         """softmax(Q Kᵀ / √d) V in every head of d channels, joined and projected."""
@@ -60,7 +62,7 @@ class TransformerBlock(nn.Module):
         self.attention = Attention(width, num_heads)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
+            Linear(width, mlp_ratio * width), nn.GELU(), Linear(mlp_ratio * width, width)
         )
         self.drop_path = DropPath(drop_path_rate)
 
