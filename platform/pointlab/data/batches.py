@@ -18,6 +18,8 @@ from pointlab.data.order import locate
 from pointlab.data.sample import Arrays, PointBatch
 from pointlab.seeding import KeyedDraws
 
+PER_SAMPLE = ("pictures", "captions")
+"""Inputs that belong to a sample as a whole; all others have a row for each point."""
 POINTS_TOGETHER = 1 << 16
 """Points augmented together: their arrays stay within the processor's cache."""
 
@@ -26,9 +28,9 @@ POINTS_TOGETHER = 1 << 16
 class Recipe:
     """How training clouds are drawn: the stream's seed, the points of each cloud and its augmentation.
 
-    `inputs` names the optional per-point arrays a paradigm wants beside the points, such as `normals`, and
-    `num_views` how many augmented copies of each sample. `subset` are the rows of the split that are trained
-    on; None: all of them.
+    `inputs` names the optional arrays a paradigm wants beside the points, such as `normals` or `pictures`,
+    and `num_views` how many augmented copies of each sample. `subset` are the rows of the split that are
+    trained on; None: all of them.
     """
 
     seed: int
@@ -45,7 +47,9 @@ def training_arrays(split: CachedSplit, positions: np.ndarray, recipe: Recipe) -
     epochs, rows = locate(positions, recipe.seed, num_rows)
     if recipe.subset is not None:
         rows = recipe.subset[rows]
-    return _augmented(split, rows, recipe, ("augmentation", recipe.seed, epochs))
+    arrays = _augmented(split, rows, recipe, ("augmentation", recipe.seed, epochs))
+    draws = KeyedDraws.of("augmentation", recipe.seed, epochs, split.ids[rows])
+    return arrays | _of_samples(split, rows, recipe.inputs, draws.uniform("picture", 1)[:, 0])
 
 
 def _augmented(
@@ -83,8 +87,21 @@ def _view(split: CachedSplit, rows: np.ndarray, recipe: Recipe, draws: KeyedDraw
 
 def _gathered(split: CachedSplit, rows: np.ndarray, places: np.ndarray, inputs: tuple[str, ...]) -> Arrays:
     """Points and further inputs at these places; `rows` are the places themselves."""
-    arrays = split.gather(rows, places, ("points", *(name for name in inputs if name != "rows")))
+    stored = (name for name in inputs if name not in ("rows", *PER_SAMPLE))
+    arrays = split.gather(rows, places, ("points", *stored))
     return arrays | {"rows": places.astype(np.int64)} if "rows" in inputs else arrays
+
+
+def _of_samples(
+    split: CachedSplit, rows: np.ndarray, inputs: tuple[str, ...], draws: np.ndarray | None = None
+) -> Arrays:
+    """Those of the inputs that belong to samples; without draws, the picture of each is its first."""
+    arrays: Arrays = {}
+    if "pictures" in inputs:
+        arrays["pictures"] = split.pictures(rows, np.zeros(len(rows)) if draws is None else draws)
+    if "captions" in inputs:
+        arrays["captions"] = split.captions(rows)
+    return arrays
 
 
 def _in_view(name: str, view: int) -> str:
@@ -98,7 +115,8 @@ def evaluation_arrays(
     counts = np.minimum(split.lengths(rows), num_points)
     in_order = np.broadcast_to(np.arange(num_points), (len(rows), num_points))
     arrays = _with_padding(counts, _gathered(split, rows, in_order, inputs))
-    return {"ids": split.ids[rows], "labels": split.labels[rows], **arrays}
+    of_samples = _of_samples(split, rows, inputs)
+    return {"ids": split.ids[rows], "labels": split.labels[rows], **arrays, **of_samples}
 
 
 def _with_padding(counts: np.ndarray, arrays: Arrays) -> Arrays:
@@ -147,4 +165,5 @@ def view_batches(
     """The split in stored order, in augmented views that are the same every time: to validate on views."""
     for first in range(rank * batch_size, len(split), world_size * batch_size):
         rows = np.arange(first, min(first + batch_size, len(split)))
-        yield to_batch(_augmented(split, rows, recipe, ("validation", recipe.seed, np.zeros_like(rows))))
+        arrays = _augmented(split, rows, recipe, ("validation", recipe.seed, np.zeros_like(rows)))
+        yield to_batch(arrays | _of_samples(split, rows, recipe.inputs))

@@ -1,8 +1,9 @@
 """The decoded cache: a split's arrays as memory-mapped files on the machine that trains.
 
 Filled once from verified shards and kept under the dataset's hash, it makes reading a random cloud a
-matter of a memory copy. A fill holds one shard in memory at a time; it is written aside and renamed, so a
-reader meets a whole one or none; the oldest sets leave when the bound is passed.
+matter of a memory copy; pictures stay the files they are. A fill holds one shard in memory at a time; it is
+written aside and renamed, so a reader meets a whole one or none; the oldest sets leave when the bound is
+passed.
 """
 
 import contextlib
@@ -13,15 +14,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64, UInt8
 
-from pointlab.data.shards import Columns, decode_shard
+from pointlab.data.cached_pictures import PICTURES, CachedPictures
+from pointlab.data.captions import CAPTIONS, CachedCaptions
+from pointlab.data.filling import write_split
+from pointlab.data.shards import decode_attached, decode_shard
 from pointlab.data.source import SPLITS
 from pointlab.errors import DataError
 from pointlab.storage import Manifest, Storage, read_manifest
 from pointlab.storage.artifact import read_verified
 
 DEFAULT_BOUND = 64 << 30
+LAYOUT = "2"
+"""What a fill writes. A split that was filled with another layout, by another version, is filled again: it
+may lack what was stored (1 had no pictures and captions), and nobody could tell."""
 
 
 def cache_folder() -> Path:
@@ -30,7 +37,10 @@ def cache_folder() -> Path:
 
 
 class CachedSplit:
-    """One split of a prepared set: `ids`, `labels`, `groups` and per-point arrays, mapped from disk."""
+    """One split of a prepared set, mapped from disk.
+
+    It has `ids`, `labels`, `groups`, per-point arrays and, where there are any, pictures and captions.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Map the arrays of a filled cache folder."""
@@ -40,6 +50,9 @@ class CachedSplit:
         self.ids, self.labels, self.offsets = (arrays.pop(name) for name in ("ids", "labels", "offsets"))
         self.groups = arrays.pop("groups")
         self.per_point = arrays
+        pictures, captions = folder / PICTURES, folder / CAPTIONS
+        self._pictures = CachedPictures(pictures) if pictures.exists() else None
+        self._captions = CachedCaptions(captions) if captions.exists() else None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,6 +87,32 @@ class CachedSplit:
             for name in names
         }
 
+    def pictures(
+        self, rows: Int64[np.ndarray, " clouds"], draws: Float64[np.ndarray, " clouds"]
+    ) -> UInt8[np.ndarray, "clouds height width 3"]:
+        """A decoded picture of each of these clouds: of its own, the one that a draw in [0, 1) falls on."""
+        if self._pictures is None:
+            raise self._lacks("pictures", "prepare it with views (source.num_views of shapes)")
+        return self._pictures.decoded(rows, self.ids[rows], draws)
+
+    def captions(self, rows: Int64[np.ndarray, " clouds"]) -> Int64[np.ndarray, " clouds"]:
+        """Hash of the caption of each of these clouds, -1 where one has none; see `caption_texts`."""
+        if self._captions is None:
+            raise self._lacks("captions", "add them to its source files")
+        hashes: Int64[np.ndarray, " clouds"] = self._captions.hashes[rows]
+        return hashes
+
+    @property
+    def caption_texts(self) -> dict[int, str]:
+        """The captions of this split by their hashes; none where no cloud has one."""
+        return {} if self._captions is None else self._captions.texts
+
+    def _lacks(self, what: str, remedy: str) -> DataError:
+        return DataError(
+            f"No cloud of the {self.folder.name} split of {self.folder.parent.name} has {what}.",
+            remedy=f"{remedy}, choose a set that has them, or a paradigm that does without",
+        )
+
     def _require(self, names: tuple[str, ...]) -> None:
         missing = [name for name in names if name not in self.per_point]
         if missing:
@@ -85,12 +124,12 @@ class CachedSplit:
 
 
 def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
-    """The split, decoded into this machine's cache first if it is not there.
+    """The split, decoded into this machine's cache first if it is not there as this version writes it.
 
     Raises DataError for a set or split that does not exist, StorageError for a damaged shard.
     """
     folder = cache_folder() / dataset / split
-    if not folder.exists():
+    if not _is_filled(folder):
         bound = _bound()
         try:
             _fill(storage, dataset, split, folder)
@@ -104,6 +143,13 @@ def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
         _make_room(cache_folder(), bound, keep=dataset)
     os.utime(folder.parent)
     return CachedSplit(folder)
+
+
+def _is_filled(folder: Path) -> bool:
+    try:
+        return (folder / "layout").read_text() == LAYOUT
+    except (FileNotFoundError, NotADirectoryError):  # the latter is told when it cannot be filled either
+        return False
 
 
 def _bound() -> int:
@@ -125,80 +171,29 @@ def _fill(storage: Storage, dataset: str, split: str, folder: Path) -> None:
     if not names:
         raise DataError(f"The set {dataset} has no {split} split.", expected=", ".join(_splits(manifest)))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{split}-"))
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{split}-"))
     try:
-        shards = (decode_shard(read_verified(storage, path, name, manifest)) for name in names)
-        _write_split(unfinished, shards)
-        unfinished.rename(folder)
+        contents = (read_verified(storage, path, name, manifest) for name in names)
+        _fill_aside(aside / "filled", contents)
+        if folder.exists() and not _is_filled(folder):
+            with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                folder.rename(aside / "outdated")
+        (aside / "filled").rename(folder)
     except OSError:
-        if not folder.exists():  # otherwise another process was quicker, and its fill is as good
+        if not _is_filled(folder):  # otherwise another process was quicker, and its fill is as good
             raise
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _fill_aside(folder: Path, contents: Iterable[bytes]) -> None:
+    folder.mkdir()
+    write_split(folder, ((decode_shard(content), decode_attached(content)) for content in contents))
+    (folder / "layout").write_text(LAYOUT)
 
 
 def _splits(manifest: Manifest) -> list[str]:
     return sorted({name.split("-")[0] for name in manifest.files if name.endswith(".parquet")})
-
-
-def _write_split(folder: Path, shards: Iterable[Columns]) -> None:
-    """Lay the shards' arrays end to end in one file each, holding a single shard at a time."""
-    small: dict[str, list[np.ndarray]] = {"ids": [], "labels": [], "groups": [], "lengths": []}
-    with contextlib.ExitStack() as open_files:
-        growing: dict[str, GrowingArray] = {}
-        for shard in shards:
-            if len(shard.ids) == 0:
-                continue
-            for name, values in shard.per_point.items():
-                if name not in growing:
-                    growing[name] = open_files.enter_context(GrowingArray(folder / f"{name}.npy", values))
-                growing[name].append(values)
-            for name in ("ids", "labels", "groups"):
-                small[name].append(getattr(shard, name))
-            small["lengths"].append(np.diff(shard.offsets))
-    lengths = np.concatenate(small.pop("lengths"))
-    uneven = [name for name, array in growing.items() if len(array) != lengths.sum()]
-    if uneven:
-        raise DataError(
-            f"Some clouds of this set have no {uneven[0]}, others do.",
-            expected="the same arrays in all clouds",
-            remedy="prepare the set again",
-        )
-    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
-    for name, parts in small.items():
-        np.save(folder / f"{name}.npy", np.concatenate(parts))
-
-
-class GrowingArray:
-    """An .npy file that grows along its first axis; numpy leaves room in the header for its length."""
-
-    def __init__(self, path: Path, like: np.ndarray) -> None:
-        """Begin an empty array of rows like those of `like`."""
-        self._stream = path.open("wb")
-        self._row_shape, self._dtype, self._length = like.shape[1:], like.dtype, 0
-        self._write_header()
-
-    def __enter__(self) -> "GrowingArray":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.seek(0)
-        self._write_header()
-        self._stream.close()
-
-    def __len__(self) -> int:
-        return self._length
-
-    def append(self, rows: np.ndarray) -> None:
-        """Add `rows` at the end."""
-        self._stream.write(np.ascontiguousarray(rows).data)
-        self._length += len(rows)
-
-    def _write_header(self) -> None:
-        description = np.lib.format.dtype_to_descr(self._dtype)
-        shape = (self._length, *self._row_shape)
-        header = {"descr": description, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._stream, header)
 
 
 def _make_room(cache: Path, bound: int, keep: str) -> None:

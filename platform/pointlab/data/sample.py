@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from pointlab.geometry.cameras import Pinhole
@@ -69,9 +69,11 @@ class PointBatch:
     """A dense batch: rows past `counts` are zero and belong to no cloud.
 
     `ids` are the 63-bit sample ids; `labels` index classes; `rows` say which point of the stored cloud each
-    one is, where that is asked for; `point_labels` and `rows` are -1 in padded rows. `views` are further
-    augmented copies of the same samples, in the same order, where a paradigm compares several; the batch
-    itself is the first.
+    one is, where that is asked for; `point_labels` and `rows` are -1 in padded rows. Where asked for,
+    `pictures` show each cloud once, in red, green and blue from 0 to 255, and `captions` are hashes of what
+    is said of it (`CachedSplit.caption_texts`), -1 where that is nothing. `views` are further augmented
+    copies of the same samples, in the same order, where a paradigm compares several; the batch itself is the
+    first, and it alone has pictures and captions.
     """
 
     points: Float32[Tensor, "batch points 3"]
@@ -82,6 +84,8 @@ class PointBatch:
     colours: Float32[Tensor, "batch points 3"] | None = None
     point_labels: Int64[Tensor, "batch points"] | None = None
     rows: Int64[Tensor, "batch points"] | None = None
+    pictures: UInt8[Tensor, "batch height width 3"] | None = None
+    captions: Int64[Tensor, " batch"] | None = None
     views: tuple["PointBatch", ...] = ()
 
     def __len__(self) -> int:

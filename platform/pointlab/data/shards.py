@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Int64
 
 from pointlab.data.sample import Cloud, Picture, View
 from pointlab.errors import DataError
@@ -31,6 +33,8 @@ PICTURE = pa.struct(
 )
 """`camera` is (width, height, fx, fy, cx, cy), `pose` is row by row."""
 VIEWS = pa.list_(pa.struct({"name": pa.string(), "colour": PICTURE, "depth": PICTURE}))
+COLOUR_FILES = "views.list.element.colour.content"
+"""Where Parquet keeps the colour pictures of `VIEWS`, which can be read alone."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,18 @@ class Columns:
     groups: np.ndarray
     offsets: np.ndarray
     per_point: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What a shard's clouds bring along beside arrays: a caption each, or None, and colour pictures.
+
+    `pictures` are files, those of the first cloud, then of the next; `num_pictures` says how many each has.
+    """
+
+    captions: list[str | None]
+    pictures: list[bytes]
+    num_pictures: Int64[np.ndarray, " clouds"]
 
 
 def encode_shard(clouds: Sequence[PreparedCloud], num_points: int | None) -> bytes:
@@ -119,6 +135,23 @@ def decode_shard(content: bytes) -> Columns:
     return _columns(_table(content, ["sample_id", "label", "group", *PER_POINT]))
 
 
+def decode_attached(content: bytes) -> Attached:
+    """Captions and colour pictures of a shard, nothing else being read of it.
+
+    Raises DataError if the file is not one of ours.
+    """
+    table = _table(content, ["caption", COLOUR_FILES])
+    captions = table["caption"].to_pylist() if "caption" in table.column_names else [None] * len(table)
+    if "views" not in table.column_names or len(table) == 0:
+        return Attached(captions, [], np.zeros(len(table), np.int64))
+    views = table["views"].combine_chunks()
+    files = pc.struct_field(views.flatten(), ["colour", "content"])
+    owners = np.repeat(np.arange(len(table)), pc.list_value_length(views).to_numpy())
+    has_colour = files.is_valid().to_numpy(zero_copy_only=False)  # a view may be of depth alone
+    num_pictures = np.bincount(owners[has_colour], minlength=len(table))
+    return Attached(captions, files.drop_null().to_pylist(), num_pictures)
+
+
 def decode_clouds(content: bytes) -> list[PreparedCloud]:
     """Rows of a shard as clouds, views and captions included; DataError if the file is not one of ours."""
     table = _table(content, None)
@@ -153,7 +186,8 @@ def _picture(row: dict[str, Any] | None) -> Picture | None:
 def _table(content: bytes, columns: list[str] | None) -> pa.Table:
     try:
         source = pq.ParquetFile(io.BytesIO(content))
-        present = set(source.schema_arrow.names)
+        leaves = (source.schema.column(number).path for number in range(len(source.schema)))
+        present = {*source.schema_arrow.names, *leaves}
         missing = {"sample_id", "label", "group"} - present
         if missing:
             raise KeyError(f"it has no column {sorted(missing)[0]!r}")

@@ -11,7 +11,7 @@ from pointlab import distributed
 from pointlab.data.sample import Arrays
 from pointlab.engine.feed import ray_feed
 from pointlab.engine.progress import StopQuestion
-from pointlab.paradigms import Paradigm
+from pointlab.paradigms import Trainable
 from pointlab.storage import Storage
 from pointlab.storage.lease import Fence
 from pointlab.training import TrainContext
@@ -32,7 +32,7 @@ class RayContext(TrainContext):
         """A Ray Data stream of this worker's share."""
         return ray_feed(plan)
 
-    def wrap(self, paradigm: Paradigm) -> Any:
+    def wrap(self, paradigm: Trainable) -> Any:
         """The paradigm, its gradients averaged where there are several workers."""
         return distributed.with_averaged_gradients(paradigm, self.device)
 

@@ -6,8 +6,9 @@ teachers, masks, schedules, extra state.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from pointlab.backbones import Backbone, Features, PointFeatures
 from pointlab.data.sample import PointBatch
-from pointlab.errors import DataError
+from pointlab.errors import ConfigError, DataError
+
+Provider = TypeVar("Provider", bound=nn.Module)
 
 
 @dataclass
@@ -37,26 +40,28 @@ class Given:
     num_classes: int
     num_rows: int | None = None
     has_estimated_normals: bool = False
+    providers: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Frozen networks that targets come from, by role: an experiment's `teacher`, its finished `latents`."""
+    captions: Callable[[], Mapping[int, str]] = dict
+    """Reads what is said of the clouds of training and validation, by the hashes of a batch's `captions`."""
 
 
-class Paradigm(nn.Module, ABC):
-    """One way to train a backbone; the methods below `forward` have defaults that suit most."""
+class Trainable(nn.Module, ABC):
+    """What the loop can train: a paradigm, or a teacher; the methods below `forward` have usual defaults."""
 
     inputs: tuple[str, ...] = ()
-    """Optional per-point arrays that a batch must carry, such as `normals`."""
+    """Optional arrays that a batch must carry, such as `normals` or `pictures`."""
     num_views: int = 1
     """Augmented copies of each sample that a batch must carry, as the settings' own `num_views` says; all but
     the first are its `views`."""
-
-    backbone: Backbone
 
     @abstractmethod
     def forward(self, batch: PointBatch) -> StepOutput:
         """Loss and metrics of one (micro-)batch; in eval mode, the same figures for validation."""
 
+    @abstractmethod
     def exported(self) -> Mapping[str, nn.Module]:
         """The modules a checkpoint's users want, by name; the rest (heads, decoders) is dropped."""
-        return {"backbone": self.backbone}
 
     def frozen(self) -> Iterable[nn.Module]:
         """Modules kept out of training: no gradients, eval mode, not saved with every checkpoint."""
@@ -78,7 +83,7 @@ class Paradigm(nn.Module, ABC):
     def load_per_rank_state(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `per_rank_state` gave."""
 
-    def train(self, mode: bool = True) -> "Paradigm":
+    def train(self, mode: bool = True) -> "Trainable":
         """Training mode for all but the frozen modules, which stay in eval mode."""
         super().train(mode)
         for module in self.frozen():
@@ -89,6 +94,28 @@ class Paradigm(nn.Module, ABC):
         """Switch gradients off in the frozen modules."""
         for module in self.frozen():
             module.requires_grad_(False)
+
+
+class Paradigm(Trainable):
+    """One way to train a backbone."""
+
+    backbone: Backbone
+
+    def exported(self) -> Mapping[str, nn.Module]:
+        """The backbone alone, unless a paradigm leaves more."""
+        return {"backbone": self.backbone}
+
+
+def require_provider(given: Given, role: str, kind: type[Provider]) -> Provider:
+    """The provider of this role; ConfigError where the experiment names none, or one of another kind."""
+    provider = given.providers.get(role)
+    if not isinstance(provider, kind):
+        found = "none" if provider is None else f"a {type(provider).__name__}"
+        raise ConfigError(
+            f"This paradigm learns from a {kind.__name__}, and the experiment gives {found} as {role}.",
+            remedy=f"set {role} in the experiment, beside paradigm",
+        )
+    return provider
 
 
 def with_penalty(loss: Float[Tensor, ""], *features: Features | PointFeatures) -> Float[Tensor, ""]:

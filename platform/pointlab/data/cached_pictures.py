@@ -1,0 +1,108 @@
+"""The colour pictures of a cached split: kept as the files they came as, decoded when a batch wants them.
+
+A JPEG is a tenth of its pixels and a batch shows one picture of each cloud, so the cache holds the files of
+all of them end to end, and memory only what is decoded.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8
+
+from pointlab.data.growing import GrowingArray
+from pointlab.data.pictures import decode_colour
+from pointlab.errors import DataError
+
+PICTURES = "pictures"
+"""Folder of a cached split that holds them, where any cloud has one."""
+
+
+class PictureWriter:
+    """Lays the pictures of a split end to end, shard by shard; where there are none, it writes nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is made before the first picture."""
+        self._folder = folder
+        self._content: GrowingArray | None = None
+        self._sizes: list[int] = []
+        self._numbers: list[Int64[np.ndarray, " clouds"]] = []
+
+    def __enter__(self) -> "PictureWriter":
+        return self
+
+    def append(self, pictures: Sequence[bytes], num_pictures: Int64[np.ndarray, " clouds"]) -> None:
+        """Add the files of further clouds, of which each has so many."""
+        self._numbers.append(num_pictures)
+        if not pictures:
+            return
+        content = np.frombuffer(b"".join(pictures), np.uint8)
+        if self._content is None:
+            self._folder.mkdir()
+            self._content = GrowingArray(self._folder / "content.npy", content)
+        self._content.append(content)
+        self._sizes += [len(picture) for picture in pictures]
+
+    def __exit__(self, *problem: object) -> None:
+        if self._content is None:
+            return
+        self._content.__exit__(*problem)
+        np.save(self._folder / "borders.npy", _borders(np.array(self._sizes, np.int64)))
+        np.save(self._folder / "firsts.npy", _borders(np.concatenate(self._numbers)))
+
+
+def _borders(lengths: Int64[np.ndarray, " parts"]) -> Int64[np.ndarray, " _"]:
+    borders: Int64[np.ndarray, " _"] = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    return borders
+
+
+class CachedPictures:
+    """Pictures of the clouds of a split: those of cloud i are numbers `firsts[i]` to `firsts[i + 1]`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map what was written."""
+        names = ("content", "borders", "firsts")
+        mapped = (np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in names)
+        self._content, self._borders, self._firsts = mapped
+
+    def decoded(
+        self,
+        rows: Int64[np.ndarray, " clouds"],
+        ids: Int64[np.ndarray, " clouds"],
+        draws: Float64[np.ndarray, " clouds"],
+    ) -> UInt8[np.ndarray, "clouds height width 3"]:
+        """A picture of each of these clouds: of its own, the one that a draw in [0, 1) falls on.
+
+        Raises DataError, which names a cloud by its id, where one has no picture or one of another size.
+        """
+        first, past = self._firsts[rows], self._firsts[rows + 1]
+        bare = ids[first == past]
+        if len(bare):
+            raise DataError(
+                f"{len(bare)} of {len(rows)} clouds of a batch have no picture, such as {bare[0]}.",
+                expected="a colour picture of every cloud",
+                remedy="add views to the source files of these clouds, or take the clouds out",
+            )
+        chosen = first + (draws * (past - first)).astype(np.int64)
+        return _stacked(
+            [self._picture(*pair) for pair in zip(chosen.tolist(), ids.tolist(), strict=True)], ids
+        )
+
+    def _picture(self, number: int, identity: int) -> UInt8[np.ndarray, "height width 3"]:
+        content = self._content[self._borders[number] : self._borders[number + 1]].tobytes()
+        return decode_colour(content, f"A picture of cloud {identity}")
+
+
+def _stacked(
+    pictures: list[UInt8[np.ndarray, "_ _ 3"]], ids: Int64[np.ndarray, " clouds"]
+) -> UInt8[np.ndarray, "clouds height width 3"]:
+    others = [number for number, picture in enumerate(pictures) if picture.shape != pictures[0].shape]
+    if others:
+        sizes = [f"{pictures[number].shape[1]} x {pictures[number].shape[0]}" for number in (0, others[0])]
+        raise DataError(
+            f"The pictures of a batch differ in size: cloud {ids[0]} has {sizes[0]} pixels, cloud"
+            f" {ids[others[0]]} has {sizes[1]}.",
+            expected="one width and height for all pictures of a set",
+            remedy="scale or render the source's pictures to one size and prepare the set again",
+        )
+    return np.stack(pictures)
