@@ -9,14 +9,17 @@ from torch import nn
 
 from backbones.tiny import TINY
 from conftest import PRETRAIN
+from paradigms.providers import SMALL, with_providers
 from paradigms.two_views import two_views
 from pointlab.backbones import BACKBONES, BackboneConfig, build_backbone
 from pointlab.config import merge
 from pointlab.experiment import PretrainExperiment
-from pointlab.paradigms import PARADIGMS, Given, ParadigmConfig, build_paradigm
-from pointlab.paradigms.compatibility import REFUSALS, require_compatible
+from pointlab.paradigms import PARADIGMS, ParadigmConfig, build_paradigm
+from pointlab.paradigms.compatibility import ONLY, REFUSALS, refusal_of, require_compatible
 
 SETTINGS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in PARADIGMS}
+SETTINGS["act_autoencoder"]["autoencoder"] = SMALL
+SETTINGS["act-released"] = {"kind": "act", "teacher": "released"}
 SETTINGS["contrastive-momentum"] = {"kind": "contrastive", "momentum": {"queue_size": 8}}
 PAIRS = [(paradigm, backbone) for paradigm in SETTINGS for backbone in TINY]
 
@@ -27,15 +30,16 @@ def paradigm_config(name: str) -> ParadigmConfig:
 
 
 def is_refused(paradigm: ParadigmConfig, backbone: BackboneConfig) -> bool:
-    return any(
-        (refusal.paradigm, refusal.backbone) == (paradigm.kind, backbone.kind) and refusal.holds_for(backbone)
-        for refusal in REFUSALS
-    )
+    refusal = refusal_of(paradigm.kind, backbone.kind)
+    return refusal is not None and refusal.holds_for(backbone)
 
 
 def may_rest(name: str, paradigm: ParadigmConfig) -> bool:
-    """Whether a loss need not depend on this parameter: a decoder's, where points are not asked for."""
-    return "propagations" in name and paradigm.kind != "point_contrast"
+    """Whether a loss need not depend on this parameter: a decoder's, where points are not asked for, and the
+    class token's in Point-MAE."""
+    if "propagations" in name:
+        return paradigm.kind != "point_contrast"
+    return "backbone.class_" in name and paradigm.kind == "masked"
 
 
 ALLOWED = [pair for pair in PAIRS if not is_refused(paradigm_config(pair[0]), TINY[pair[1]])]
@@ -45,9 +49,12 @@ REFUSED = [pair for pair in PAIRS if pair not in ALLOWED]
 def test_the_tables_are_covered() -> None:
     assert {config.kind for config in TINY.values()} == set(BACKBONES)
     assert {paradigm_config(name).kind for name in SETTINGS} == set(PARADIGMS)
-    assert {(paradigm_config(p).kind, TINY[b].kind) for p, b in REFUSED} == {
-        (refusal.paradigm, refusal.backbone) for refusal in REFUSALS
+    refused = {(paradigm_config(paradigm).kind, TINY[backbone].kind) for paradigm, backbone in REFUSED}
+    declared = {(refusal.paradigm, refusal.backbone) for refusal in REFUSALS}
+    declared |= {
+        (kind, other) for kind, only in ONLY.items() for other in BACKBONES if other != only.backbone
     }
+    assert refused == declared
 
 
 @pytest.mark.parametrize(("name", "backbone"), ALLOWED)
@@ -55,7 +62,8 @@ def test_a_pair_that_goes_together_takes_two_steps(name: str, backbone: str) -> 
     torch.manual_seed(0)
     config = paradigm_config(name)
     require_compatible(config, TINY[backbone])
-    paradigm = build_paradigm(config, build_backbone(TINY[backbone]), Given(num_classes=3)).train()
+    paradigm = build_paradigm(config, build_backbone(TINY[backbone]), with_providers()).train()
+    paradigm.freeze()
     assert paradigm.num_views == config.num_views
     trained = {name: p for name, p in paradigm.named_parameters() if p.requires_grad}
     before = {name: parameter.detach().clone() for name, parameter in trained.items()}
@@ -80,8 +88,13 @@ def test_a_pair_that_goes_together_takes_two_steps(name: str, backbone: str) -> 
 
 @pytest.mark.parametrize(("name", "backbone"), REFUSED)
 def test_a_refused_pair_says_why_and_what_goes(name: str, backbone: str) -> None:
-    with pytest.raises(ValueError, match=r"does not go with the backbone .* pointnet2 with decoder: true"):
-        require_compatible(paradigm_config(name), TINY[backbone])
+    config = paradigm_config(name)
+    only = ONLY.get(config.kind)
+    fitting = f"It goes with {only.backbone}$" if only else "pointnet2 with decoder: true"
+    with pytest.raises(
+        ValueError, match=rf"does not go with the backbone {TINY[backbone].kind}: .*{fitting}"
+    ):
+        require_compatible(config, TINY[backbone])
 
 
 def test_a_pretraining_refuses_the_pair_as_a_mistake_of_its_config() -> None:

@@ -1,7 +1,8 @@
 """Classification heads: from the pooled feature of a backbone to class scores.
 
 The two heads of the transfer protocols of Point-MAE (Pang et al., ECCV 2022) and ACT (Dong et al., ICLR
-2023): a single linear layer (MLP-LINEAR), and three layers (MLP-3 and full fine-tuning).
+2023): a single linear layer (MLP-LINEAR), and three layers (MLP-3 and full fine-tuning). And that of
+Point-BERT (Yu et al., CVPR 2022): two layers.
 """
 
 from typing import Literal
@@ -14,9 +15,10 @@ from pointlab.config import StrictModel
 
 
 class HeadConfig(StrictModel):
-    """Which head; a linear one has neither hidden layers nor dropout, and ignores their settings."""
+    """Which head; a linear one has neither hidden layers nor dropout, and ignores their settings. Of two
+    layers the first is as wide as the first of `hidden_widths`."""
 
-    kind: Literal["linear", "mlp3"] = "mlp3"
+    kind: Literal["linear", "mlp2", "mlp3"] = "mlp3"
     """The papers' head for fine-tuning."""
     hidden_widths: tuple[PositiveInt, PositiveInt] = (256, 256)
     """As in those papers; PointNet, PointNet++, DGCNN and PointMLP take 512 and 256."""
@@ -41,6 +43,19 @@ class LinearHead(Head):
         super().__init__(nn.Linear(num_features, num_classes))
 
 
+class MLP2Head(Head):
+    """Two linear layers with ReLU and dropout between them, without batch normalisation."""
+
+    def __init__(self, config: HeadConfig, num_features: int, num_classes: int) -> None:
+        hidden = config.hidden_widths[0]
+        super().__init__(
+            nn.Linear(num_features, hidden),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(hidden, num_classes),
+        )
+
+
 class MLP3Head(Head):
     """Three linear layers; batch normalisation, ReLU and dropout follow the first two."""
 
@@ -57,8 +72,9 @@ def _hidden_layer(num_inputs: int, num_outputs: int, dropout: float) -> list[nn.
     return [nn.Linear(num_inputs, num_outputs), nn.BatchNorm1d(num_outputs), nn.ReLU(), nn.Dropout(dropout)]
 
 
-HEADS: dict[str, type[LinearHead] | type[MLP3Head]] = {
+HEADS: dict[str, type[LinearHead] | type[MLP2Head] | type[MLP3Head]] = {
     "linear": LinearHead,
+    "mlp2": MLP2Head,
     "mlp3": MLP3Head,
 }
 

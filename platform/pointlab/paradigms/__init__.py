@@ -9,10 +9,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from pointlab.backbones import Backbone
-from pointlab.paradigms.base import Given, Paradigm, StepOutput
+from pointlab.paradigms.act import Act, ActConfig
+from pointlab.paradigms.act_autoencoder import ActAutoencoder, ActAutoencoderConfig
+from pointlab.paradigms.base import Given, Paradigm, StepOutput, Trainable
 from pointlab.paradigms.classifying import ClassifyingConfig
 from pointlab.paradigms.contrastive import ContrastiveConfig, build_contrastive
 from pointlab.paradigms.geometric import Geometric, GeometricConfig
+from pointlab.paradigms.masked import Masked, MaskedConfig
 from pointlab.paradigms.point_contrast import PointContrast, PointContrastConfig
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 
@@ -21,6 +24,9 @@ PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {
     "geometric": Geometric,
     "contrastive": build_contrastive,
     "point_contrast": PointContrast,
+    "masked": Masked,
+    "act_autoencoder": ActAutoencoder,
+    "act": Act,
 }
 
 
@@ -29,7 +35,13 @@ def _supervised_by_default(value: Any) -> Any:
 
 
 ParadigmConfig = Annotated[
-    SupervisedConfig | GeometricConfig | ContrastiveConfig | PointContrastConfig,
+    SupervisedConfig
+    | GeometricConfig
+    | ContrastiveConfig
+    | PointContrastConfig
+    | MaskedConfig
+    | ActAutoencoderConfig
+    | ActConfig,
     Field(discriminator="kind"),
     BeforeValidator(_supervised_by_default),
 ]
@@ -43,14 +55,18 @@ def build_paradigm(config: ParadigmConfig, backbone: Backbone, given: Given) -> 
 
 __all__ = [
     "PARADIGMS",
+    "ActAutoencoderConfig",
+    "ActConfig",
     "ClassifyingConfig",
     "ContrastiveConfig",
     "GeometricConfig",
     "Given",
+    "MaskedConfig",
     "Paradigm",
     "ParadigmConfig",
     "PointContrastConfig",
     "StepOutput",
     "SupervisedConfig",
+    "Trainable",
     "build_paradigm",
 ]

@@ -1,4 +1,4 @@
-"""Which paradigm goes with which backbone: all do, but for the pairs declared here."""
+"""Which paradigm goes with which backbone: all do, but for what is declared here."""
 
 from dataclasses import dataclass
 
@@ -22,12 +22,31 @@ class Refusal:
         return self.unless is None or not getattr(backbone, self.unless)
 
 
+@dataclass(frozen=True)
+class Only:
+    """Backbones of one kind, which a paradigm takes apart, so that it goes with no other."""
+
+    backbone: str
+    reason: str
+
+
+_HIDES_PATCHES = "it hides patches from the backbone, and trains nothing but what encodes patches"
+ONLY = {
+    "masked": Only("patch_transformer", _HIDES_PATCHES),
+    "act": Only("patch_transformer", _HIDES_PATCHES),
+    "act_autoencoder": Only(
+        "patch_embedding",
+        "its codes stand for single patches, which are to know nothing of the others yet",
+    ),
+}
+_ARE_PATCHES = (
+    "its tokens are patches around centres that are others in each view, and features in between are"
+    " interpolated, so that near points cannot differ"
+)
 REFUSALS = (
-    Refusal(
-        "point_contrast",
-        "patch_transformer",
-        "its tokens are patches around centres that are others in each view, and features in between are"
-        " interpolated, so that near points cannot differ",
+    *(
+        Refusal("point_contrast", kind, _ARE_PATCHES)
+        for kind in ("patch_transformer", "patch_embedding", "recon")
     ),
     Refusal(
         "point_contrast",
@@ -44,13 +63,20 @@ REFUSALS = (
 )
 
 
+def refusal_of(paradigm: str, backbone: str) -> Refusal | None:
+    """What speaks against this pair of kinds, if anything."""
+    only = ONLY.get(paradigm)
+    if only is not None:
+        return None if backbone == only.backbone else Refusal(paradigm, backbone, only.reason)
+    return next((one for one in REFUSALS if (one.paradigm, one.backbone) == (paradigm, backbone)), None)
+
+
 def require_compatible(paradigm: ParadigmConfig, backbone: BackboneConfig) -> None:
     """Refuse, as a mistake of the config, a pair that does not go together; say why, and what does."""
-    refusals = {refusal.backbone: refusal for refusal in REFUSALS if refusal.paradigm == paradigm.kind}
-    refusal = refusals.get(backbone.kind)
+    refusal = refusal_of(paradigm.kind, backbone.kind)
     if refusal is None or not refusal.holds_for(backbone):
         return
-    fitting = [_named(kind, refusals.get(kind)) for kind in BACKBONES]
+    fitting = [_named(kind, refusal_of(paradigm.kind, kind)) for kind in BACKBONES]
     raise ValueError(
         f"{paradigm.kind} does not go with the backbone {backbone.kind}: {refusal.reason}."
         f" It goes with {', '.join(name for name in fitting if name)}"

@@ -1,0 +1,72 @@
+"""Small frozen networks in the places of teachers: a foreign transformer, and a finished stage I of ACT."""
+
+import torch
+from torch import Tensor, nn
+
+from pointlab.backbones.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
+from pointlab.backbones.patches import Patches
+from pointlab.backbones.transformer import TransformerBlock
+from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
+from pointlab.objectives.prompting import ForeignTransformer, PromptConfig
+from pointlab.objectives.targets import Latents
+from pointlab.paradigms import Given
+
+SMALL = AutoencoderConfig(
+    num_codes=16,
+    prompts=PromptConfig(num_prompts=3),
+    graph_widths=(8, 8, 12, 12, 16),
+    coarse_width=16,
+    fine_width=8,
+)
+EMBEDDING = PatchEmbeddingConfig(width=24, num_groups=8, group_size=4, embedder_widths=(8, 16, 16))
+
+
+class ForeignBlock(nn.Module):
+    """A block as those of `transformers` are called."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block = TransformerBlock(width, num_heads=2, mlp_ratio=2, drop_path_rate=0.0)
+
+    def forward(self, rows: Tensor, mask: None) -> Tensor:
+        mixed: Tensor = self.block(rows)
+        return mixed
+
+
+def small_foreign(width: int = 12, depth: int = 3) -> ForeignTransformer:
+    """A foreign transformer with weights of its own, always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        blocks = nn.ModuleList(ForeignBlock(width) for _ in range(depth))
+        return ForeignTransformer(blocks, nn.LayerNorm(width), width)
+
+
+def small_latents(embedding: PatchEmbeddingConfig = EMBEDDING) -> Latents:
+    """A stage I whose running statistics are those of some noise, always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(8)
+        foreign, backbone = small_foreign(), PatchEmbedding(embedding)
+        autoencoder = Autoencoder(SMALL, embedding.width, embedding.group_size, foreign)
+        for parameter in (*backbone.parameters(), *autoencoder.parameters()):
+            parameter.data += 0.2 * torch.randn_like(parameter)
+        latents = Latents(backbone, autoencoder, foreign).train()
+        latents(noise(embedding.num_groups, embedding.group_size))
+        return latents.eval()
+
+
+def noise(num_groups: int = 8, group_size: int = 4, batch: int = 4) -> Patches:
+    """Patches of noise."""
+    members = (batch, num_groups, group_size)
+    return Patches(
+        torch.randn(batch, num_groups, 3), torch.randn(*members, 3), torch.zeros(members, dtype=torch.int64)
+    )
+
+
+def with_providers() -> Given:
+    """All that any paradigm asks for."""
+    return Given(num_classes=3, providers={"teacher": small_foreign(), "latents": small_latents()})
+
+
+def contents(module: nn.Module) -> dict[str, bytes]:
+    """The bytes of every parameter and buffer."""
+    return {name: tensor.numpy().tobytes() for name, tensor in module.state_dict().items()}
