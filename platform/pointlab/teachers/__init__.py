@@ -1,0 +1,42 @@
+"""Networks of pictures and words that teach point networks; `transformers` is imported only when one is asked
+for."""
+
+from collections.abc import Mapping
+
+from pointlab.teachers.base import Teacher
+from pointlab.teachers.classifier import PictureClassifier
+from pointlab.teachers.features import image_features, text_features
+from pointlab.teachers.folders import find_folder, hash_of, require_hash
+from pointlab.teachers.foreign import foreign_transformer, random_foreign_transformer
+from pointlab.teachers.settings import ClipConfig, NetworkConfig, PictureAugmentation, ResNetConfig, VitConfig
+from pointlab.teachers.two_towers import TwoTowers
+
+
+def build_teacher(
+    network: NetworkConfig,
+    augmentation: PictureAugmentation,
+    class_names: tuple[str, ...],
+    captions: Mapping[int, str],
+) -> Teacher:
+    """The network in training, with new weights; `captions` by hash are looked at only where it reads."""
+    if isinstance(network, ClipConfig):
+        return TwoTowers(network, augmentation, captions, class_names)
+    return PictureClassifier(network, augmentation, class_names)
+
+
+__all__ = [
+    "ClipConfig",
+    "NetworkConfig",
+    "PictureAugmentation",
+    "ResNetConfig",
+    "Teacher",
+    "VitConfig",
+    "build_teacher",
+    "find_folder",
+    "foreign_transformer",
+    "hash_of",
+    "image_features",
+    "random_foreign_transformer",
+    "require_hash",
+    "text_features",
+]

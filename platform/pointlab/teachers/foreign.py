@@ -1,0 +1,87 @@
+"""The transformer inside a network of pictures or words: its blocks and final norm, for ACT's prompts.
+
+What a network makes of its own inputs (patches, words, positions, class tokens) stays behind, see
+`objectives/prompting.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pointlab.errors import ConfigError, DataError
+from pointlab.objectives.prompting import ForeignTransformer
+from pointlab.seeding import stable_integer
+from pointlab.teachers.loading import Choice, load_network, model_type_of
+from pointlab.teachers.networks import build_classifier, build_two_towers
+from pointlab.teachers.settings import ClipConfig, NetworkConfig, ResNetConfig
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the networks of one `model_type` are made, and what their final norm is called."""
+
+    network: Choice
+    norm: str | None
+    """None where blocks end in a norm of their own, as BERT's do."""
+    options: Mapping[str, bool] = field(default_factory=dict)
+
+
+NO_POOLER = {"add_pooling_layer": False}
+FAMILIES = {
+    "vit": Family(lambda library: library.ViTModel, "layernorm", NO_POOLER),
+    "dinov2": Family(lambda library: library.Dinov2Model, "layernorm"),
+    "clip": Family(lambda library: library.CLIPVisionModel, "post_layernorm"),
+    "clip_vision_model": Family(lambda library: library.CLIPVisionModel, "post_layernorm"),
+    "bert": Family(lambda library: library.BertModel, None, NO_POOLER),
+}
+"""By the `model_type` of a folder's config.json: ViT, DINOv2, the picture tower of CLIP, BERT."""
+
+
+def foreign_transformer(folder: Path) -> ForeignTransformer:
+    """Blocks and final norm of the network in a folder of `transformers`, in float32.
+
+    Raises DataError for a folder that is none, of a family that is not known here, or not whole.
+    """
+    kind = model_type_of(folder)
+    if kind not in FAMILIES:
+        raise DataError(
+            f"{folder} holds a network of the type {kind!r}.",
+            expected=f"one of {', '.join(FAMILIES)}",
+            remedy="choose a teacher of one of these families",
+        )
+    family = FAMILIES[kind]
+    network, _ = load_network(folder, family.network, family.options)
+    return transformer_of(network, family)
+
+
+def random_foreign_transformer(network: NetworkConfig, seed: int) -> ForeignTransformer:
+    """The same of a network that nobody trained, whose weights depend on `seed` alone.
+
+    Raises ConfigError for a network without blocks.
+    """
+    if isinstance(network, ResNetConfig):
+        raise ConfigError(
+            "A ResNet has no transformer blocks that could teach.",
+            expected="a network of the kind vit or clip",
+            remedy="choose such a teacher",
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_integer(seed, "teacher"))
+        if isinstance(network, ClipConfig):
+            towers: Any = build_two_towers(
+                network, network.num_words, network.num_words - 2, network.num_words - 1
+            )
+            return transformer_of(towers.vision_model, FAMILIES["clip"])
+        classifier: Any = build_classifier(network, class_names=("any",))
+        return transformer_of(classifier.vit, FAMILIES["vit"])
+
+
+def transformer_of(network: Any, family: Family) -> ForeignTransformer:
+    """Blocks and final norm of a network, frozen; its only list of modules are its blocks."""
+    blocks = next(module for module in network.modules() if isinstance(module, nn.ModuleList))
+    norm = nn.Identity() if family.norm is None else getattr(network, family.norm)
+    return ForeignTransformer(blocks, norm, network.config.hidden_size).requires_grad_(False).eval()
