@@ -1,10 +1,10 @@
-"""The command line: `pointlab run`, `demo`, `report`, `show`, and `pointlab data` for datasets.
+"""The command line: `pointlab run`, `demo`, `report`, `show`, `import`, `export`, and `pointlab data`.
 
 Bad input ends with a paragraph that says what to do, and exit code 2. Each module holds one group of
 commands as plain functions; the table of them all is here.
 """
 
-from pointlab.cli import data, experiments, reports
+from pointlab.cli import data, experiments, official, reports
 from pointlab.cli.experiments import main_of_kind
 from pointlab.cli.options import new_group
 from pointlab.terminal import guarded
@@ -14,6 +14,8 @@ app = new_group(
 )
 for command, example in {**experiments.COMMANDS, **reports.COMMANDS}.items():
     app.command(epilog=f"Example: {example}")(command)
+for command, (name, example) in official.COMMANDS.items():
+    app.command(name, epilog=f"Example: {example}")(command)
 app.add_typer(data.app, name="data")
 
 

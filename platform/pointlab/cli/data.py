@@ -1,6 +1,5 @@
 """`pointlab data`: prepared sets and published ones, from the downloaded archive to a page to look at."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from pointlab.cli.data_tables import MEGABYTE, show_card, table_of_catalogue, table_of_fits, table_of_sets
 from pointlab.cli.fragments import config_to_paste
-from pointlab.cli.options import Overrides, Root, new_group, write_page
+from pointlab.cli.options import Overrides, Root, new_group, slug, write_page
 from pointlab.cli.sets import find_card, find_set, storage_of
 from pointlab.data.archives import unpack
 from pointlab.data.catalogue import UNKNOWN, Card
@@ -129,12 +128,7 @@ def _show_fits(fits: list[Fit], published: Card = UNKNOWN) -> None:
         show_terms(found)
     for fit in fits:
         say(f"\nTo prepare it as {fit.kind}, write to a file and `pointlab run` it:")
-        typer.echo(config_to_paste(fit, _slug(fit.folder.resolve().name)), nl=False)
-
-
-def _slug(text: str) -> str:
-    """The text as a dataset's name may be."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "mine"
+        typer.echo(config_to_paste(fit, slug(fit.folder.resolve().name, "mine")), nl=False)
 
 
 app = new_group("Datasets: list, import, verify and look at them.")

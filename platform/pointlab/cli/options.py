@@ -1,5 +1,6 @@
 """What the commands share: their options, the storage to read from, and how a group of them looks."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,11 @@ def with_options(overrides: list[str] | None, root: str | None, *, strict: bool 
     """The overrides, with `--root` and `--strict` as further ones."""
     more = [f"storage.root={root}"] if root else []
     return [*(overrides or []), *more, *(["launch.strict=true"] if strict else [])]
+
+
+def slug(text: str, otherwise: str) -> str:
+    """The text as the name of a set or a run may be; `otherwise` where nothing of it is left."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or otherwise
 
 
 def write_page(output: Path, page: str) -> None:

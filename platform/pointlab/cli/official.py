@@ -1,0 +1,119 @@
+"""`pointlab import` and `export`: checkpoints in the layouts that papers released, both ways."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.markup import escape
+from rich.table import Table
+from safetensors.torch import save_file
+
+from pointlab.cli.options import Root, existing, slug, write_page
+from pointlab.config import apply_overrides, validate
+from pointlab.errors import ConfigError, PointlabError
+from pointlab.experiment import ImportExperiment
+from pointlab.experiment.wiring import model_manifest, read_module
+from pointlab.launch import run as launch
+from pointlab.official import LAYOUTS, Exported, export_weights
+from pointlab.official.card import card_of
+from pointlab.official.layouts import known_layout
+from pointlab.storage import Record
+from pointlab.terminal import say, show_table, shown_progress
+
+Layout = Annotated[
+    str | None,
+    typer.Option(help=f"One of {', '.join(LAYOUTS)}; by default what the keys, or the run, tell."),
+]
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A released checkpoint: .pth or safetensors.")],
+    *,
+    layout: Layout = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; by default its file's name.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Keys to leave out, * for any part.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="A setting, as of a config.")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Make a run of a released checkpoint, and account for every key of it; nothing in it is executed."""
+    settings: dict[str, Any] = {
+        "kind": "import",
+        "name": name or slug(file.stem, "imported"),
+        "path": str(file),
+        "layout": None if layout is None else known_layout(layout),
+        "drop": tuple(drop or ()),
+        **({"storage": {"root": root}} if root else {}),
+    }
+    experiment: ImportExperiment = validate(
+        ImportExperiment, apply_overrides(settings, overrides or ()), str(file)
+    )
+    with shown_progress() as watcher:
+        outcome = launch(experiment, watcher=watcher)
+    assert outcome.record is not None, "an import leaves a record"
+    if outcome.was_finished:
+        say("Imported before; nothing was left to do.")
+    show_table(table_of_keys(outcome.record))
+    where = outcome.storage.locate(outcome.path)
+    say(f"Run: {outcome.record.run}  Record: {where}/record/record.json")
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="A finished run: a pretraining, a transfer, an import.")],
+    to: Annotated[Path, typer.Option(help="File to write: .pth or .safetensors.")],
+    layout: Layout = None,
+    root: Root = None,
+) -> None:
+    """Write a run's networks in the layout that others' code reads, and a card beside them."""
+    if to.suffix not in (".pth", ".safetensors"):
+        raise ConfigError(f"--to is {to}.", "a name that ends in .pth or .safetensors")
+    storage = existing(root)
+    manifest = model_manifest(storage, run)
+    named = layout or manifest.details.get("layout")
+    if named is None:
+        raise ConfigError(f"{run} was not imported, so it has no layout.", remedy="choose one with --layout")
+    if "backbone" not in manifest.details:
+        raise ConfigError(f"{run} left no backbone.", expected="a pretraining, a transfer or an import")
+    chosen = known_layout(named)
+    states = {
+        file.removesuffix(".safetensors"): read_module(storage, run, file.removesuffix(".safetensors"))
+        for file in manifest.files
+        if file.endswith(".safetensors")
+    }
+    exported = export_weights(states, chosen, manifest.details["backbone"]["kind"])
+    _write(exported, to)
+    card = to.with_suffix(".md")
+    write_page(card, card_of(run, chosen, exported, manifest.details))
+    say(f"Written: {to.resolve()}  Card: {card.resolve()}")
+
+
+def _write(exported: Exported, to: Path) -> None:
+    """The file, as its suffix says; PointlabError where it cannot be."""
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if to.suffix == ".pth":
+            torch.save({"base_model": exported.weights, "epoch": 0, "metrics": {}}, to)
+        else:
+            save_file(exported.weights, to, metadata={"format": "pt"})
+    except (OSError, RuntimeError) as error:  # torch and safetensors have errors of their own for a full disk
+        raise PointlabError(f"{to} cannot be written: {error}", remedy="choose another --to") from None
+
+
+def table_of_keys(record: Record) -> Table:
+    """What became of a file's keys, a row for each module and each explanation."""
+    table = Table("what", "keys", "where or why", title=f"{record.run}: {record.notes['layout']}")
+    for row in record.curves["summary"]:
+        table.add_row(str(row["fate"]), f"{row['keys']:.0f}", escape(str(row["meaning"])))
+    return table
+
+
+COMMANDS: dict[Callable[..., None], tuple[str, str]] = {
+    import_file: ("import", "`pointlab import pretrain.pth --name point-mae`"),
+    export: (
+        "export",
+        "`pointlab export point-mae-3f0c9a1b2d-s0 --to point_mae.pth --layout point_mae_pretrain`",
+    ),
+}

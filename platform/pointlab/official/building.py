@@ -1,0 +1,183 @@
+"""Networks of ours, as large as the tensors of an official checkpoint say.
+
+Shapes do not tell everything. What is left is `Unstored`, with the papers' values where none are given.
+Sampling always matches the reference: `skip_near_origin` is on.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import PositiveInt
+from torch import nn
+
+from pointlab.backbones import PatchEmbedding, PatchTransformer, ReconTransformer
+from pointlab.backbones.patch_embedding import PatchEmbeddingConfig
+from pointlab.backbones.patch_transformer import PatchTransformerConfig
+from pointlab.backbones.recon import ReconConfig
+from pointlab.config import StrictModel
+from pointlab.errors import ConfigError
+from pointlab.objectives import Head, HeadConfig, build_head
+from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
+from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
+from pointlab.objectives.folding import NUM_CELLS
+from pointlab.objectives.prompting import ForeignTransformer, PromptConfig
+from pointlab.official.foreign import vision_transformer
+from pointlab.official.shapes import Shapes
+
+HEAD_WIDTH = 64
+"""Channels of an attention head in every network of these papers."""
+
+
+class Unstored(StrictModel):
+    """What a checkpoint's tensors do not tell."""
+
+    num_groups: PositiveInt = 64
+    """Patches of a cloud: 64 for the papers' 1,024 points; ScanObjectNN's 2,048 take 128."""
+    group_size: PositiveInt | None = None
+    """Points of a patch; null takes what a decoder in the file rebuilds, else the papers' 32."""
+    num_heads: PositiveInt | None = None
+    """Attention heads of encoder and decoder; null takes one for each 64 channels, as in the papers."""
+    teacher_heads: PositiveInt | None = None
+    """Likewise, of the transformer inside ACT's autoencoder."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds networks from shapes; those of the student lie below `student`, all others at the root."""
+
+    shapes: Shapes
+    unstored: Unstored
+    student: str = ""
+
+    @property
+    def width(self) -> int:
+        """Channels of the student's tokens."""
+        return self.shapes.size(f"{self.student}norm.weight")
+
+    def patch_transformer(self, *, class_token: bool, reduces: bool = False) -> PatchTransformer:
+        """The encoder of Point-MAE and ACT, or with `reduces` that of Point-BERT."""
+        outputs = self._student.size("reduce_dim.weight", 1) if reduces else None
+        sizes: dict[str, Any] = self._encoder_sizes() | self._patch_sizes(self._student)
+        return PatchTransformer(
+            PatchTransformerConfig(
+                **sizes, class_token=class_token, embedder_outputs=outputs, skip_near_origin=True
+            )
+        )
+
+    def recon_transformer(self, drop_path_rate: float) -> ReconTransformer:
+        """ReCon's encoder with its three queries."""
+        sizes: dict[str, Any] = self._encoder_sizes() | self._patch_sizes(self._student)
+        return ReconTransformer(ReconConfig(**sizes, drop_path_rate=drop_path_rate, skip_near_origin=True))
+
+    def decoder(self, theirs: str) -> MaskedDecoder:
+        """The masked decoder whose blocks the file calls `theirs`."""
+        first = f"{theirs}.blocks.0.mlp.fc1.weight"
+        config = DecoderConfig(
+            depth=self.shapes.count(f"{theirs}.blocks.*.norm1.weight"),
+            num_heads=_heads(self.width, self.unstored.num_heads, "num_heads"),
+            mlp_ratio=_ratio(self.shapes.size(first), self.width),
+        )
+        return MaskedDecoder(config, self.width)
+
+    def linear(self, theirs: str) -> nn.Linear:
+        """A single layer, which may be a convolution over there."""
+        name = f"{theirs}.weight"
+        return nn.Linear(
+            self.shapes.size(name, 1), self.shapes.size(name), bias=self.shapes.has(f"{theirs}.bias")
+        )
+
+    def head(self, num_features: int, deep: Literal["mlp2", "mlp3"]) -> tuple[Head, HeadConfig]:
+        """The classifier on pooled features: of one layer where the file has one, else `deep`."""
+        layers = self.shapes.under("cls_head_finetune.")
+        later = {"mlp2": ("3",), "mlp3": ("4", "8")}[deep] if layers.has("3.") or layers.has("4.") else ()
+        first = layers.size("0.weight")
+        if not later:
+            config = HeadConfig(kind="linear")
+        else:
+            second = layers.size(f"{later[0]}.weight")
+            config = HeadConfig(kind=deep, hidden_widths=(first, first if deep == "mlp2" else second))
+        num_classes = layers.size(f"{later[-1]}.weight") if later else first
+        return build_head(config, num_features, num_classes), config
+
+    def stage_one(self) -> tuple[PatchEmbedding, Autoencoder, ForeignTransformer, AutoencoderConfig]:
+        """ACT's autoencoder: its embedder, what is trained around the transformer, and that transformer."""
+        foreign, shapes = self._foreign(), self.shapes
+        config = AutoencoderConfig(
+            num_codes=shapes.size("codebook"),
+            prompts=PromptConfig(
+                kind="deep" if shapes.has("deep_prompt_tokens") else "shallow",
+                num_prompts=shapes.size("visual_prompt_token", 1),
+            ),
+            graph_widths=(
+                shapes.size("dgcnn_1.input_trans.weight"),
+                *(shapes.size(f"dgcnn_1.layer{edge}.0.weight") for edge in range(1, 5)),
+            ),
+            coarse_width=shapes.size("decoder.mlp.0.weight"),
+            fine_width=shapes.size("decoder.final_conv.0.weight"),
+        )
+        sizes: dict[str, Any] = self._patch_sizes(shapes)
+        width = shapes.size("codebook", 1)
+        embedding = PatchEmbedding(PatchEmbeddingConfig(**sizes, width=width, skip_near_origin=True))
+        autoencoder = Autoencoder(config, width, embedding.config.group_size, foreign)
+        return embedding, autoencoder, foreign, config
+
+    @property
+    def _student(self) -> Shapes:
+        return self.shapes.under(self.student)
+
+    def _encoder_sizes(self) -> dict[str, Any]:
+        student, width = self._student, self.width
+        return {
+            "width": width,
+            "depth": student.count("blocks.blocks.*.norm1.weight"),
+            "num_heads": _heads(width, self.unstored.num_heads, "num_heads"),
+            "mlp_ratio": _ratio(student.size("blocks.blocks.0.mlp.fc1.weight"), width),
+        }
+
+    def _patch_sizes(self, holder: Shapes) -> dict[str, Any]:
+        names = ("first_conv.0.weight", "first_conv.3.weight", "second_conv.0.weight")
+        return {
+            "num_groups": self.unstored.num_groups,
+            "group_size": self.unstored.group_size or self._members(),
+            "embedder_widths": tuple(holder.size(f"encoder.{name}") for name in names),
+        }
+
+    def _members(self) -> int:
+        """Points of a patch, as far as something in the file rebuilds them."""
+        if self.shapes.has("increase_dim.0."):
+            return self.shapes.size("increase_dim.0.weight") // 3
+        for beginning in ("", "dvae_tokenizer."):
+            if self.shapes.has(f"{beginning}decoder.mlp.4."):
+                return self.shapes.size(f"{beginning}decoder.mlp.4.weight") // 3 * NUM_CELLS
+        return 32
+
+    def _foreign(self) -> ForeignTransformer:
+        shapes = self.shapes.under("visual_embed.")
+        width = shapes.size("1.weight")
+        return vision_transformer(
+            width,
+            shapes.count("0.*.norm1.weight"),
+            _heads(width, self.unstored.teacher_heads, "teacher_heads"),
+            shapes.size("0.0.mlp.fc1.weight"),
+            has_bias=shapes.has("0.0.attn.qkv.bias"),
+        )
+
+
+def _heads(width: int, given: int | None, name: str) -> int:
+    """Attention heads for this width, as given or as in the papers; ConfigError if they do not divide it."""
+    if width % (given or HEAD_WIDTH):
+        raise ConfigError(
+            f"The tokens have {width} channels, which "
+            + (f"{given} heads do not divide." if given else f"is no multiple of {HEAD_WIDTH}."),
+            expected=f"{name} that divides them: a checkpoint's shapes do not tell it",
+            remedy=f"give {name}",
+        )
+    return given or width // HEAD_WIDTH
+
+
+def _ratio(hidden: int, width: int) -> int:
+    if hidden % width:
+        raise ConfigError(
+            f"A block's perceptron has {hidden} hidden channels for {width}.", expected="a whole multiple"
+        )
+    return hidden // width

@@ -1,0 +1,165 @@
+"""An import is a run: found again, transferred, analysed, measured, and written out for others."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import released
+import torch
+from released import TINY
+
+from conftest import SCANS, tiny_transfer
+from pointlab.cli.official import export, import_file
+from pointlab.config import merge, validate
+from pointlab.errors import ConfigError, DataError
+from pointlab.experiment import (
+    AnalyseExperiment,
+    EvaluateExperiment,
+    ImportExperiment,
+    TransferExperiment,
+)
+from pointlab.experiment.classifier import read_classifier
+from pointlab.experiment.wiring import read_module
+from pointlab.launch import run
+from pointlab.official import import_checkpoint
+from pointlab.storage import Storage
+
+UNSTORED = {"num_groups": 8}
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path) -> Path:
+    path = tmp_path / "pretrain.pth"
+    state = released.filled(released.point_mae_pretrain(TINY))
+    torch.save({"base_model": state, "epoch": 300}, path)
+    return path
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Path:
+    path = tmp_path / "Ckpt best.pth"
+    torch.save({"base_model": released.filled(released.point_mae_classifier(TINY))}, path)
+    return path
+
+
+def transfer_of(storage: Storage, path: Path, **changes: Any) -> TransferExperiment:
+    imports = merge({"kind": "import", "path": str(path), "unstored": UNSTORED}, changes)
+    settings = tiny_transfer(storage).model_dump(mode="json")
+    settings |= {"pretrained": imports, "protocol": "linear_probe", "shifted": None}
+    return validate(TransferExperiment, settings, "test")  # type: ignore[no-any-return]
+
+
+def test_an_import_is_a_run_with_an_account_of_every_key(storage: Storage, pretrained: Path) -> None:
+    settings = {"kind": "import", "path": str(pretrained), "storage": {"root": storage.address}}
+    experiment: ImportExperiment = validate(ImportExperiment, settings, "test")
+    outcome = run(experiment)
+    assert outcome.record is not None
+    state = torch.load(pretrained)["base_model"]
+    assert {row["key"] for row in outcome.record.curves["keys"]} == state.keys()
+    assert outcome.record.notes["in the file: epoch"] == "300"
+    assert str(experiment.sha256) in outcome.record.notes["origin"]
+    stored = read_module(storage, outcome.record.run, "backbone")
+    assert torch.equal(stored["norm.weight"], state["MAE_encoder.norm.weight"])
+    moved = pretrained.rename(pretrained.with_name("moved.pth"))
+    again = run(validate(ImportExperiment, {**settings, "path": str(moved)}, "test"))
+    assert again.was_finished
+    moved.unlink()
+    assert run(experiment).was_finished
+
+
+def test_a_released_backbone_is_transferred_and_written_out_for_others(
+    storage: Storage, classifier: Path, tmp_path: Path
+) -> None:
+    record = run(transfer_of(storage, classifier)).record
+    assert record is not None
+    assert "validation/accuracy" in record.metrics
+    assert record.parents["pretrained"].startswith("imported-")
+    path = tmp_path / "probed.pth"
+    with pytest.raises(ConfigError, match="--layout"):
+        export(record.run, to=path, root=storage.address)
+    with pytest.raises(ConfigError, match="ends in"):
+        export(record.run, to=tmp_path / "a.bin", layout="point_mae_classifier", root=storage.address)
+    export(record.run, to=path, layout="point_mae_classifier", root=storage.address)
+    before, back = import_checkpoint(classifier), import_checkpoint(path)
+    expected, found = (one.modules["backbone"].state_dict() for one in (before, back))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert torch.equal(
+        back.modules["head"].state_dict()["0.weight"], read_module(storage, record.run, "head")["weight"]
+    )
+    with pytest.raises(DataError, match="no place in this layout"):
+        export(record.run, to=path, layout="point_bert_classifier", root=storage.address)
+
+
+def test_a_fresh_class_token_is_drawn_by_the_seed(storage: Storage, pretrained: Path) -> None:
+    rows = {}
+    for seed in (0, 0, 1):
+        parent = transfer_of(storage, pretrained, fresh_class_token=True, seed=seed).pretrained
+        assert isinstance(parent, ImportExperiment)
+        root = {"storage": {"root": f"{storage.address}-{len(rows)}"}}
+        record = run(validate(ImportExperiment, merge(parent.model_dump(mode="json"), root), "test")).record
+        assert record is not None
+        assert record.notes["class token"] == f"untrained, drawn by seed {seed}"
+        weights = read_module(Storage(root["storage"]["root"]), record.run, "backbone")
+        rows.setdefault(seed, []).append(weights["class_token"])
+    assert torch.equal(*rows[0])
+    assert not torch.equal(rows[0][0], rows[1][0])
+
+
+def test_a_released_classifier_is_measured_with_its_own_head(storage: Storage, classifier: Path) -> None:
+    manifest_names = ("a", "b", "c", "d", "e")
+    settings = {
+        "kind": "import",
+        "path": str(classifier),
+        "unstored": UNSTORED,
+        "class_names": manifest_names,
+        "storage": {"root": storage.address},
+    }
+    experiment: ImportExperiment = validate(ImportExperiment, settings, "test")
+    record = run(experiment).record
+    assert record is not None
+    found = read_classifier(experiment, record.run, storage)
+    assert found.class_names == manifest_names
+    imported = import_checkpoint(classifier).modules["head"]
+    assert all(torch.equal(a, b) for a, b in zip(found.head.parameters(), imported.parameters(), strict=True))
+    evaluation = {"kind": "evaluate", "name": "e", "classifier": settings, "suite": {"name": "modelnet_c"}}
+    with pytest.raises(ConfigError, match="give data, and num_points"):
+        validate(EvaluateExperiment, evaluation, "test")
+    with pytest.raises(ConfigError, match="class_names has 1 names"):
+        run(validate(ImportExperiment, {**settings, "class_names": ["a"]}, "test"))
+
+
+def test_an_import_may_be_analysed(storage: Storage, pretrained: Path) -> None:
+    settings = {
+        "kind": "analyse",
+        "name": "looked-into",
+        "subjects": {"released": {"kind": "import", "path": str(pretrained), "unstored": UNSTORED}},
+        "data": SCANS,
+        "num_points": 48,
+        "storage": {"root": storage.address},
+    }
+    experiment: AnalyseExperiment = validate(AnalyseExperiment, settings, "test")
+    assert experiment.shown_names == ["released"]
+    assert experiment.parents.keys() == {"released"}
+    with pytest.raises(ConfigError, match="give the data"):
+        validate(AnalyseExperiment, {**settings, "data": None}, "test")
+
+
+def test_the_command_line_brings_in_and_writes_out_equal_bytes(
+    storage: Storage, classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import_file(classifier, root=storage.address)
+    shown = capsys.readouterr().out
+    assert "mapped" in shown
+    run_name = shown.split("Run: ")[1].split()[0]
+    assert run_name.startswith("ckpt-best-")
+    state = torch.load(classifier)["base_model"]
+    for name in ("back.pth", "back.safetensors"):
+        export(run_name, to=tmp_path / "out" / name, root=storage.address)
+        back = import_checkpoint(tmp_path / "out" / name)
+        assert back.report.mapped.keys() == state.keys()
+    written = torch.load(tmp_path / "out" / "back.pth")["base_model"]
+    assert written.keys() == state.keys()
+    assert all(torch.equal(written[key], state[key]) for key in state)
+    assert "Nothing is left out." in (tmp_path / "out" / "back.md").read_text()
+    import_file(classifier, root=storage.address)
+    assert "Imported before" in capsys.readouterr().out
