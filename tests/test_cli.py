@@ -28,7 +28,9 @@ from pointlab.terminal import shown_progress
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 PREPARE = {"kind": "prepare", "data": SHAPES, "launch": {"kind": "local"}}
-COMMANDS = [command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+COMMANDS = [
+    command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback
+]
 Arguments = list[str | Path]
 
 

@@ -210,15 +210,14 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
     return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
-def known_paths(
-    kind: Any, path: KeyPath = (), within: frozenset[type[BaseModel]] = frozenset()
-) -> Iterator[KeyPath]:
-    """The path of every field reachable from `kind`, `*` for each key of a mapping; none within itself."""
+def known_paths(kind: Any, path: KeyPath = (), within: tuple[type[BaseModel], ...] = ()) -> Iterator[KeyPath]:
+    """The path of every field reachable from `kind`, `*` for each key of a mapping; a model within itself
+    once, as a pretraining within the one that starts from it."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        if kind not in within:
+        if within.count(kind) < 2:
             for name, field in kind.model_fields.items():
                 yield (*path, name)
-                yield from known_paths(field.annotation, (*path, name), within | {kind})
+                yield from known_paths(field.annotation, (*path, name), (*within, kind))
         return
     if typing.get_origin(kind) in {dict, Mapping}:
         yield from known_paths(typing.get_args(kind)[1], (*path, ANY_KEY), within)

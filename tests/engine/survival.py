@@ -9,7 +9,7 @@ from typing import Any
 
 from pointlab import distributed
 from pointlab.data.sample import Arrays
-from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.training import TrainContext
 from pointlab.training.context import FeedPlan

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import pictured
 from conftest import TRANSFER, tiny_pretrain
+from pictured import publish_pictured
 from pointlab.config import merge, validate
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.batches import Recipe
@@ -64,12 +66,12 @@ def test_the_ray_feed_gives_the_bytes_of_the_feed_in_process(
 
     monkeypatch.setattr(feed, "SAMPLES_PER_BLOCK", 32)  # the first two to six steps are made in this process
 
-    experiment = tiny_pretrain(storage)
-    dataset = resolve(experiment, storage).datasets["data"]
+    publish_pictured(storage)
     partial = AugmentationConfig(rotation="full", crop=(0.5, 0.9))
-    recipe = Recipe(3, 48, partial, ("normals", "rows"), num_views=2, subset=np.arange(5, 37))
+    inputs = ("normals", "rows", "pictures", "captions")
+    recipe = Recipe(3, 48, partial, inputs, num_views=2, subset=np.arange(5, 37))
     share = Share(16, rank, world_size)
-    plan = FeedPlan(storage, dataset, recipe, share, first_step, num_steps=8)
+    plan = FeedPlan(storage, pictured.NAME, recipe, share, first_step, num_steps=8)
     here, there = list(LocalContext(storage).feed(plan)), list(feed.ray_feed(plan))
     assert len(here) == len(there) == 8 - first_step
     for one, other in zip(here, there, strict=True):

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from conftest import tiny_pretrain
+from conftest import BACKBONE, tiny_pretrain
+from pointlab.experiment import PretrainExperiment
 from pointlab.launch import run
 from pointlab.paradigms import PARADIGMS
 from pointlab.storage import Storage
@@ -18,25 +19,53 @@ POINTNET = {
     "transform_widths": [8, 8, 16],
     "transform_hidden": [16, 8],
 }
+PATCHES = {name: BACKBONE[name] for name in ("width", "num_groups", "group_size", "embedder_widths")}
+STAGE_ONE: dict[str, Any] = {
+    "backbone": {"kind": "patch_embedding", **PATCHES},
+    "paradigm": {
+        "kind": "act_autoencoder",
+        "autoencoder": {
+            "num_codes": 16,
+            "prompts": {"num_prompts": 3},
+            "graph_widths": [8, 8, 8, 8, 16],
+            "coarse_width": 16,
+            "fine_width": 8,
+        },
+    },
+    "teacher": {
+        "kind": "random",
+        "network": {"kind": "vit", "picture_size": 16, "width": 16, "depth": 2, "num_heads": 2},
+    },
+}
+DECODER = {"decoder": {"depth": 1, "num_heads": 2}}
 VIEWS = {"rotation": "vertical", "crop": [0.6, 1.0]}
 SETTINGS: dict[str, dict[str, Any]] = {
     "supervised": {"paradigm": {"mixing": {"kind": "random"}}},
     "geometric": {"paradigm": {"stages": "all"}},
     "contrastive": {"paradigm": {"momentum": {"queue_size": 16}}, "augmentation": VIEWS},
-    "point_contrast": {"augmentation": VIEWS},
+    "point_contrast": {"augmentation": VIEWS, "backbone": POINTNET},
+    "masked": {"paradigm": DECODER},
+    "act_autoencoder": STAGE_ONE,
+    "act": {"paradigm": DECODER},
 }
+"""What an experiment has beside the kind of its paradigm."""
+
+
+def experiment_of(kind: str, storage: Storage) -> PretrainExperiment:
+    """A tiny pretraining on two workers; a stage I that it needs is trained in this process."""
+    name = kind.replace("_", "-")
+    plain = tiny_pretrain(storage, name=name, training={"epochs": 1}).model_dump(mode="json")
+    settings = plain | SETTINGS[kind] | {"launch": {"kind": "ray", "num_workers": 2}}
+    settings["paradigm"] = {"kind": kind} | SETTINGS[kind].get("paradigm", {})
+    if kind == "act":
+        settings["latents"] = plain | STAGE_ONE | {"name": "stage-one"}
+    return PretrainExperiment.model_validate(settings)
 
 
 @pytest.mark.parametrize("kind", PARADIGMS)
 def test_a_paradigm_fits_on_two_workers(storage: Storage, kind: str) -> None:
-    settings = {"name": kind.replace("_", "-"), "launch": {"kind": "ray", "num_workers": 2}}
-    experiment = tiny_pretrain(storage, training={"epochs": 1}, **settings)
-    changed = experiment.model_dump(mode="json") | {"paradigm": {"kind": kind}}
-    if kind == "point_contrast":
-        changed["backbone"] = POINTNET
-    for name, values in SETTINGS[kind].items():
-        changed[name] = changed[name] | values
-    record = run(type(experiment).model_validate(changed)).record
+    experiment = experiment_of(kind, storage)
+    record = run(experiment).record
     assert record is not None
     assert record.protocol == f"pretraining/{kind}"
     log = Run(storage, record.run).read_log()

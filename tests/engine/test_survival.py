@@ -14,7 +14,8 @@ from ray import cloudpickle
 
 from conftest import tiny_pretrain
 from pointlab.errors import PreemptedError
-from pointlab.experiment.pretrain import PretrainExperiment, pretrain
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import read_module
 from pointlab.interruption import stop_on_sigterm

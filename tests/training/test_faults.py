@@ -12,7 +12,7 @@ from conftest import tiny_pretrain
 from pointlab.data.order import Share
 from pointlab.data.sample import Arrays
 from pointlab.errors import StorageError, TrainingError
-from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.pretraining import pretrain
 from pointlab.launch import resolve
 from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage

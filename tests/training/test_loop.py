@@ -13,7 +13,7 @@ from torch import nn
 from conftest import tiny_pretrain
 from pointlab.data.sample import Arrays
 from pointlab.errors import TrainingError, TransferError
-from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve, run

@@ -1,5 +1,6 @@
-"""Optimisers: which weights decay, how fast each stage learns, and one step of SGD written out."""
+"""Optimisers: which weights decay, how fast each stage learns, one step of SGD written out, and schedules."""
 
+import math
 from typing import Any
 
 import pytest
@@ -12,8 +13,14 @@ from pointlab.backbones import build_backbone
 from pointlab.objectives import HeadConfig
 from pointlab.paradigms import Given
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
-from pointlab.training import OptimiserConfig
-from pointlab.training.optimiser import build_optimiser, decays, depth_scales, set_learning_rate
+from pointlab.training import OptimiserConfig, TrainingConfig
+from pointlab.training.optimiser import (
+    build_optimiser,
+    decays,
+    depth_scales,
+    learning_rate,
+    set_learning_rate,
+)
 
 
 def supervised(backbone: str) -> Supervised:
@@ -79,3 +86,56 @@ def test_each_stage_below_the_head_learns_slower_by_the_same_factor(name: str) -
     assert rates[id(paradigm.head[0].weight)] == 0.2
     for parameter in backbone.parameters():
         assert rates[id(parameter)] == 0.2 * scales[parameter]
+
+
+def released(epoch: float, **settings: Any) -> float:
+    """The rate at this point of 301 epochs of 8 steps, in the released code's schedule."""
+    optimiser = {"learning_rate": 1e-3}
+    config = TrainingConfig.model_validate(
+        {"schedule": "released", "epochs": 301, "optimiser": optimiser} | settings
+    )
+    return learning_rate(round(8 * epoch), 301 * 8, 8.0, config)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [
+        (0, 1e-6),
+        (1, 1e-6),
+        (2, 1e-6 + (1e-3 - 1e-6) / 10),
+        (10, 1e-6 + 9 * (1e-3 - 1e-6) / 10),
+        (11, 1e-6 + (1e-3 - 1e-6) * (1 + math.cos(math.pi * 10 / 300)) / 2),
+        (151, (1e-3 + 1e-6) / 2),
+        (300, 1e-6 + (1e-3 - 1e-6) * (1 + math.cos(math.pi * 299 / 300)) / 2),
+    ],
+)
+def test_the_released_schedule_moves_on_after_each_epoch_and_counts_the_warm_up_in(
+    epoch: int, expected: float
+) -> None:
+    """Epoch e has the rate of t = max(e - 1, 0): 1e-6 + t (base - 1e-6) / 10 below 10, then the cosine of
+    t / 300; all its steps have one rate."""
+    assert released(epoch) == pytest.approx(expected, rel=1e-12)
+    assert released(epoch + 7 / 8) == released(epoch)
+
+
+def test_the_released_warm_up_begins_at_one_millionth_whatever_the_minimum() -> None:
+    """ACT's minimum is 1e-7."""
+    assert released(0, minimum_learning_rate=1e-7) == 1e-6
+    assert released(300, minimum_learning_rate=1e-7) < released(300)
+
+
+def test_the_released_epochs_are_those_of_a_set_that_batches_do_not_divide() -> None:
+    """10 samples in batches of 3: epochs begin within steps, and each step goes by its first sample."""
+    config = TrainingConfig(schedule="released", epochs=6, batch_size=3, warmup_epochs=2)
+    rates = [learning_rate(step, 20, 10 / 3, config) for step in range(20)]
+    starts = [step for step in range(1, 20) if rates[step] != rates[step - 1]]
+    assert starts == [7, 10, 14, 17]
+
+
+def test_the_smooth_schedule_rises_through_the_warm_up_and_falls_to_the_minimum() -> None:
+    config = TrainingConfig(epochs=4, warmup_epochs=1, minimum_learning_rate=1e-5)
+    rates = [learning_rate(step, 40, 10.0, config) for step in range(41)]
+    assert rates[9] == rates[10] == max(rates) == config.optimiser.learning_rate
+    assert rates[0] == pytest.approx(1e-5 + (5e-4 - 1e-5) / 10)
+    assert rates[25] == pytest.approx((5e-4 + 1e-5) / 2)
+    assert rates[40] == pytest.approx(1e-5)

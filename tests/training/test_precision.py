@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import tiny_pretrain
-from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve
 from pointlab.storage import Storage

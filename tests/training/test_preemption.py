@@ -10,7 +10,8 @@ import torch
 from conftest import tiny_pretrain
 from pointlab import distributed
 from pointlab.errors import PreemptedError
-from pointlab.experiment.pretrain import PretrainExperiment, pretrain
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve

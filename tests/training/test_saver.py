@@ -9,7 +9,7 @@ import torch
 
 from conftest import tiny_pretrain
 from pointlab.errors import StorageError
-from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from conftest import tiny_pretrain
 from pointlab import distributed
-from pointlab.experiment.pretrain import PretrainExperiment, pretrain
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve

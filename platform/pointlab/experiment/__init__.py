@@ -9,16 +9,20 @@ from pydantic import Field
 from pointlab.config import apply_overrides, read_yaml, validate
 from pointlab.experiment.analyse import AnalyseExperiment
 from pointlab.experiment.evaluate import EvaluateExperiment
+from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.prepare import PrepareExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.search import SearchExperiment
 from pointlab.experiment.study import StudyExperiment
+from pointlab.experiment.teacher import TeacherExperiment
 from pointlab.experiment.transfer import TransferExperiment
 
 Experiment = Annotated[
     PrepareExperiment
+    | TeacherExperiment
     | PretrainExperiment
+    | ImportExperiment
     | TransferExperiment
     | SearchExperiment
     | StudyExperiment
@@ -45,12 +49,14 @@ __all__ = [
     "AnalyseExperiment",
     "EvaluateExperiment",
     "Experiment",
+    "ImportExperiment",
     "LaunchConfig",
     "PrepareExperiment",
     "PretrainExperiment",
     "SearchExperiment",
     "StorageConfig",
     "StudyExperiment",
+    "TeacherExperiment",
     "TransferExperiment",
     "load",
 ]

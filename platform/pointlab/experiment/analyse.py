@@ -12,11 +12,12 @@ from pointlab.analysis import FEWEST_SCORED, AnalysisConfig
 from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.transfer import TransferExperiment
 
-Trained = PretrainExperiment | TransferExperiment
+Trained = PretrainExperiment | ImportExperiment | TransferExperiment
 
 
 class RandomBackbone(StrictModel):
@@ -30,7 +31,7 @@ class RandomBackbone(StrictModel):
 
 SubjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 SubjectConfig = Annotated[
-    PretrainExperiment | TransferExperiment | RandomBackbone, Field(discriminator="kind")
+    PretrainExperiment | ImportExperiment | TransferExperiment | RandomBackbone, Field(discriminator="kind")
 ]
 
 
@@ -75,7 +76,7 @@ class AnalyseExperiment(StrictModel):
         if self.launch.kind != "local":
             raise ValueError("an analysis runs in this process: launch.kind must be 'local'")
         if self.data is None and self._reference is None:
-            raise ValueError("no subject was trained on anything: give the data to show to random backbones")
+            raise ValueError("no subject was trained here on anything: give the data to show")
         called = [*self.shown_names, *self._starts]
         if twice := sorted({name for name in called if called.count(name) > 1}):
             raise ValueError(f"two subjects would be called {', '.join(twice)}: rename one of them")
@@ -166,7 +167,7 @@ class AnalyseExperiment(StrictModel):
         return self.num_points
 
     @property
-    def _starts(self) -> dict[str, PretrainExperiment]:
+    def _starts(self) -> dict[str, PretrainExperiment | ImportExperiment]:
         """What transfers among the subjects started from, where that was pretrained."""
         return {
             f"{name}-pretrained": subject.pretrained
@@ -175,8 +176,10 @@ class AnalyseExperiment(StrictModel):
         }
 
     @property
-    def _reference(self) -> Trained | None:
+    def _reference(self) -> PretrainExperiment | TransferExperiment | None:
         """The first transfer, else the first pretraining: where data and points come from by default."""
-        trained = [one for one in self.subjects.values() if not isinstance(one, RandomBackbone)]
+        trained = [
+            one for one in self.subjects.values() if isinstance(one, PretrainExperiment | TransferExperiment)
+        ]
         transfers = [one for one in trained if isinstance(one, TransferExperiment)]
         return next(iter([*transfers, *trained]), None)

@@ -2,7 +2,9 @@
 
 The axes are what a backbone starts from, which backbone it is, the route from one set to another, the
 protocol, the labels of the target, and the seed. A cell's pretraining has the cell's seed, so cells that
-differ in nothing but the start saw the same labels and can be compared in pairs.
+differ in nothing but the start saw the same labels and can be compared in pairs. What a pretraining itself
+starts from, a stage I or a teacher, keeps the name and seed that are written out for it: it is made once, for
+all seeds and beyond the study, unless an adjustment gives each seed its own.
 """
 
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from pydantic import BeforeValidator, Field
 from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel, merge, validate
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.lineage import in_one_process
 from pointlab.experiment.matrix import Axis, Levels, Name, Selection, combinations
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.transfer import TransferExperiment
@@ -45,6 +48,14 @@ class Cell:
 
     levels: Levels
     experiment: TransferExperiment
+
+    def place_of(self, role: str) -> str:
+        """What the study calls the set that the transfer knows by this role.
+
+        A route has one target and one set to pretrain on; what a pretraining starts from is the start's own.
+        """
+        route, start = self.levels.route, self.levels.start
+        return f"{route}/{start}/{role}" if "/" in role else f"{route}/{role}"
 
 
 def _on_ray_with_a_core(value: Any) -> Any:
@@ -101,9 +112,9 @@ class StudyCells(StrictModel):
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
-        """Those of its cells, as `<route>/<role>`."""
+        """Those of its cells, by the places that these have for them."""
         return {
-            f"{cell.levels.route}/{role}": config
+            cell.place_of(role): config
             for cell in self.cells
             for role, config in cell.experiment.datasets.items()
         }
@@ -122,7 +133,9 @@ class StudyCells(StrictModel):
         experiment: TransferExperiment = validate(
             TransferExperiment, settings, f"the cell {levels.name} with seed {levels.seed}"
         )
-        return experiment
+        local = self.launch.model_copy(update={"kind": "local", "num_workers": 1})
+        placed: TransferExperiment = in_one_process(experiment, local, self.storage)  # the study places it
+        return placed
 
     def _pretraining(self, levels: Levels) -> Settings | None:
         """Named after its data and not after the route: routes may share a pretraining."""
@@ -139,14 +152,7 @@ class StudyCells(StrictModel):
         return settings | own | {"kind": "pretrain", "backbone": self.backbones[levels.backbone]}
 
     def _own(self, levels: Levels, name: str) -> Settings:
-        """Each experiment runs in one process, which the study places."""
-        local = self.launch.model_copy(update={"kind": "local", "num_workers": 1})
-        return {
-            "name": f"{self.name}-{name}",
-            "seed": levels.seed,
-            "launch": local,
-            "storage": self.storage,
-        }
+        return {"name": f"{self.name}-{name}", "seed": levels.seed}
 
     def _adjustments(self, levels: Levels) -> Iterator[Adjustment]:
         return (adjustment for adjustment in self.adjustments if levels.are_in(adjustment.where))

@@ -10,6 +10,7 @@ from pointlab.backbones import Backbone, build_backbone
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
 from pointlab.evaluation import classification_metrics, pooled_features
+from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import read_module
@@ -19,7 +20,7 @@ from pointlab.storage import Storage, read_manifest
 from pointlab.training.checkpoint import load_weights
 from pointlab.transfer import predict
 
-ClassifierExperiment = PretrainExperiment | TransferExperiment
+ClassifierExperiment = PretrainExperiment | ImportExperiment | TransferExperiment
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ class Classifier:
 
 def read_classifier(experiment: ClassifierExperiment, run: str, storage: Storage) -> Classifier:
     """The classifier that `run`, a finished run of `experiment`, left in the store."""
-    backbone = build_backbone(
-        experiment.architecture if isinstance(experiment, TransferExperiment) else experiment.backbone
-    )
+    backbone = build_backbone(experiment.architecture)
     load_weights(backbone, read_module(storage, run, "backbone"))
     manifest = read_manifest(storage, f"runs/{run}/model")
     assert manifest is not None, "its backbone was read"
@@ -58,6 +57,14 @@ def head_of(experiment: ClassifierExperiment) -> HeadConfig:
     """The configuration of an experiment's head; ConfigError where its paradigm trains none."""
     if isinstance(experiment, TransferExperiment):
         return experiment.supervised.head
+    if isinstance(experiment, ImportExperiment):
+        if experiment.head is None or not experiment.class_names:
+            raise ConfigError(
+                f"{experiment.name} is imported without "
+                + ("names of its classes." if experiment.head else "a classifier."),
+                expected="a released classifier, and class_names in the order of its outputs",
+            )
+        return experiment.head
     if not isinstance(experiment.paradigm, ClassifyingConfig):
         raise ConfigError(
             f"{experiment.name} is pretrained by {experiment.paradigm.kind}, which leaves no classifier.",

@@ -14,6 +14,7 @@ from pointlab.data.dataset import DatasetConfig
 from pointlab.evaluation.baselines import DGCNN, Baseline
 from pointlab.evaluation.robustness import Rounding
 from pointlab.experiment.classifier import head_of
+from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.suitability import require_suitable
@@ -25,8 +26,11 @@ class EvaluateExperiment(StrictModel):
 
     kind: Literal["evaluate"] = "evaluate"
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    classifier: Annotated[PretrainExperiment | TransferExperiment, Field(discriminator="kind")]
-    """The experiment that trained it, made first if it is missing: a transfer, or pretraining on labels."""
+    classifier: Annotated[
+        PretrainExperiment | ImportExperiment | TransferExperiment, Field(discriminator="kind")
+    ]
+    """The experiment that trained it, made first if it is missing: a transfer, or pretraining on labels; or
+    the import of a released one."""
     data: DatasetConfig | None = None
     """A set with the same classes; null takes the one that the classifier was trained on."""
     num_points: int | None = Field(default=None, ge=1)
@@ -52,6 +56,8 @@ class EvaluateExperiment(StrictModel):
         if self.launch.kind != "local":
             raise ValueError("an evaluation runs in this process: launch.kind must be 'local'")
         head_of(self.classifier)
+        if isinstance(self.classifier, ImportExperiment):
+            self._require_own_data()
         if self.divisor is not None:
             self.divisor.require(self.suite.chosen)
         if self.suite.origin == "generated":
@@ -60,6 +66,14 @@ class EvaluateExperiment(StrictModel):
             raise ValueError("clouds of a released set are shown whole: leave num_points out")
         require_suitable(self.measured, self.suite, self.points_shown)
         return self
+
+    def _require_own_data(self) -> None:
+        """What an imported classifier was trained on is not known: nothing can be taken from there."""
+        if self.data is None or (self.suite.origin == "generated" and self.num_points is None):
+            raise ValueError(
+                "what an imported classifier was trained on is not known: give data, and num_points where"
+                " corruptions are generated"
+            )
 
     @property
     def seed(self) -> int:
@@ -81,14 +95,20 @@ class EvaluateExperiment(StrictModel):
     @property
     def measured(self) -> DatasetConfig:
         """The set whose clouds are shown to the classifier."""
-        return self.data or self.classifier.data
+        if self.data is not None:
+            return self.data
+        assert not isinstance(self.classifier, ImportExperiment), "checked when the model was made"
+        return self.classifier.data
 
     @property
     def points_shown(self) -> int:
         """The most points that a clean cloud is shown with."""
         if self.suite.origin == "official":
             return self.measured.num_points
-        return self.num_points or self.classifier.num_points
+        if self.num_points is not None:
+            return self.num_points
+        assert not isinstance(self.classifier, ImportExperiment), "checked when the model was made"
+        return self.classifier.num_points
 
     @property
     def divisor(self) -> Baseline | None:

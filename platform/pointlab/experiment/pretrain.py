@@ -1,6 +1,5 @@
-"""`kind: pretrain`: a backbone is trained on shards by a paradigm."""
+"""`kind: pretrain`: a backbone is trained on shards by a paradigm, which may learn from other networks."""
 
-from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -10,11 +9,20 @@ from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
-from pointlab.experiment.resolve import Findings, Resolved, findings_of
-from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
-from pointlab.paradigms import ParadigmConfig, SupervisedConfig, build_paradigm
+from pointlab.experiment.resolve import datasets_of_parent
+from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherSource
+from pointlab.paradigms import ParadigmConfig, SupervisedConfig
 from pointlab.paradigms.compatibility import require_compatible
-from pointlab.training import Run, TrainContext, Trainer, TrainingConfig
+from pointlab.training import TrainingConfig
+
+LEARNS_FROM = {"act_autoencoder": "teacher", "act": "latents"}
+"""The field that a paradigm needs beside it, and that no other one may have."""
+WANTED = {
+    "teacher": "a network of pictures or words (kind teacher, folder or random)",
+    "latents": "a stage I (a pretraining with paradigm.kind act_autoencoder)",
+}
+PATCHES = ("num_groups", "group_size", "skip_near_origin")
+"""What patches depend on: stage I sees those of its student."""
 
 
 class PretrainExperiment(StrictModel):
@@ -29,6 +37,12 @@ class PretrainExperiment(StrictModel):
     augmentation: AugmentationConfig = AugmentationConfig()
     backbone: BackboneConfig
     paradigm: ParadigmConfig = SupervisedConfig()
+    teacher: TeacherSource | None = None
+    """The network of pictures or words that `act_autoencoder` is trained around; a `kind: teacher` is made
+    first if it is missing."""
+    latents: "PretrainExperiment | None" = None
+    """The stage I whose latents `act` predicts: a pretraining by `act_autoencoder`, made first if it is
+    missing."""
     training: TrainingConfig = TrainingConfig()
     launch: RayByDefault = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()
@@ -49,6 +63,54 @@ class PretrainExperiment(StrictModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _learns_from_what_is_there(self) -> "PretrainExperiment":
+        kind = self.paradigm.kind
+        needed = LEARNS_FROM.get(kind)
+        for role in LEARNS_FROM.values():
+            if role == needed and getattr(self, role) is None:
+                raise ValueError(f"paradigm {kind} learns from {WANTED[role]}: set {role}, beside paradigm")
+            if role != needed and getattr(self, role) is not None:
+                raise ValueError(
+                    f"{role} is given, but paradigm {kind} has no use for it: leave {role} out, or set"
+                    f" paradigm.kind to {next(user for user, its in LEARNS_FROM.items() if its == role)}"
+                )
+        if self.latents is not None:
+            self._require_stage_one(self.latents)
+        if (
+            isinstance(self.teacher, TeacherExperiment | RandomTeacher)
+            and self.teacher.network.kind == "resnet"
+        ):
+            raise ValueError(
+                "teacher.network is a resnet, which has no transformer blocks: choose the kind vit or clip"
+            )
+        return self
+
+    def _require_stage_one(self, latents: "PretrainExperiment") -> None:
+        """ValueError for a parent that has no latents, or none of this backbone's patches."""
+        if latents.paradigm.kind != "act_autoencoder":
+            raise ValueError(
+                f"latents is a pretraining by {latents.paradigm.kind}, which has none: set"
+                " latents.paradigm.kind to act_autoencoder"
+            )
+        for name in PATCHES:
+            mine, its = getattr(self.backbone, name), getattr(latents.backbone, name)
+            if mine != its:
+                raise ValueError(
+                    f"backbone.{name} is {mine}, but latents.backbone.{name} is {its}: set them equal, as a"
+                    " stage I sees the patches of its student"
+                )
+
+    @property
+    def parents(self) -> "dict[str, PretrainExperiment | TeacherExperiment]":
+        """The experiments to finish first: a stage I, a teacher that is trained here."""
+        found: dict[str, PretrainExperiment | TeacherExperiment] = {}
+        if isinstance(self.teacher, TeacherExperiment):
+            found["teacher"] = self.teacher
+        if self.latents is not None:
+            found["latents"] = self.latents
+        return found
+
     @property
     def notes(self) -> dict[str, str]:
         """What a reader of its figures should know of its settings."""
@@ -60,30 +122,19 @@ class PretrainExperiment(StrictModel):
         }
 
     @property
+    def architecture(self) -> BackboneConfig:
+        """The backbone's configuration."""
+        return self.backbone
+
+    @property
     def stamp(self) -> str:
         """What a table may compare this run's figures with."""
         return f"pretraining/{self.paradigm.kind}"
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
-        """Its one dataset."""
-        return {"data": self.data}
-
-
-def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> Findings:
-    """Train, store the exported modules, and hand over the validation figures of the selected step."""
-    experiment = resolved.experiment
-    data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
-    backbone = seeded_backbone(experiment.backbone, experiment.seed)
-    with seeded(experiment.seed, "paradigm"):
-        paradigm = build_paradigm(experiment.paradigm, backbone, data.given())
-    training = data.for_training(
-        experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm
-    )
-    run = Run(context.storage, resolved.run, context.fence)
-    result = Trainer(paradigm, experiment.training, context, training, run).train()
-    publish_model(
-        context.storage, resolved.run, paradigm.exported(), experiment.backbone, data.manifest.class_names
-    )
-    findings = findings_of(result)
-    return replace(findings, notes=findings.notes | experiment.notes)
+        """Its own, and those that its parents were trained on."""
+        found = {"data": self.data}
+        for role, parent in self.parents.items():
+            found |= datasets_of_parent(role, parent)
+        return found

@@ -6,7 +6,7 @@ count: the same run moves from a laptop to a cluster and finds its checkpoints t
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -51,7 +51,8 @@ E_co = TypeVar("E_co", bound=TrainedExperiment, covariant=True)
 class Resolved(Generic[E_co]):
     """An experiment with everything it refers to made definite; it travels to the workers as it is.
 
-    `datasets` maps each role (`data`, `shifted`) to a prepared set, `parents` to a finished run.
+    `datasets` maps each role (`data`, `shifted`, a parent's `latents/teacher`) to a prepared set, `parents`
+    each role (`latents`, `pretrained`) to a finished run.
     """
 
     experiment: E_co
@@ -81,6 +82,20 @@ def findings_of(result: TrainingResult) -> Findings:
         samples_seen=result.samples_seen,
         device_seconds=result.device_seconds,
     )
+
+
+def datasets_of_parent(role: str, parent: TrainedExperiment) -> dict[str, DatasetConfig]:
+    """The sets of a parent by roles of its child: its `data` is called like it, others `<role>/<theirs>`."""
+    return {role if own == "data" else f"{role}/{own}": config for own, config in parent.datasets.items()}
+
+
+def share_of_parent(role: str, datasets: Mapping[str, str]) -> dict[str, str]:
+    """The prepared sets of that parent among those of its child, by the parent's own roles."""
+    own = {"data": datasets[role]} if role in datasets else {}
+    prefix = f"{role}/"
+    return own | {
+        name.removeprefix(prefix): prepared for name, prepared in datasets.items() if name.startswith(prefix)
+    }
 
 
 def make_definite(experiment: E, datasets: dict[str, str], parents: dict[str, str]) -> Resolved[E]:

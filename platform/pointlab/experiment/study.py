@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field, model_validator
 
+from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.cells import OF_THE_CELL, Settings, StudyCells
 from pointlab.experiment.matrix import Selection, require_known
 
@@ -44,6 +45,7 @@ class StudyExperiment(StudyCells):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two cells are called {twice[0]} with seed {twice[1]}: rename a level")
         self._require_measured()
+        self._require_one_set_a_place()
         return self
 
     def _require_room_that_counts(self) -> None:
@@ -64,6 +66,18 @@ class StudyExperiment(StudyCells):
                     f"measure is {self.measure!r}, which the cell {cell.levels.name} will not have: it has"
                     f" {', '.join(known)}"
                 )
+
+    def _require_one_set_a_place(self) -> None:
+        """ValueError where cells of a start were to have parents on different sets under one name."""
+        found: dict[str, DatasetConfig] = {}
+        for cell in self.cells:
+            for role, config in cell.experiment.datasets.items():
+                place = cell.place_of(role)
+                if (other := found.setdefault(place, config)) != config:
+                    raise ValueError(
+                        f"{place} is {other.name} in one cell and {config.name} in {cell.levels.name}:"
+                        " make two starts of them"
+                    )
 
     def _reserved(self) -> Iterator[tuple[str, Settings, frozenset[str]]]:
         """Every mapping of settings, and what it may not say."""

@@ -42,7 +42,7 @@ class Reading:
             case TransferExperiment():
                 yield from self._transfer(name, config)
             case _:
-                yield self._trained(name, name, config, config.backbone)
+                yield self._trained(name, name, config, config.architecture)
 
     def _transfer(self, name: str, config: TransferExperiment) -> Iterator[Subject]:
         """What a transfer started from, with a new head as there was none for its target, and its end."""

@@ -8,8 +8,10 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.resolve import datasets_of_parent
 from pointlab.paradigms.supervised import SupervisedConfig
 from pointlab.training import TrainingConfig
 from pointlab.transfer import MixtureConfig, ProbeConfig
@@ -25,14 +27,27 @@ BestByDefault = Annotated[TrainingConfig, BeforeValidator(_of_the_best_step)]
 """Training that keeps its best step unless it says otherwise, also where only other settings are given."""
 
 
+def _pretraining_unless_told(value: Any) -> Any:
+    return {"kind": "pretrain", **value} if isinstance(value, dict) else value
+
+
+Pretrained = Annotated[
+    PretrainExperiment | ImportExperiment,
+    Field(discriminator="kind"),
+    BeforeValidator(_pretraining_unless_told),
+]
+"""Where a backbone comes from: it is trained here, or a paper has released it."""
+
+
 class TransferExperiment(StrictModel):
     """One pretrained backbone (or a random one), one target, one protocol, one seed."""
 
     kind: Literal["transfer"] = "transfer"
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(default=0, ge=0)
-    pretrained: PretrainExperiment | None = None
-    """The experiment whose backbone is transferred; null starts from random weights."""
+    pretrained: Pretrained | None = None
+    """The experiment whose backbone is transferred, or a checkpoint to import (`kind: import`); null starts
+    from random weights."""
     backbone: BackboneConfig | None = None
     """The architecture, where nothing is pretrained."""
     data: DatasetConfig
@@ -73,12 +88,12 @@ class TransferExperiment(StrictModel):
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
-        """The target, the shifted set, and what was pretrained on."""
+        """The target, the shifted set, and all that was pretrained on."""
         found = {"data": self.data}
         if self.shifted is not None:
             found["shifted"] = self.shifted
         if self.pretrained is not None:
-            found["pretrained"] = self.pretrained.data
+            found |= datasets_of_parent("pretrained", self.pretrained)
         return found
 
     @property
@@ -97,6 +112,6 @@ class TransferExperiment(StrictModel):
     def architecture(self) -> BackboneConfig:
         """The backbone's configuration, wherever it comes from."""
         if self.pretrained is not None:
-            return self.pretrained.backbone
+            return self.pretrained.architecture
         assert self.backbone is not None, "checked when the model was made"
         return self.backbone

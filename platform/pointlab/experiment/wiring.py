@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +22,9 @@ from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.sample import PointBatch
 from pointlab.data.subsets import few_per_class
 from pointlab.errors import ConfigError, DataError, StorageError
-from pointlab.paradigms import Given, Paradigm
+from pointlab.paradigms import Given, Paradigm, Trainable
 from pointlab.seeding import stable_integer
-from pointlab.storage import Storage, publish, read_manifest
+from pointlab.storage import Manifest, Storage, publish, read_manifest
 from pointlab.storage.artifact import read_verified
 from pointlab.training import TrainingData
 
@@ -65,21 +66,28 @@ class Data:
     def given(self, subset: Int64[np.ndarray, " rows"] | None = None) -> Given:
         """What a paradigm learns of the set, or of a subset of its training split, when it is built."""
         num_rows = self.manifest.rows.get("train") if subset is None else len(subset)
-        return Given(self.num_classes, num_rows, self.manifest.estimated_normals is not None)
+        has_estimated = self.manifest.estimated_normals is not None
+        return Given(self.num_classes, num_rows, has_estimated, captions=self.captions)
+
+    def captions(self) -> dict[int, str]:
+        """What is said of the clouds of training and validation, by hash."""
+        splits = [self.split(name) for name in ("train", "validation") if self.manifest.rows.get(name)]
+        return {identity: text for split in splits for identity, text in split.caption_texts.items()}
 
     def for_training(
         self,
         seed: int,
         augmentation: AugmentationConfig,
         batch_size: int,
-        paradigm: Paradigm,
+        paradigm: Trainable,
         subset: Int64[np.ndarray, " rows"] | None = None,
     ) -> TrainingData:
         """The training split, or a subset of it, as a stream; and validation, as stored unless in views.
 
         Raises ConfigError where a crop may leave fewer points than the paradigm's backbone takes.
         """
-        require_shown(self.num_points, augmentation, paradigm.backbone)
+        if isinstance(paradigm, Paradigm):
+            require_shown(self.num_points, augmentation, paradigm.backbone)
         if not self.manifest.rows.get("train"):
             raise DataError(f"{self.name} has no train split.", remedy="train on a set that has one")
         inputs, num_views = paradigm.inputs, paradigm.num_views
@@ -135,16 +143,23 @@ def publish_model(
     modules: Mapping[str, nn.Module],
     backbone: BackboneConfig,
     class_names: tuple[str, ...],
+    *,
+    needs: Mapping[str, Any] | None = None,
 ) -> None:
     """Store modules at `runs/<run>/model`, one safetensors file each; the first worker does it.
 
+    `needs` are entries of the manifest's details on what the modules cannot be used without.
     An earlier attempt that died after this may have left the same model, which then stays.
     """
     if distributed.rank() > 0:
         return
     path = f"runs/{run}/model"
     contents = {f"{name}.safetensors": save_safetensors(_cpu_state(m)) for name, m in modules.items()}
-    details = {"backbone": backbone.model_dump(mode="json"), "class_names": list(class_names)}
+    details = {
+        "backbone": backbone.model_dump(mode="json"),
+        "class_names": list(class_names),
+        **(needs or {}),
+    }
     existing = read_manifest(storage, path)
     if existing is not None:
         if all(storage.read(f"{path}/{name}") == content for name, content in contents.items()):
@@ -157,13 +172,19 @@ def publish_model(
     publish(storage, path, "model", contents, details)
 
 
-def read_module(storage: Storage, run: str, name: str) -> dict[str, Tensor]:
-    """Weights of one stored module of a finished run, verified."""
-    path = f"runs/{run}/model"
-    manifest = read_manifest(storage, path)
+def model_manifest(storage: Storage, run: str) -> Manifest:
+    """What the stored model of a finished run consists of; StorageError where it has none."""
+    manifest = read_manifest(storage, f"runs/{run}/model")
     if manifest is None:
         raise StorageError(f"The run {run} has no stored model.", remedy="run its config to the end first")
-    return load_safetensors(read_verified(storage, path, f"{name}.safetensors", manifest, f"runs/{run}"))
+    return manifest
+
+
+def read_module(storage: Storage, run: str, name: str) -> dict[str, Tensor]:
+    """Weights of one stored module of a finished run, verified."""
+    manifest = model_manifest(storage, run)
+    content = read_verified(storage, f"runs/{run}/model", f"{name}.safetensors", manifest, f"runs/{run}")
+    return load_safetensors(content)
 
 
 def seeded_backbone(config: BackboneConfig, seed: int) -> Backbone:

@@ -19,18 +19,23 @@ from pointlab.experiment import (
     AnalyseExperiment,
     EvaluateExperiment,
     Experiment,
+    ImportExperiment,
     PrepareExperiment,
     PretrainExperiment,
     SearchExperiment,
     StudyExperiment,
+    TeacherExperiment,
     TransferExperiment,
 )
 from pointlab.experiment.analysing import analyse
 from pointlab.experiment.evaluating import evaluate
-from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.imported import bring_in
+from pointlab.experiment.lineage import in_one_process, parents_of
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.study_runs import make_study_definite
+from pointlab.experiment.teaching import teach
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
 from pointlab.launch.datasets import ensure_prepared, require_roots
@@ -43,7 +48,9 @@ from pointlab.training.tensorboard import publish_tensorboard
 
 logger = logging.getLogger(__name__)
 RunExperiment = (
-    PretrainExperiment
+    TeacherExperiment
+    | PretrainExperiment
+    | ImportExperiment
     | TransferExperiment
     | SearchExperiment
     | StudyExperiment
@@ -51,7 +58,9 @@ RunExperiment = (
     | AnalyseExperiment
 )
 STAGES: dict[str, Callable[[Any, TrainContext], Findings]] = {
+    "teacher": teach,
     "pretrain": pretrain,
+    "import": bring_in,
     "transfer": transfer,
     "evaluate": evaluate,
     "analyse": analyse,
@@ -95,7 +104,7 @@ def _run(
     experiment: RunExperiment, storage: Storage, rerun: bool, watcher: Watcher, *, waits: bool = False
 ) -> Outcome:
     """Carry out a run, or find it; where another process is at it, `waits` says to wait for that one."""
-    resolved = resolve(experiment, storage, watcher)
+    resolved = resolve(experiment, storage, watcher, waits=waits)
     attempt = 1
     while (record := read_record(storage, resolved.run)) is not None and rerun:
         attempt += 1
@@ -199,8 +208,17 @@ def make_here(resolved: Resolved[Any], storage: Storage, stop: threading.Event) 
     return record
 
 
-def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = ignore_progress) -> Resolved[Any]:
-    """Make definite what `experiment` refers to; datasets and parents that are missing are made now."""
+def resolve(
+    experiment: RunExperiment,
+    storage: Storage,
+    watcher: Watcher = ignore_progress,
+    *,
+    waits: bool = False,
+) -> Resolved[Any]:
+    """Make definite what `experiment` refers to; datasets and parents that are missing are made now.
+
+    Where another process is at a parent, `waits` says to wait for that one.
+    """
     require_roots(experiment.datasets, storage)
     datasets = {
         role: ensure_prepared(config, storage, experiment.launch, watcher)
@@ -208,7 +226,7 @@ def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = igno
     }
     parents = {}
     for role, parent in parents_of(experiment).items():
-        outcome = _run(parent, storage, False, watcher)
+        outcome = _run(parent, storage, False, watcher, waits=waits)
         assert outcome.record is not None, "a run leaves a record"
         parents[role] = outcome.record.run
     if isinstance(experiment, StudyExperiment):
@@ -217,30 +235,13 @@ def resolve(experiment: RunExperiment, storage: Storage, watcher: Watcher = igno
 
 
 def parents_here(experiment: RunExperiment, storage: Storage) -> dict[str, str]:
-    """The finished runs that `experiment` starts from, made in this process where they are missing.
+    """The finished runs that `experiment` starts from, they and theirs made in this process where missing.
 
     For trials of a search that varies how a backbone is pretrained: two that want the same one wait for it.
     """
     parents = {}
     for role, parent in parents_of(experiment).items():
-        launch = parent.launch.model_copy(update={"kind": "local"})  # its other settings hold here too
-        here = parent.model_copy(update={"launch": launch})
-        outcome = _run(here, storage, False, ignore_progress, waits=True)
+        outcome = _run(in_one_process(parent), storage, False, ignore_progress, waits=True)
         assert outcome.record is not None, "a run leaves a record"
         parents[role] = outcome.record.run
     return parents
-
-
-def parents_of(experiment: RunExperiment) -> dict[str, RunExperiment]:
-    """The experiments whose results `experiment` starts from, by role; each may have parents of its own."""
-    match experiment:
-        case SearchExperiment():
-            return {} if experiment.varies_pretraining else parents_of(experiment.transfer)
-        case TransferExperiment() if experiment.pretrained is not None:
-            return {"pretrained": experiment.pretrained}
-        case EvaluateExperiment():
-            return {"classifier": experiment.classifier}
-        case AnalyseExperiment():
-            return dict(experiment.parents)
-        case _:
-            return {}

@@ -10,7 +10,8 @@ METHODS = {
     "wise_ft_lp": "the WiSE-FT-LP mixture",
 }
 """What a transfer's protocol is called in a sentence."""
-TRAINED_ROLES = {"data": "training data", "pretrained": "pretraining data", "shifted": "shifted set"}
+PARENT_ROLES = {"pretrained": "pretraining data", "latents": "stage I's data", "teacher": "teacher's data"}
+TRAINED_ROLES = {"data": "training data", "shifted": "shifted set", **PARENT_ROLES}
 
 
 def percent(value: float) -> str:
@@ -52,14 +53,15 @@ def role_name(kind: str, role: str) -> str:
     its classifier or subjects.
     """
     if kind in ("evaluate", "analyse"):
-        used, _, part = role.rpartition("-")
+        used, _, place = role.rpartition("-")
+        part = place.rpartition("/")[2]
         return f"{used}'s {TRAINED_ROLES.get(part, part)}" if used else "measured on"
     if kind == "study":
         route, _, part = role.partition("/")
         return f"{role_name('transfer', part)} of {route}"
-    if role == "pretrained" or (role == "data" and kind == "pretrain"):
-        return "pretraining data"
-    return "target" if role == "data" else role
+    own = {"pretrain": "pretraining data", "teacher": "training data"}.get(kind, "target")
+    part = role.rpartition("/")[2]
+    return own if part == "data" else PARENT_ROLES.get(part, part)
 
 
 def split_name(record: Record, metric: str) -> str:

@@ -61,9 +61,15 @@ class Ledger:
             return
         logger.warning("%s failed: %s", step.run, result.error)
         self.errors[step.run] = result.error
-        for child in [child for child in self._waiting.values() if step.run in child.parents]:
-            del self._waiting[child.run]
-            self.errors[child.run] = f"its pretraining {step.run} failed: {result.error}"
+        what = "teacher" if step.resolved.experiment.kind == "teacher" else "pretraining"
+        self._give_up_after(step.run, f"its {what} {step.run} failed: {result.error}")
+
+    def _give_up_after(self, run: str, why: str) -> None:
+        """Enter that all which starts from this run has failed, at whatever depth."""
+        for child in [child for child in self._waiting.values() if run in child.parents]:
+            if self._waiting.pop(child.run, None) is not None:
+                self.errors[child.run] = why
+                self._give_up_after(child.run, why)
 
     @property
     def failed_cells(self) -> list[str]:

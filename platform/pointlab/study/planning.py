@@ -1,4 +1,4 @@
-"""What a study has to do: pretrainings first, each once, then the transfers; what is there is left out."""
+"""What a study has to do: what cells start from, each once, then the transfers; what is there is left out."""
 
 import logging
 from collections import Counter
@@ -10,7 +10,7 @@ from pointlab.data.dataset import find_prepared
 from pointlab.experiment.cells import Cell
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.study import StudyExperiment
-from pointlab.experiment.study_runs import make_cell_definite, make_parent_definite
+from pointlab.experiment.study_runs import make_cell_definite
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, read_record
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Step:
-    """One experiment to carry out, once its parent is finished."""
+    """One experiment to carry out, once its parents are finished."""
 
     resolved: Resolved[Any]
 
@@ -45,23 +45,35 @@ class Plan:
 
     @property
     def missing(self) -> list[Step]:
-        """What is to be done: the transfers without a record, and before them the parents that they need."""
-        transfers = [self.steps[run] for run in self.cells if run not in self.records]
-        needed = {parent for step in transfers for parent in step.parents if parent not in self.records}
-        return [step for run, step in self.steps.items() if run in needed] + transfers
+        """What is to be done: the transfers without a record, and before them all that these need."""
+        needed: set[str] = set()
+        for run in self.cells:
+            self._add_missing(run, needed)
+        return [step for run, step in self.steps.items() if run in needed]
+
+    def ancestors(self, run: str) -> list[str]:
+        """The runs that this one starts from, and theirs; some perhaps more than once."""
+        parents = self.steps[run].parents
+        return [*parents, *(each for parent in parents for each in self.ancestors(parent))]
+
+    def _add_missing(self, run: str, needed: set[str]) -> None:
+        """What a finished run has started from may be gone."""
+        if run not in self.records:
+            needed.add(run)
+            for parent in self.steps[run].parents:
+                self._add_missing(parent, needed)
 
 
 def make_plan(study: StudyExperiment, datasets: Mapping[str, str], storage: Storage) -> Plan:
     """The plan of a study on these prepared sets, as far as the store has come with it."""
-    parents: dict[str, Step] = {}
+    ancestors: dict[str, Step] = {}
     transfers: dict[str, Step] = {}
     cells: dict[str, Cell] = {}
     for cell in study.cells:
-        transfer, parent = make_cell_definite(cell, datasets), make_parent_definite(cell, datasets)
+        *before, transfer = make_cell_definite(cell, datasets)
         transfers[transfer.run], cells[transfer.run] = Step(transfer), cell
-        if parent is not None:
-            parents[parent.run] = Step(parent)
-    steps = parents | transfers
+        ancestors |= {resolved.run: Step(resolved) for resolved in before}
+    steps = ancestors | transfers
     found = {run: read_record(storage, run) for run in steps}
     records = {run: record for run, record in found.items() if record is not None}
     _warn_of_other_code(records)
@@ -90,7 +102,8 @@ class Extent:
 def foresee(study: StudyExperiment, storage: Storage) -> dict[tuple[str, str], dict[str, Extent]]:
     """What is planned and what is there, without making anything: by start and backbone, of each protocol.
 
-    `pretraining` counts beside the protocols. Nothing is finished that needs a set which is not prepared.
+    `pretraining` counts all that they start from, beside the protocols. Nothing is finished that needs a set
+    which is not prepared.
     """
     found = {role: find_prepared(config, storage) for role, config in study.datasets.items()}
     names = {role: name or f"{role}-missing" for role, name in found.items()}
@@ -99,7 +112,7 @@ def foresee(study: StudyExperiment, storage: Storage) -> dict[tuple[str, str], d
     finished: Counter[tuple[str, str, str]] = Counter()
     seen: set[str] = set()
     for run, cell in plan.cells.items():
-        kinds = {run: cell.levels.protocol} | dict.fromkeys(plan.steps[run].parents, "pretraining")
+        kinds = {run: cell.levels.protocol} | dict.fromkeys(plan.ancestors(run), "pretraining")
         for each, kind in kinds.items():
             if each not in seen:
                 key = (cell.levels.start, cell.levels.backbone, kind)

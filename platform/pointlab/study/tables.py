@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from pointlab.errors import ConfigError
 from pointlab.experiment.cells import Cell
+from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Findings
 from pointlab.experiment.study import StudyExperiment
 from pointlab.provenance import code_version
@@ -111,9 +112,10 @@ def _cost(record: Record | None, prefix: str) -> Row:
 
 
 def _work(cell: Cell, record: Record | None) -> Row:
-    """Clouds that a pretraining encoded, each view by itself, and the optimiser's steps."""
+    """Clouds that a pretraining encoded, each view by itself, and the optimiser's steps; without those
+    of what it starts from."""
     pretrained = cell.experiment.pretrained
-    if record is None or pretrained is None:
+    if record is None or not isinstance(pretrained, PretrainExperiment):
         return {"pretraining_clouds": "", "pretraining_steps": ""}
     return {
         "pretraining_clouds": float(record.samples_seen * pretrained.paradigm.num_views),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pointlab import distributed
 from pointlab.errors import DamagedError, TransferError
-from pointlab.paradigms import Paradigm
+from pointlab.paradigms import Trainable
 from pointlab.provenance import code_version, environment
 from pointlab.training.averages import Averages
 from pointlab.training.moving_average import MovingAverage
@@ -46,7 +46,7 @@ class Progress:
 class TrainingState:
     """All that a training step changes."""
 
-    paradigm: Paradigm
+    paradigm: Trainable
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     average: MovingAverage | None = None
@@ -71,20 +71,20 @@ class Snapshot:
             yield name, json.dumps(document).encode()
 
 
-def own_state(paradigm: Paradigm) -> dict[str, Tensor]:
+def own_state(paradigm: Trainable) -> dict[str, Tensor]:
     """The tensors outside the frozen modules, parameters and buffers, by name."""
     frozen = {id(t) for module in paradigm.frozen() for t in module.state_dict(keep_vars=True).values()}
     state = paradigm.state_dict(keep_vars=True)
     return {name: tensor for name, tensor in state.items() if id(tensor) not in frozen}
 
 
-def own_statistics(paradigm: Paradigm) -> dict[str, Tensor]:
+def own_statistics(paradigm: Trainable) -> dict[str, Tensor]:
     """Running statistics of BatchNorm among `own_state`: what differs between workers."""
     own = own_state(paradigm)
     return {name: t for name, t in distributed.running_statistics(paradigm).items() if name in own}
 
 
-def weights_of(paradigm: Paradigm) -> Weights:
+def weights_of(paradigm: Trainable) -> Weights:
     """A copy, on the CPU, of every parameter and buffer outside the frozen modules."""
     return _copied(own_state(paradigm))
 

@@ -17,7 +17,7 @@ from pointlab.data.batches import Recipe, training_arrays
 from pointlab.data.cache import open_split
 from pointlab.data.order import Share
 from pointlab.data.sample import Arrays
-from pointlab.paradigms import Paradigm
+from pointlab.paradigms import Trainable
 from pointlab.storage import Storage
 from pointlab.storage.lease import Fence
 
@@ -58,7 +58,7 @@ class TrainContext(ABC):
         """This worker's samples of each step, one step after the other."""
 
     @abstractmethod
-    def wrap(self, paradigm: Paradigm) -> nn.Module:
+    def wrap(self, paradigm: Trainable) -> nn.Module:
         """The module to call for a step, its gradients averaged over the workers."""
 
     @abstractmethod
@@ -107,7 +107,7 @@ class LocalContext(TrainContext):
         steps = range(plan.first_step, plan.num_steps)
         return (training_arrays(split, plan.share.positions(step), plan.recipe) for step in steps)
 
-    def wrap(self, paradigm: Paradigm) -> nn.Module:
+    def wrap(self, paradigm: Trainable) -> nn.Module:
         """The paradigm itself, as there is one worker."""
         return paradigm
 

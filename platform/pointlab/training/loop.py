@@ -20,7 +20,7 @@ from pointlab.data.batches import Recipe, to_batch
 from pointlab.data.order import Share, num_steps
 from pointlab.data.sample import Arrays, PointBatch
 from pointlab.errors import ConfigError, PreemptedError
-from pointlab.paradigms import Paradigm
+from pointlab.paradigms import Trainable
 from pointlab.seeding import stable_integer
 from pointlab.training.ahead import read_ahead
 from pointlab.training.batch_norm import synchronise_batch_norm
@@ -73,7 +73,7 @@ class Trainer:
     """One training run of a paradigm, continued from its newest checkpoint if it has one."""
 
     def __init__(
-        self, paradigm: Paradigm, config: TrainingConfig, context: TrainContext, data: TrainingData, run: Run
+        self, paradigm: Trainable, config: TrainingConfig, context: TrainContext, data: TrainingData, run: Run
     ) -> None:
         """Fix threads and algorithms, put the paradigm on its device and restore what there is."""
         _check(config, data)

@@ -15,6 +15,8 @@ def prepare_process(num_threads: int) -> None:
     keep_freed_memory()
     torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    # Torch would fill memory that it is about to overwrite: that finds defects, and changes no result.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:

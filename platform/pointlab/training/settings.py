@@ -47,6 +47,11 @@ class TrainingConfig(StrictModel):
     """Micro-batches per step on each worker; BatchNorm sees one at a time."""
     warmup_epochs: float = Field(default=10, ge=0)
     minimum_learning_rate: float = Field(default=1e-6, ge=0)
+    schedule: Literal["smooth", "released"] = "smooth"
+    """smooth: by the step, and the cosine begins after the warm-up; right at any length. released: as the
+    released code of Point-MAE, ACT and ReCon has it: one rate for each epoch, an epoch behind, so that the
+    first two have the lowest, and a cosine that begins with the warm-up. It trains one epoch more than its
+    cosine is long: for 300, set epochs to 301."""
     optimiser: OptimiserConfig = OptimiserConfig()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """bf16 and fp16 run matrix products in half precision, fp16 with a loss scale that adapts; both pay on

@@ -6,7 +6,7 @@ import torch
 
 from pointlab import distributed
 from pointlab.data.sample import PointBatch
-from pointlab.paradigms import Paradigm
+from pointlab.paradigms import Trainable
 from pointlab.seeding import stable_integer
 from pointlab.training.averages import Averages
 from pointlab.training.numerics import autocast
@@ -17,7 +17,7 @@ ValidationBatches = Callable[[int, int], Iterable[PointBatch]]
 
 @torch.no_grad()
 def evaluate(
-    paradigm: Paradigm, batches: ValidationBatches, device: torch.device, precision: str = "fp32"
+    paradigm: Trainable, batches: ValidationBatches, device: torch.device, precision: str = "fp32"
 ) -> dict[str, float]:
     """Mean figures of `paradigm` in eval mode; the workers take turns with the batches."""
     paradigm.eval()

@@ -1,0 +1,63 @@
+"""What an experiment starts from: its parents and theirs, to any depth.
+
+A parent is written out within its child, so the whole lineage is known before any of it is made.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pointlab.experiment.analyse import AnalyseExperiment
+from pointlab.experiment.evaluate import EvaluateExperiment
+from pointlab.experiment.imported import ImportExperiment
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.resolve import Resolved, make_definite, share_of_parent
+from pointlab.experiment.search import SearchExperiment
+from pointlab.experiment.teacher import TeacherExperiment
+from pointlab.experiment.transfer import TransferExperiment
+
+Trained = PretrainExperiment | ImportExperiment | TransferExperiment | TeacherExperiment
+
+
+def parents_of(experiment: Any) -> dict[str, Trained]:
+    """The experiments whose results `experiment` starts from, by role; each may have parents of its own."""
+    match experiment:
+        case SearchExperiment():
+            return {} if experiment.varies_pretraining else parents_of(experiment.transfer)
+        case TransferExperiment() if experiment.pretrained is not None:
+            return {"pretrained": experiment.pretrained}
+        case EvaluateExperiment():
+            return {"classifier": experiment.classifier}
+        case PretrainExperiment() | AnalyseExperiment():
+            return dict(experiment.parents)
+        case _:
+            return {}
+
+
+def make_lineage_definite(experiment: Trained, datasets: Mapping[str, str]) -> list[Resolved[Any]]:
+    """The runs of `experiment` and of all that it starts from, parents before their children, itself last.
+
+    Nothing is made or looked up but the identities, which follow from the prepared sets. A parent that
+    several share is named as often.
+    """
+    lineage: list[Resolved[Any]] = []
+    parents: dict[str, str] = {}
+    for role, parent in parents_of(experiment).items():
+        lineage += make_lineage_definite(parent, share_of_parent(role, datasets))
+        parents[role] = lineage[-1].run
+    return [*lineage, make_definite(experiment, dict(datasets), parents)]
+
+
+def in_one_process(
+    experiment: Any, launch: LaunchConfig | None = None, storage: StorageConfig | None = None
+) -> Any:
+    """`experiment` and its whole lineage, each to run in the process that asks for it.
+
+    The other settings of each launch hold there too, unless `launch` and `storage` are to take their places.
+    None of this counts for the identity of a run.
+    """
+    local = (launch or experiment.launch).model_copy(update={"kind": "local"})
+    parents = {role: in_one_process(each, launch, storage) for role, each in parents_of(experiment).items()}
+    return experiment.model_copy(
+        update={"launch": local, "storage": storage or experiment.storage, **parents}
+    )

@@ -1,0 +1,55 @@
+"""A finished run's model as a folder of this machine, for libraries that read files by path."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from pointlab.data.cache import cache_folder
+from pointlab.experiment.wiring import model_manifest
+from pointlab.seeding import stable_hash
+from pointlab.storage import Manifest, Storage, fetch
+from pointlab.storage.artifact import read_verified
+from pointlab.storage.files import sha256
+
+
+def local_model(storage: Storage, run: str) -> Path:
+    """The folder with the run's model, every file of it verified: in the store itself where that is local.
+
+    From another store it is copied into the cache once. Raises StorageError where the run has no model,
+    DamagedError where a file is not what it was.
+    """
+    path, manifest = f"runs/{run}/model", model_manifest(storage, run)
+    if storage.is_local:
+        for name in manifest.files:
+            read_verified(storage, path, name, manifest, f"runs/{run}")
+        return Path(storage.locate(path))
+    content = json.dumps({name: entry.sha256 for name, entry in manifest.files.items()}, sort_keys=True)
+    folder = cache_folder() / "models" / f"{run}-{stable_hash(content, digits=10)}"
+    if not _holds(folder, manifest):
+        _copy(storage, path, folder)
+    return folder
+
+
+def _holds(folder: Path, manifest: Manifest) -> bool:
+    try:
+        return all(
+            sha256((folder / name).read_bytes()) == entry.sha256 for name, entry in manifest.files.items()
+        )
+    except FileNotFoundError:
+        return False
+
+
+def _copy(storage: Storage, path: str, folder: Path) -> None:
+    """Written aside and renamed: a reader meets a whole folder or none, whoever else copies it meanwhile."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        fetch(storage, path, unfinished)
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.exists():  # otherwise another process was quicker, and its copy is as good
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,36 @@
+"""How a pretraining is carried out: data, a new backbone, frozen networks to learn from, and the loop."""
+
+from dataclasses import replace
+
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.providers import build_providers, needs_of
+from pointlab.experiment.resolve import Findings, Resolved, findings_of
+from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
+from pointlab.paradigms import build_paradigm
+from pointlab.training import Run, TrainContext, Trainer
+
+
+def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> Findings:
+    """Train, store the exported modules, and hand over the validation figures of the selected step."""
+    experiment = resolved.experiment
+    providers = build_providers(resolved, context.storage)
+    data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
+    backbone = seeded_backbone(experiment.backbone, experiment.seed)
+    with seeded(experiment.seed, "paradigm"):
+        given = replace(data.given(), providers=providers)
+        paradigm = build_paradigm(experiment.paradigm, backbone, given)
+    training = data.for_training(
+        experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm
+    )
+    run = Run(context.storage, resolved.run, context.fence)
+    result = Trainer(paradigm, experiment.training, context, training, run).train()
+    publish_model(
+        context.storage,
+        resolved.run,
+        paradigm.exported(),
+        experiment.backbone,
+        data.manifest.class_names,
+        needs=needs_of(resolved, providers, context.storage),
+    )
+    findings = findings_of(result)
+    return replace(findings, notes=findings.notes | experiment.notes)

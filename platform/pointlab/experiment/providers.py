@@ -1,0 +1,106 @@
+"""The frozen networks that a pretraining learns from: a teacher, and the latents of a finished stage I.
+
+Both are read anew at the start of every training process and never saved with it: a teacher is named by the
+hash of its weights, and a stage I is the model that its own run left.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from safetensors.torch import save as save_safetensors
+from torch import nn
+
+from pointlab.backbones.patch_embedding import PatchEmbedding
+from pointlab.errors import StorageError
+from pointlab.experiment.local_models import local_model
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherFolder
+from pointlab.experiment.wiring import model_manifest, read_module, seeded, seeded_backbone
+from pointlab.objectives.autoencoder import Autoencoder
+from pointlab.objectives.prompting import ForeignTransformer
+from pointlab.objectives.targets import Latents
+from pointlab.paradigms.act_autoencoder import ActAutoencoderConfig
+from pointlab.storage import Storage, read_record
+from pointlab.storage.files import sha256
+from pointlab.teachers import find_folder, foreign_transformer, random_foreign_transformer, require_hash
+from pointlab.training.checkpoint import load_weights
+
+
+def build_providers(resolved: Resolved[PretrainExperiment], storage: Storage) -> dict[str, nn.Module]:
+    """The networks that the experiment names, by role: without gradients and in eval mode."""
+    found: dict[str, nn.Module] = {}
+    if resolved.experiment.teacher is not None:
+        found["teacher"] = _teacher(resolved, storage)
+    if resolved.experiment.latents is not None:
+        found["latents"] = _latents(resolved.experiment.latents, resolved.parents["latents"], storage)
+    return {role: network.requires_grad_(False).eval() for role, network in found.items()}
+
+
+def needs_of(
+    resolved: Resolved[PretrainExperiment], providers: Mapping[str, nn.Module], storage: Storage
+) -> dict[str, Any]:
+    """What the exported modules cannot be used without: the teacher, by where it is from and by its hash."""
+    return {"teacher": _named(resolved, providers["teacher"], storage)} if "teacher" in providers else {}
+
+
+def _teacher(resolved: Resolved[PretrainExperiment], storage: Storage) -> ForeignTransformer:
+    source = resolved.experiment.teacher
+    assert source is not None, "asked for where there is one"
+    with seeded("teacher"):  # what is drawn before weights are read leaves torch's generator where it was
+        if isinstance(source, RandomTeacher):
+            return random_foreign_transformer(source.network, source.seed)
+        if isinstance(source, TeacherExperiment):
+            return foreign_transformer(local_model(storage, resolved.parents["teacher"]))
+        folder = find_folder(source.path)
+        require_hash(folder, source.sha256)
+        return foreign_transformer(folder)
+
+
+def _named(resolved: Resolved[PretrainExperiment], network: nn.Module, storage: Storage) -> dict[str, str]:
+    """Kind and sha256 of the teacher: of the weights of its folder, or of those that were drawn."""
+    match resolved.experiment.teacher:
+        case TeacherExperiment():
+            run = resolved.parents["teacher"]
+            return {"kind": "teacher", "run": run, "sha256": model_manifest(storage, run).details["sha256"]}
+        case TeacherFolder() as source:
+            return {"kind": "folder", "sha256": source.sha256}
+    drawn = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    return {"kind": "random", "sha256": sha256(save_safetensors(drawn))}
+
+
+def _latents(experiment: PretrainExperiment, run: str, storage: Storage) -> Latents:
+    """The stage I that `run` left, around the same teacher.
+
+    `experiment` is that of its record in all that counts; where a teacher's folder lies today it knows
+    better. Raises StorageError where the teacher is no longer the one that stage I was trained around.
+    """
+    record = read_record(storage, run)
+    assert record is not None, "a parent is finished before its children"
+    paradigm = experiment.paradigm
+    assert isinstance(paradigm, ActAutoencoderConfig), "checked when the model was made"
+    resolved = Resolved(experiment, run, record.datasets, record.parents)
+    foreign = _teacher(resolved, storage)
+    _require_same_teacher(resolved, foreign, storage)
+    embedding = seeded_backbone(experiment.backbone, experiment.seed)
+    assert isinstance(embedding, PatchEmbedding), "declared in compatibility.py"
+    with seeded(experiment.seed, "paradigm"):
+        autoencoder = Autoencoder(paradigm.autoencoder, embedding.width, embedding.config.group_size, foreign)
+    load_weights(embedding, read_module(storage, run, "backbone"))
+    load_weights(autoencoder, read_module(storage, run, "autoencoder"))
+    return Latents(embedding, autoencoder, foreign)
+
+
+def _require_same_teacher(
+    resolved: Resolved[PretrainExperiment], foreign: ForeignTransformer, storage: Storage
+) -> None:
+    """Its run may have been deleted and made anew on another machine, or be drawn by another torch."""
+    then = model_manifest(storage, resolved.run).details["teacher"]
+    now = _named(resolved, foreign, storage)
+    if then["sha256"] != now["sha256"]:
+        where = storage.locate(f"runs/{resolved.run}")
+        raise StorageError(
+            f"The teacher of {resolved.run} now has weights of the sha256 {now['sha256']}.",
+            expected=f"{then['sha256']}, around which that run was trained",
+            remedy=f"bring those weights back, or delete {where} and run again",
+        )
