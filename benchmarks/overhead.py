@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pointlab.experiment import PretrainExperiment, load
-from pointlab.experiment.pretrain import pretrain
+from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.launch import resolve
 from pointlab.storage import Storage, open_storage

@@ -6,6 +6,7 @@ Point-MAE and ACT (384 wide, 12 deep, 1,024 points). Every figure is the median 
 
 `--set` changes settings as `pointlab run` does, `--paradigm` and `--backbone` are short for two of them. With
 `--against KIND` steps of that paradigm are taken in turn with them, and the ratio of the two is printed.
+`masked.py` splits the step of Point-MAE further, by the parts of its network.
 """
 
 import argparse
