@@ -137,9 +137,7 @@ def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) ->
         if entry["type"] in {"union_tag_invalid", "union_tag_not_found"}:
             yield _describe_kind([*path, "kind"], entry)
         elif entry["type"] == "extra_forbidden":
-            nearest = _nearest_key(path, known_paths(model))
-            hint = f"; did you mean {nearest!r}?" if nearest else ""
-            yield f"{where}: unknown key{hint}"
+            yield f"{where}: unknown key{_hint(path, known_paths(model))}"
         elif entry["type"] == "model_type":
             yield f"{where}: {_expected_mapping(path, known_paths(model))} (found {entry['input']!r:.80})"
         else:
@@ -176,16 +174,19 @@ def _settable_path(location: tuple[str | int, ...], mapping: Any) -> list[str]:
     return path
 
 
-def _nearest_key(path: list[str], known: Iterable[KeyPath]) -> str:
+def _hint(path: list[str], known: Iterable[KeyPath]) -> str:
     """What an unknown key may have been meant as: one beside it by its name, others by their paths."""
     *parents, wrong = path
     at_hand = [_placed(each, path) for each in known]
+    if tuple(path) in at_hand:
+        return f" of this {'.'.join([*parents, 'kind'])}; another kind has it"
     names = difflib.get_close_matches(wrong, {each[-1] for each in at_hand}, n=1, cutoff=0.5)
     found = [each for each in at_hand if names and each[-1] == names[0]]
     if not found:
         return ""
     nearest = min(found, key=lambda each: (-_common(each, path), len(each)))
-    return nearest[-1] if list(nearest[:-1]) == parents else ".".join(nearest)
+    told = nearest[-1] if list(nearest[:-1]) == parents else ".".join(nearest)
+    return f"; did you mean {told!r}?"
 
 
 def _expected_mapping(path: list[str], known: Iterable[KeyPath]) -> str:
