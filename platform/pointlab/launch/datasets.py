@@ -33,8 +33,8 @@ def require_roots(datasets: Mapping[str, DatasetConfig], storage: Storage) -> No
         raise ConfigError(
             f"{storage.address} has no {' and no '.join(missing)}, and their root is not given.",
             expected="prepared sets, or the folder of each one's files",
-            remedy="give the folder as the root beside each source, as in --set data.root=/path/to/files, or of a"
-            " study --set routes.ROUTE.transfer.data.root=/path/to/files",
+            remedy="give the folder as the root beside each source, as in --set data.root=/path/to/files,"
+            " or in a study --set routes.ROUTE.transfer.data.root=/path/to/files",
         )
 
 
