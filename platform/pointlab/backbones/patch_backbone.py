@@ -41,3 +41,10 @@ class PatchBackbone(Backbone):
         others = None if company is None else company.neighbourhoods
         tokens: Tensor = self.embedder(patches.neighbourhoods, others)
         return tokens
+
+    def stage_of(self, parameter: str) -> str:
+        """The block that owns `parameter`; the last for the norm, else the embedding."""
+        part, _, rest = parameter.partition(".")
+        if part == "blocks":
+            return self.stages[1 + int(rest.partition(".")[0])]
+        return self.stages[-1 if part == "norm" else 0]

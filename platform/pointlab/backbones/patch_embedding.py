@@ -50,7 +50,3 @@ class PatchEmbedding(PatchBackbone):
         tokens = self.embed(patches)
         pooled = torch.cat([tokens.amax(1), tokens.mean(1)], dim=1)
         return {stage: Features(tokens, patches.centres, pooled) for stage in stages}
-
-    def stage_of(self, parameter: str) -> str:  # noqa: ARG002
-        """The one stage."""
-        return self.stages[0]

@@ -117,13 +117,6 @@ class PatchTransformer(PatchBackbone):
         patches = self.group(batch)
         return self.encode_stages(self.embed(patches), patches.centres, stages)
 
-    def stage_of(self, parameter: str) -> str:
-        """The block that owns `parameter`; the last for the norm, else the embedding."""
-        part, _, rest = parameter.partition(".")
-        if part == "blocks":
-            return self.stages[1 + int(rest.partition(".")[0])]
-        return self.stages[-1 if part == "norm" else 0]
-
     def _with_class_token(self, tokens: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Both with the row of the class token put first, if there is one."""
         if self.class_token is None or self.class_position is None:

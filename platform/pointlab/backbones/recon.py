@@ -117,13 +117,6 @@ class ReconTransformer(PatchBackbone):
         tokens, queries = self.encode_with_queries(self.embed(patches), patches.centres, stop_gradient=False)
         return torch.cat([queries.amax(1), tokens.amax(1) + tokens.mean(1)], dim=1)
 
-    def stage_of(self, parameter: str) -> str:
-        """The block that owns `parameter`; the last for the norm, else the embedding."""
-        part, _, rest = parameter.partition(".")
-        if part == "blocks":
-            return self.stages[1 + int(rest.partition(".")[0])]
-        return self.stages[-1 if part == "norm" else 0]
-
     def _queries(self, batch: int) -> tuple[Tensor, Tensor]:
         """The learned queries and their positions, for each cloud of a batch."""
         rows, places = (
