@@ -259,15 +259,15 @@ def test_heads_of_attention_are_asked_for_where_shapes_do_not_tell() -> None:
 def test_a_class_token_that_was_not_trained_stays_behind_and_is_told() -> None:
     config = PatchTransformerConfig(width=64, depth=1, num_heads=1, embedder_widths=(4, 4, 4))
     states = {"backbone": PatchTransformer(config).state_dict()}
-    exported = export_weights(states, "point_mae_pretrain", "patch_transformer")
+    exported = export_weights(states, "point_mae_pretrain", config)
     assert exported.left_out.keys() == {"backbone.class_token", "backbone.class_position"}
-    card = card_of("my-run", "point_mae_pretrain", exported, {"backbone": config.model_dump()})
+    card = card_of("my-run", exported, {"backbone": config.model_dump()})
     assert "class_token: this layout has no class token" in card
     assert "decoder: the run has none" in card
     assert "taken, unlike in the reference" in card
     assert import_checkpoint(exported.weights).layout == "point_mae_pretrain"
     with pytest.raises(DataError, match="kind patch_transformer has no place in recon_pretrain"):
-        export_weights(states, "recon_pretrain", "patch_transformer")
+        export_weights(states, "recon_pretrain", config)
 
 
 def test_torchs_generator_is_left_as_it_was(states: dict[str, dict[str, Tensor]]) -> None:

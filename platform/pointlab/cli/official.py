@@ -4,20 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.markup import escape
 from rich.table import Table
-from safetensors.torch import save_file
 
 from pointlab.cli.options import Root, existing, slug, write_page
 from pointlab.config import apply_overrides, validate
-from pointlab.errors import ConfigError, PointlabError
 from pointlab.experiment import ImportExperiment
-from pointlab.experiment.wiring import model_manifest, read_module
+from pointlab.experiment.exported import export_run
+from pointlab.experiment.imported import ASSUMED
 from pointlab.launch import run as launch
-from pointlab.official import LAYOUTS, Exported, export_weights
+from pointlab.official import LAYOUTS, write_checkpoint
 from pointlab.official.card import card_of
+from pointlab.official.exporting import require_suffix
 from pointlab.official.layouts import known_layout
 from pointlab.storage import Record
 from pointlab.terminal import say, show_table, shown_progress
@@ -57,6 +56,8 @@ def import_file(
     if outcome.was_finished:
         say("Imported before; nothing was left to do.")
     show_table(table_of_keys(outcome.record))
+    if assumed := outcome.record.notes.get(ASSUMED):
+        say(f"{ASSUMED}: {assumed}")
     where = outcome.storage.locate(outcome.path)
     say(f"Run: {outcome.record.run}  Record: {where}/record/record.json")
 
@@ -68,38 +69,14 @@ def export(
     root: Root = None,
 ) -> None:
     """Write a run's networks in the layout that others' code reads, and a card beside them."""
-    if to.suffix not in (".pth", ".safetensors"):
-        raise ConfigError(f"--to is {to}.", "a name that ends in .pth or .safetensors")
-    storage = existing(root)
-    manifest = model_manifest(storage, run)
-    named = layout or manifest.details.get("layout")
-    if named is None:
-        raise ConfigError(f"{run} was not imported, so it has no layout.", remedy="choose one with --layout")
-    if "backbone" not in manifest.details:
-        raise ConfigError(f"{run} left no backbone.", expected="a pretraining, a transfer or an import")
-    chosen = known_layout(named)
-    states = {
-        file.removesuffix(".safetensors"): read_module(storage, run, file.removesuffix(".safetensors"))
-        for file in manifest.files
-        if file.endswith(".safetensors")
-    }
-    exported = export_weights(states, chosen, manifest.details["backbone"]["kind"])
-    _write(exported, to)
+    require_suffix(to)
+    exported, details = export_run(existing(root), run, layout)
+    write_checkpoint(exported, to)
     card = to.with_suffix(".md")
-    write_page(card, card_of(run, chosen, exported, manifest.details))
+    write_page(card, card_of(run, exported, details))
+    for name, why in exported.left_out.items():
+        say(f"Not in it: {name}: {why}.")
     say(f"Written: {to.resolve()}  Card: {card.resolve()}")
-
-
-def _write(exported: Exported, to: Path) -> None:
-    """The file, as its suffix says; PointlabError where it cannot be."""
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        if to.suffix == ".pth":
-            torch.save({"base_model": exported.weights, "epoch": 0, "metrics": {}}, to)
-        else:
-            save_file(exported.weights, to, metadata={"format": "pt"})
-    except (OSError, RuntimeError) as error:  # torch and safetensors have errors of their own for a full disk
-        raise PointlabError(f"{to} cannot be written: {error}", remedy="choose another --to") from None
 
 
 def table_of_keys(record: Record) -> Table:

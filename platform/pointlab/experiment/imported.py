@@ -20,13 +20,17 @@ from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.wiring import publish_model, seeded_backbone
 from pointlab.objectives import Head, HeadConfig
 from pointlab.official import LAYOUTS, Imported, LayoutName, Unstored, import_checkpoint
-from pointlab.official.exporting import UNUSED, tree_of
+from pointlab.official.exporting import OF_BACKBONES, UNUSED, tree_of
 from pointlab.official.reading import file_sha256
 from pointlab.training import TrainContext
 from pointlab.training.checkpoint import load_weights
 
 Contents = tuple[str, LayoutName, BackboneConfig, HeadConfig | None]
 """sha256, layout, backbone and head of a file."""
+
+
+ASSUMED = "assumed, as no tensor tells it"
+"""A note of the record: what was taken as the papers have it, and how to say otherwise."""
 
 
 class ImportExperiment(StrictModel):
@@ -114,6 +118,7 @@ def bring_in(resolved: Resolved[ImportExperiment], context: TrainContext) -> Fin
     needs = {
         "layout": imported.layout,
         "dropped": {f"{key.partition('.')[0]}.*": why for key, why in imported.report.dropped.items()},
+        "unstored": imported.unstored.said,
         "configs": {name: config.model_dump(mode="json") for name, config in imported.configs.items()},
     }
     publish_model(
@@ -128,10 +133,19 @@ def bring_in(resolved: Resolved[ImportExperiment], context: TrainContext) -> Fin
             "keys": f"{report.num_keys}: {len(report.mapped)} mapped, {len(report.unused)} kept and not run,"
             f" {len(report.dropped)} dropped; {len(report.missing)} entries missing",
             "origin": f"{path.name}, sha256 {found}",
+            **_assumed(imported),
             **({"class token": f"untrained, drawn by seed {experiment.seed}"} if fresh else {}),
             **{f"in the file: {name}": value for name, value in imported.notes.items()},
         },
     )
+
+
+def _assumed(imported: Imported) -> dict[str, str]:
+    """Settings of the backbone that nobody gave."""
+    backbone = imported.backbone_config.model_dump()
+    names = [name for name in OF_BACKBONES if name in backbone and name not in imported.unstored.said]
+    shown = ", ".join(f"{name} {backbone[name]}" for name in names)
+    return {ASSUMED: f"{shown}, as in the papers; otherwise --set unstored.{names[0]}=..."} if names else {}
 
 
 @lru_cache(maxsize=16)

@@ -1,13 +1,14 @@
 """`kind: pretrain`: a backbone is trained on shards by a paradigm, which may learn from other networks."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.resolve import datasets_of_parent
 from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherSource
@@ -25,6 +26,11 @@ PATCHES = ("num_groups", "group_size", "skip_near_origin")
 """What patches depend on: stage I sees those of its student."""
 
 
+def pretraining_unless_told(value: Any) -> Any:
+    """A parent's settings are those of a pretraining where they name no kind."""
+    return {"kind": "pretrain", **value} if isinstance(value, dict) else value
+
+
 class PretrainExperiment(StrictModel):
     """One backbone, one paradigm, one dataset, one seed."""
 
@@ -40,9 +46,16 @@ class PretrainExperiment(StrictModel):
     teacher: TeacherSource | None = None
     """The network of pictures or words that `act_autoencoder` is trained around; a `kind: teacher` is made
     first if it is missing."""
-    latents: "PretrainExperiment | None" = None
+    latents: (
+        Annotated[
+            "PretrainExperiment | ImportExperiment",
+            Field(discriminator="kind"),
+            BeforeValidator(pretraining_unless_told),
+        ]
+        | None
+    ) = None
     """The stage I whose latents `act` predicts: a pretraining by `act_autoencoder`, made first if it is
-    missing."""
+    missing, or an import of a released one."""
     training: TrainingConfig = TrainingConfig()
     launch: RayByDefault = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()
@@ -86,15 +99,21 @@ class PretrainExperiment(StrictModel):
             )
         return self
 
-    def _require_stage_one(self, latents: "PretrainExperiment") -> None:
+    def _require_stage_one(self, latents: "PretrainExperiment | ImportExperiment") -> None:
         """ValueError for a parent that has no latents, or none of this backbone's patches."""
-        if latents.paradigm.kind != "act_autoencoder":
+        if isinstance(latents, ImportExperiment):
+            if latents.layout != "act_autoencoder":
+                raise ValueError(
+                    f"latents is an import of the layout {latents.layout}, which is no stage I:"
+                    " set latents.path to a checkpoint of ACT's autoencoder"
+                )
+        elif latents.paradigm.kind != "act_autoencoder":
             raise ValueError(
                 f"latents is a pretraining by {latents.paradigm.kind}, which has none: set"
                 " latents.paradigm.kind to act_autoencoder"
             )
         for name in PATCHES:
-            mine, its = getattr(self.backbone, name), getattr(latents.backbone, name)
+            mine, its = getattr(self.backbone, name), getattr(latents.architecture, name)
             if mine != its:
                 raise ValueError(
                     f"backbone.{name} is {mine}, but latents.backbone.{name} is {its}: set them equal, as a"
@@ -102,9 +121,9 @@ class PretrainExperiment(StrictModel):
                 )
 
     @property
-    def parents(self) -> "dict[str, PretrainExperiment | TeacherExperiment]":
+    def parents(self) -> "dict[str, PretrainExperiment | ImportExperiment | TeacherExperiment]":
         """The experiments to finish first: a stage I, a teacher that is trained here."""
-        found: dict[str, PretrainExperiment | TeacherExperiment] = {}
+        found: dict[str, PretrainExperiment | ImportExperiment | TeacherExperiment] = {}
         if isinstance(self.teacher, TeacherExperiment):
             found["teacher"] = self.teacher
         if self.latents is not None:

@@ -10,16 +10,20 @@ from typing import Any
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
+from pointlab.backbones import BackboneConfig
 from pointlab.backbones.patch_embedding import PatchEmbedding
-from pointlab.errors import StorageError
+from pointlab.config import validate
+from pointlab.errors import ConfigError, StorageError
+from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.local_models import local_model
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherFolder
-from pointlab.experiment.wiring import model_manifest, read_module, seeded, seeded_backbone
+from pointlab.experiment.wiring import model_manifest, read_module, read_modules, seeded, seeded_backbone
 from pointlab.objectives.autoencoder import Autoencoder
 from pointlab.objectives.prompting import ForeignTransformer
 from pointlab.objectives.targets import Latents
+from pointlab.official import Unstored, export_weights, import_checkpoint
 from pointlab.paradigms.act_autoencoder import ActAutoencoderConfig
 from pointlab.storage import Storage, read_record
 from pointlab.storage.files import sha256
@@ -69,7 +73,33 @@ def _named(resolved: Resolved[PretrainExperiment], network: nn.Module, storage: 
     return {"kind": "random", "sha256": sha256(save_safetensors(drawn))}
 
 
-def _latents(experiment: PretrainExperiment, run: str, storage: Storage) -> Latents:
+def _latents(experiment: PretrainExperiment | ImportExperiment, run: str, storage: Storage) -> Latents:
+    """The stage I that `run` left: trained here, or imported."""
+    if isinstance(experiment, ImportExperiment):
+        return _imported_latents(run, storage)
+    return _trained_latents(experiment, run, storage)
+
+
+def _imported_latents(run: str, storage: Storage) -> Latents:
+    """A released stage I with the transformer in it, from what its import has stored."""
+    details = model_manifest(storage, run).details
+    backbone = validate(BackboneConfig, details["backbone"], f"the model of {run}")
+    unstored = validate(Unstored, details["unstored"], f"the model of {run}")
+    released = export_weights(read_modules(storage, run), details["layout"], backbone, unstored)
+    modules = import_checkpoint(released.weights, released.layout, unstored=released.unstored).modules
+    embedding, autoencoder, foreign = (modules.get(name) for name in ("backbone", "autoencoder", "foreign"))
+    if not isinstance(foreign, ForeignTransformer):
+        raise ConfigError(
+            f"The stage I of {run} came without the transformer that it was trained around.",
+            expected="a checkpoint that holds it (visual_embed)",
+            remedy="export it again where its teacher is at hand",
+        )
+    assert isinstance(embedding, PatchEmbedding), "by its layout"
+    assert isinstance(autoencoder, Autoencoder), "by its layout"
+    return Latents(embedding, autoencoder, foreign)
+
+
+def _trained_latents(experiment: PretrainExperiment, run: str, storage: Storage) -> Latents:
     """The stage I that `run` left, around the same teacher.
 
     `experiment` is that of its record in all that counts; where a teacher's folder lies today it knows

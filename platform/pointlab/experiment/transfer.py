@@ -10,7 +10,7 @@ from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
-from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.pretrain import PretrainExperiment, pretraining_unless_told
 from pointlab.experiment.resolve import datasets_of_parent
 from pointlab.paradigms.supervised import SupervisedConfig
 from pointlab.training import TrainingConfig
@@ -27,14 +27,10 @@ BestByDefault = Annotated[TrainingConfig, BeforeValidator(_of_the_best_step)]
 """Training that keeps its best step unless it says otherwise, also where only other settings are given."""
 
 
-def _pretraining_unless_told(value: Any) -> Any:
-    return {"kind": "pretrain", **value} if isinstance(value, dict) else value
-
-
 Pretrained = Annotated[
     PretrainExperiment | ImportExperiment,
     Field(discriminator="kind"),
-    BeforeValidator(_pretraining_unless_told),
+    BeforeValidator(pretraining_unless_told),
 ]
 """Where a backbone comes from: it is trained here, or a paper has released it."""
 

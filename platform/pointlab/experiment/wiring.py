@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,14 @@ def read_module(storage: Storage, run: str, name: str) -> dict[str, Tensor]:
     manifest = model_manifest(storage, run)
     content = read_verified(storage, f"runs/{run}/model", f"{name}.safetensors", manifest, f"runs/{run}")
     return load_safetensors(content)
+
+
+def read_modules(storage: Storage, run: str) -> dict[str, Mapping[str, Tensor]]:
+    """Weights of all stored modules of a finished run by name, verified."""
+    names = [Path(name) for name in model_manifest(storage, run).files]
+    return {
+        name.stem: read_module(storage, run, name.stem) for name in names if name.suffix == ".safetensors"
+    }
 
 
 def seeded_backbone(config: BackboneConfig, seed: int) -> Backbone:

@@ -4,7 +4,7 @@
 """
 
 from pointlab.official.building import Unstored
-from pointlab.official.exporting import Exported, export_checkpoint, export_weights
+from pointlab.official.exporting import Exported, export_checkpoint, export_weights, write_checkpoint
 from pointlab.official.importing import Imported, import_checkpoint
 from pointlab.official.layouts import LAYOUTS, LayoutName
 from pointlab.official.report import KeyReport
@@ -19,4 +19,5 @@ __all__ = [
     "export_checkpoint",
     "export_weights",
     "import_checkpoint",
+    "write_checkpoint",
 ]

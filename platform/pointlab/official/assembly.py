@@ -40,8 +40,8 @@ def build_act_pretrain(shapes: Shapes, unstored: Unstored) -> Built:
     builder = Builder(shapes, unstored, "ACT_encoder.")
     backbone = builder.patch_transformer(class_token=True)
     built = _masked(builder, backbone, "ACT_decoder", "proj_head", head="to_latents")
-    if shapes.has("dvae_tokenizer."):
-        teacher = Builder(shapes.under("dvae_tokenizer."), unstored)
+    teacher = Builder(shapes.under("dvae_tokenizer."), unstored)
+    if teacher.has_foreign:
         embedding, autoencoder, foreign, config = teacher.stage_one()
         built.modules["latents"] = Latents(embedding, autoencoder, foreign)
         built.configs.update(latents=embedding.config, autoencoder=config)
@@ -49,13 +49,12 @@ def build_act_pretrain(shapes: Shapes, unstored: Unstored) -> Built:
 
 
 def build_act_autoencoder(shapes: Shapes, unstored: Unstored) -> Built:
-    """Embedder, autoencoder, and the transformer in it."""
-    embedding, autoencoder, foreign, config = Builder(shapes, unstored).stage_one()
-    modules: dict[str, nn.Module] = {
-        "backbone": embedding,
-        "autoencoder": autoencoder,
-        "foreign": foreign,
-    }
+    """Embedder, autoencoder, and the transformer in it, where the file has that."""
+    builder = Builder(shapes, unstored)
+    embedding, autoencoder, foreign, config = builder.stage_one()
+    modules: dict[str, nn.Module] = {"backbone": embedding, "autoencoder": autoencoder}
+    if builder.has_foreign:
+        modules["foreign"] = foreign
     return Built(modules, {"backbone": embedding.config, "autoencoder": config})
 
 

@@ -1,7 +1,7 @@
 """Networks of ours, as large as the tensors of an official checkpoint say.
 
-Shapes do not tell everything. What is left is `Unstored`, with the papers' values where none are given.
-Sampling always matches the reference: `skip_near_origin` is on.
+Shapes do not tell everything. What is left is `Unstored`, with the papers' values where none are given;
+so sampling matches the reference unless something else is said.
 """
 
 from dataclasses import dataclass
@@ -21,24 +21,38 @@ from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
 from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
 from pointlab.objectives.folding import NUM_CELLS
 from pointlab.objectives.prompting import ForeignTransformer, PromptConfig
-from pointlab.official.foreign import vision_transformer
+from pointlab.official.foreign import VisionTransformer
 from pointlab.official.shapes import Shapes
 
-HEAD_WIDTH = 64
-"""Channels of an attention head in every network of these papers."""
+HEAD_WIDTH, NUM_GROUPS, GROUP_SIZE = 64, 64, 32
+"""In all these papers: channels of an attention head, patches of a cloud, points of a patch."""
 
 
 class Unstored(StrictModel):
-    """What a checkpoint's tensors do not tell."""
+    """What a checkpoint's tensors do not tell. null takes what an export of ours says beside them, else what
+    the papers have."""
 
-    num_groups: PositiveInt = 64
+    num_groups: PositiveInt | None = None
     """Patches of a cloud: 64 for the papers' 1,024 points; ScanObjectNN's 2,048 take 128."""
     group_size: PositiveInt | None = None
-    """Points of a patch; null takes what a decoder in the file rebuilds, else the papers' 32."""
+    """Points of a patch: the papers' 32, unless a decoder in the file rebuilds another number."""
     num_heads: PositiveInt | None = None
-    """Attention heads of encoder and decoder; null takes one for each 64 channels, as in the papers."""
+    """Attention heads of the encoder: one for each 64 channels."""
+    decoder_heads: PositiveInt | None = None
+    """Attention heads of the decoder: as many as the encoder has."""
     teacher_heads: PositiveInt | None = None
-    """Likewise, of the transformer inside ACT's autoencoder."""
+    """Attention heads of the transformer inside ACT's autoencoder: one for each 64 channels."""
+    skip_near_origin: bool | None = None
+    """Whether points near the origin are never centres: so the reference's sampling kernel has it."""
+
+    def or_else(self, other: "Unstored") -> "Unstored":
+        """These settings, and those of `other` where these are null."""
+        return self.model_copy(update={k: v for k, v in other.said.items() if k not in self.said})
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Those that are not null."""
+        return self.model_dump(exclude_none=True)
 
 
 @dataclass(frozen=True)
@@ -59,22 +73,22 @@ class Builder:
         outputs = self._student.size("reduce_dim.weight", 1) if reduces else None
         sizes: dict[str, Any] = self._encoder_sizes() | self._patch_sizes(self._student)
         return PatchTransformer(
-            PatchTransformerConfig(
-                **sizes, class_token=class_token, embedder_outputs=outputs, skip_near_origin=True
-            )
+            PatchTransformerConfig(**sizes, class_token=class_token, embedder_outputs=outputs)
         )
 
     def recon_transformer(self, drop_path_rate: float) -> ReconTransformer:
         """ReCon's encoder with its three queries."""
         sizes: dict[str, Any] = self._encoder_sizes() | self._patch_sizes(self._student)
-        return ReconTransformer(ReconConfig(**sizes, drop_path_rate=drop_path_rate, skip_near_origin=True))
+        return ReconTransformer(ReconConfig(**sizes, drop_path_rate=drop_path_rate))
 
     def decoder(self, theirs: str) -> MaskedDecoder:
         """The masked decoder whose blocks the file calls `theirs`."""
         first = f"{theirs}.blocks.0.mlp.fc1.weight"
         config = DecoderConfig(
             depth=self.shapes.count(f"{theirs}.blocks.*.norm1.weight"),
-            num_heads=_heads(self.width, self.unstored.num_heads, "num_heads"),
+            num_heads=_heads(
+                self.width, self.unstored.decoder_heads or self.unstored.num_heads, "decoder_heads"
+            ),
             mlp_ratio=_ratio(self.shapes.size(first), self.width),
         )
         return MaskedDecoder(config, self.width)
@@ -117,9 +131,14 @@ class Builder:
         )
         sizes: dict[str, Any] = self._patch_sizes(shapes)
         width = shapes.size("codebook", 1)
-        embedding = PatchEmbedding(PatchEmbeddingConfig(**sizes, width=width, skip_near_origin=True))
+        embedding = PatchEmbedding(PatchEmbeddingConfig(**sizes, width=width))
         autoencoder = Autoencoder(config, width, embedding.config.group_size, foreign)
         return embedding, autoencoder, foreign, config
+
+    @property
+    def has_foreign(self) -> bool:
+        """Whether the file holds the transformer that ACT's autoencoder stands around."""
+        return self.shapes.has("visual_embed.")
 
     @property
     def _student(self) -> Shapes:
@@ -137,9 +156,10 @@ class Builder:
     def _patch_sizes(self, holder: Shapes) -> dict[str, Any]:
         names = ("first_conv.0.weight", "first_conv.3.weight", "second_conv.0.weight")
         return {
-            "num_groups": self.unstored.num_groups,
+            "num_groups": self.unstored.num_groups or NUM_GROUPS,
             "group_size": self.unstored.group_size or self._members(),
             "embedder_widths": tuple(holder.size(f"encoder.{name}") for name in names),
+            "skip_near_origin": self.unstored.skip_near_origin is not False,
         }
 
     def _members(self) -> int:
@@ -149,12 +169,18 @@ class Builder:
         for beginning in ("", "dvae_tokenizer."):
             if self.shapes.has(f"{beginning}decoder.mlp.4."):
                 return self.shapes.size(f"{beginning}decoder.mlp.4.weight") // 3 * NUM_CELLS
-        return 32
+        return GROUP_SIZE
 
     def _foreign(self) -> ForeignTransformer:
+        """The network that the file holds; where it holds none, one as deep and wide as the rest says."""
         shapes = self.shapes.under("visual_embed.")
+        if not self.has_foreign:
+            depth = 1 + (
+                self.shapes.size("deep_prompt_tokens") if self.shapes.has("deep_prompt_tokens") else 0
+            )
+            return VisionTransformer(self.shapes.size("proj_pre.weight"), depth, 1, 1, has_bias=False)
         width = shapes.size("1.weight")
-        return vision_transformer(
+        return VisionTransformer(
             width,
             shapes.count("0.*.norm1.weight"),
             _heads(width, self.unstored.teacher_heads, "teacher_heads"),
@@ -169,8 +195,8 @@ def _heads(width: int, given: int | None, name: str) -> int:
         raise ConfigError(
             f"The tokens have {width} channels, which "
             + (f"{given} heads do not divide." if given else f"is no multiple of {HEAD_WIDTH}."),
-            expected=f"{name} that divides them: a checkpoint's shapes do not tell it",
-            remedy=f"give {name}",
+            expected="a number of heads that divides them: a checkpoint's shapes do not tell it",
+            remedy=f"give it: --set unstored.{name}=..., in Python Unstored({name}=...)",
         )
     return given or width // HEAD_WIDTH
 

@@ -5,25 +5,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from pointlab.official.exporting import UNUSED, Exported
-from pointlab.official.layouts import LAYOUTS, LayoutName
+from pointlab.official.layouts import LAYOUTS
 from pointlab.provenance import code_version
 
 
-def card_of(run: str, layout: LayoutName, exported: Exported, details: Mapping[str, Any]) -> str:
+def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
     """The card in Markdown; `details` are those that the run's model is stored with."""
     backbone = details["backbone"]
-    heads = backbone.get("num_heads")
+    unstored = exported.unstored
+    heads = {
+        "Attention heads": unstored.num_heads,
+        "Attention heads of the decoder": unstored.decoder_heads,
+        "Attention heads of the teacher": unstored.teacher_heads,
+    }
+    numbers = sum(tensor.numel() for tensor in exported.weights.values())
     lines = [
-        f"# {LAYOUTS[layout].title}: {run}",
+        f"# {LAYOUTS[exported.layout].title}: {run}",
         "",
-        f"Written by pointlab {code_version()} in the official layout `{layout}`: {len(exported.weights)}"
-        f" tensors, {sum(tensor.numel() for tensor in exported.weights.values()):,} numbers. A `.pth` holds"
-        " them under `base_model`; safetensors have them alone.",
+        f"Written by pointlab {code_version()} in the official layout `{exported.layout}`:"
+        f" {len(exported.weights)} tensors, {numbers:,} numbers."
+        " A `.pth` holds them under `base_model`; safetensors have them alone.",
         "",
         "## What shapes do not tell",
         "",
         f"- Patches: {backbone['num_groups']} of {backbone['group_size']} points.",
-        *([f"- Attention heads: {heads}."] if heads else []),
+        *(f"- {what}: {number}." for what, number in heads.items() if number),
         f"- Centres near the origin are {'skipped, as' if backbone['skip_near_origin'] else 'taken, unlike'}"
         " in the reference's sampling kernel.",
         "",

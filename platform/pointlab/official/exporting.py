@@ -4,18 +4,27 @@ Works on stored weights, without building anything: what was imported goes back 
 was trained here takes its place in the layout of its kind.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pointlab.errors import DataError
+from pointlab.backbones import BackboneConfig
+from pointlab.errors import ConfigError, DataError, PointlabError
+from pointlab.official.building import Unstored
 from pointlab.official.importing import Imported
 from pointlab.official.layouts import LAYOUTS, LayoutName
+from pointlab.official.reading import OURS
 from pointlab.official.renaming import Part
 
 UNUSED = "unused"
 """Name of the stored module that holds tensors by their official names."""
+OF_BACKBONES = ("num_groups", "group_size", "num_heads", "skip_near_origin")
+"""Settings of a backbone that no tensor tells."""
 NO_PLACE = {
     (
         "point_mae_pretrain",
@@ -27,30 +36,42 @@ NO_PLACE = {
 
 @dataclass(frozen=True)
 class Exported:
-    """Tensors by official name; our weights that found no place there, and why; modules it does without."""
+    """A network of ours in an official layout."""
 
+    layout: LayoutName
     weights: dict[str, Tensor]
+    """By official name."""
     left_out: dict[str, str]
+    """Weights of ours that found no place there, and why."""
     absent: tuple[str, ...]
+    """Modules that it does without."""
+    unstored: Unstored
+    """What the tensors do not tell."""
 
 
 def export_checkpoint(imported: Imported) -> Exported:
     """What was imported, in the layout that it had."""
     states = {name: module.state_dict() for name, module in imported.modules.items()}
-    kind = imported.backbone_config.kind
-    return export_weights({**states, UNUSED: imported.unused}, imported.layout, kind)
+    states[UNUSED] = imported.unused
+    return export_weights(states, imported.layout, imported.backbone_config, imported.unstored)
 
 
-def export_weights(states: Mapping[str, Mapping[str, Tensor]], layout: LayoutName, backbone: str) -> Exported:
+def export_weights(
+    states: Mapping[str, Mapping[str, Tensor]],
+    layout: LayoutName,
+    backbone: BackboneConfig,
+    unstored: Unstored | None = None,
+) -> Exported:
     """Weights by module and name of ours, such as a finished run has stored them, in an official layout.
 
-    Raises DataError where a backbone of this kind, or one of its weights, has no place in it.
+    `unstored` is what `backbone` does not tell, of a decoder or a teacher. Raises DataError where a backbone
+    of this kind, or one of its weights, has no place in the layout.
     """
     known = {UNUSED, *(part.module for part in LAYOUTS[layout].parts)}
     strange = sorted(states.keys() - known)
-    if backbone != LAYOUTS[layout].backbone or strange:
+    if backbone.kind != LAYOUTS[layout].backbone or strange:
         raise DataError(
-            f"{', '.join(strange) or f'A backbone of kind {backbone}'} has no place in {layout}.",
+            f"{', '.join(strange) or f'A backbone of kind {backbone.kind}'} has no place in {layout}.",
             expected=f"a {LAYOUTS[layout].backbone}, perhaps with {', '.join(sorted(known - {'backbone'}))}",
             remedy="choose the layout of its kind",
         )
@@ -63,7 +84,34 @@ def export_weights(states: Mapping[str, Mapping[str, Tensor]], layout: LayoutNam
                 theirs, placed = _placed(part, name, tensor)
                 weights[theirs] = placed
     absent = tuple(part.module for part in LAYOUTS[layout].parts if part.module not in states)
-    return Exported(weights, left_out, absent)
+    told = Unstored(**{name: getattr(backbone, name) for name in OF_BACKBONES if hasattr(backbone, name)})
+    return Exported(layout, weights, left_out, absent, told.or_else(unstored or Unstored()))
+
+
+def write_checkpoint(exported: Exported, path: Path) -> None:
+    """Write a `.pth` or safetensors file that others' code reads; what its tensors do not tell lies beside
+    them, where others do not look.
+
+    Raises ConfigError for another suffix, PointlabError where the file cannot be written.
+    """
+    require_suffix(path)
+    said = exported.unstored.said
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".pth":
+            torch.save({"base_model": exported.weights, "epoch": 0, "metrics": {}, OURS: said}, path)
+        else:
+            save_file(exported.weights, path, metadata={"format": "pt", OURS: json.dumps(said)})
+    except (OSError, RuntimeError) as error:  # torch and safetensors have errors of their own for a full disk
+        raise PointlabError(f"{path} cannot be written: {error}", remedy="choose another place") from None
+
+
+def require_suffix(path: Path) -> None:
+    """Return if the name is one that `write_checkpoint` takes; else ConfigError."""
+    if path.suffix not in (".pth", ".safetensors"):
+        raise ConfigError(
+            f"The file is to be called {path.name}.", "a name that ends in .pth or .safetensors"
+        )
 
 
 def _placed(part: Part, name: str, tensor: Tensor) -> tuple[str, Tensor]:

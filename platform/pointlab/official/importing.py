@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pointlab.backbones import BackboneConfig
-from pointlab.config import StrictModel
+from pointlab.config import StrictModel, validate
 from pointlab.errors import DataError
 from pointlab.official.assembly import Built
 from pointlab.official.building import Unstored
@@ -33,6 +33,8 @@ class Imported:
     """Tensors that nothing runs, by official name: kept for the way back."""
     notes: dict[str, str] = field(default_factory=dict)
     """What the file says beside its weights: epoch, best metrics."""
+    unstored: Unstored = field(default_factory=Unstored)
+    """What was said of it that no tensor tells: by the caller, or by the file, as an export of ours."""
 
     @property
     def backbone_config(self) -> BackboneConfig:
@@ -51,24 +53,27 @@ def import_checkpoint(
     """The networks in an official checkpoint: a `.pth` or safetensors file, or what such a file holds.
 
     The layout is recognised by the keys unless it is named. `drop` names keys to leave out, with `*` for any
-    part of a name. Sampling follows the reference (`skip_near_origin`). Torch's generator is left as it was.
+    part of a name. Torch's generator is left as it was.
 
     Raises DataError for a file that cannot be read, is of no layout, or has keys that the layout does not
-    explain; and always where ReCon's weights are asked to become standard blocks.
+    explain; and always where ReCon's weights are asked to become standard blocks. ConfigError for settings
+    in the file that are none of ours.
     """
     stored = unwrap(source, "the mapping") if isinstance(source, Mapping) else read_checkpoint(Path(source))
     dropped = {key: "named to be dropped" for key in stored.weights if _is_named(key, drop)}
     weights = {key: tensor for key, tensor in stored.weights.items() if key not in dropped}
     name = recognise(weights) if layout is None else known_layout(layout)
     _require_equal_blocks(stored.weights, name)
+    said: Unstored = validate(Unstored, stored.settings, "what the checkpoint says of itself")
+    unstored = (unstored or Unstored()).or_else(said)
     with torch.random.fork_rng(devices=[]):
-        built = LAYOUTS[name].build(Shapes(weights), unstored or Unstored())
+        built = LAYOUTS[name].build(Shapes(weights), unstored)
     report = KeyReport(dropped=dropped)
     _fill(built, LAYOUTS[name], weights, report)
     unused = _explain_rest(LAYOUTS[name], name, weights, report)
     for module in built.modules.values():
         module.eval()
-    return Imported(name, built.modules, built.configs, report, unused, stored.notes)
+    return Imported(name, built.modules, built.configs, report, unused, stored.notes, unstored)
 
 
 def _require_equal_blocks(weights: Mapping[str, Tensor], name: LayoutName) -> None:

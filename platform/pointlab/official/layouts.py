@@ -162,7 +162,7 @@ LAYOUTS: dict[LayoutName, Layout] = {
     "act_autoencoder": Layout(
         "ACT, stage I",
         backbone="patch_embedding",
-        marks=(r"visual_embed\.", r"codebook$", r"dgcnn_1\."),
+        marks=(r"visual_(embed\.|prompt_token)", r"codebook$", r"dgcnn_1\."),
         parts=STAGE_ONE,
         build=assembly.build_act_autoencoder,
     ),

@@ -5,6 +5,7 @@ under `model`, segmentation networks under `model_state_dict`. DataParallel puts
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -19,6 +21,8 @@ from pointlab.errors import DataError
 from pointlab.official.stand_ins import HARMLESS
 
 WRAPPERS = ("base_model", "model_state_dict", "state_dict", "model")
+OURS = "pointlab"
+"""Under this name an export of ours says what tensors do not tell (`Unstored`), beside the weights."""
 MAX_BYTES = 8 * 2**30
 """No released file has a tenth of it; a larger one is a mistake, and would fill the memory of a laptop."""
 
@@ -29,6 +33,8 @@ class StoredCheckpoint:
 
     weights: dict[str, Tensor]
     notes: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What an export of ours says beside them."""
 
 
 def read_checkpoint(path: Path, max_bytes: int = MAX_BYTES) -> StoredCheckpoint:
@@ -62,7 +68,9 @@ def unwrap(content: Any, origin: str) -> StoredCheckpoint:
     notes = {str(k): str(v) for k, v in content.items() if isinstance(v, int | float | str)} if held else {}
     best = content.get("best_metrics") if held else None
     notes |= {f"best {k}": str(v) for k, v in best.items()} if isinstance(best, Mapping) else {}
-    return StoredCheckpoint(_without_module(weights, origin), notes)
+    ours = content.get(OURS) if held else None
+    settings = dict(ours) if isinstance(ours, Mapping) else {}
+    return StoredCheckpoint(_without_module(weights, origin), notes, settings)
 
 
 def file_sha256(path: Path) -> str:
@@ -87,9 +95,12 @@ def _beginning(path: Path, max_bytes: int) -> bytes:
     return beginning
 
 
-def _safetensors(path: Path) -> dict[str, Tensor]:
+def _safetensors(path: Path) -> dict[str, Any]:
+    """As a `.pth` has it: the weights under a name of their own, and our settings beside them."""
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            said = (file.metadata() or {}).get(OURS)
+        return {WRAPPERS[0]: load_file(path), OURS: json.loads(said) if said else None}
     except Exception as error:  # whatever its reader trips over, the file is at fault
         raise _unreadable(path, str(error)) from None
 

@@ -1,12 +1,11 @@
 """What a page is made from: the records of some runs and of their parents, their logs, their datasets."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.errors import StorageError
-from pointlab.storage import Record, Storage, read_manifest, read_record
+from pointlab.storage import Record, Storage, no_record, read_manifest, read_record
 from pointlab.study import read_interim
 from pointlab.training import Run
 from pointlab.training.run import Line
@@ -67,25 +66,10 @@ def _add_with_parents(storage: Storage, run: str, found: dict[str, Record]) -> N
         return
     record = read_record(storage, run) or read_interim(storage, run)
     if record is None:
-        raise _no_record(storage, run)
+        raise no_record(storage, run)
     for parent in record.parents.values():
         _add_with_parents(storage, parent, found)
     found[run] = record
-
-
-def _no_record(storage: Storage, run: str) -> StorageError:
-    known = storage.folders("runs")
-    if run in known:
-        return StorageError(
-            f"The run {run!r} in {storage.address} is unfinished: it has no record yet.",
-            remedy="run its config again; it goes on from its newest checkpoint",
-        )
-    near = difflib.get_close_matches(run, known, n=3, cutoff=0.3) or known[:3]
-    return StorageError(
-        f"There is no run {run!r} in {storage.address}.",
-        expected=f"a finished run, such as {', '.join(near)}" if near else "a store with finished runs",
-        remedy="list them all with pointlab show",
-    )
 
 
 def _is_there(storage: Storage, dataset: str) -> bool:

@@ -11,7 +11,7 @@ from pointlab.storage.artifact import (
     whole_artifacts,
 )
 from pointlab.storage.files import AbsentError
-from pointlab.storage.record import Record, read_record, write_record
+from pointlab.storage.record import Record, no_record, read_record, require_record, write_record
 
 __all__ = [
     "AbsentError",
@@ -20,10 +20,12 @@ __all__ = [
     "Record",
     "Storage",
     "fetch",
+    "no_record",
     "open_storage",
     "publish",
     "read_manifest",
     "read_record",
+    "require_record",
     "seal",
     "whole_artifacts",
     "write_record",

@@ -3,11 +3,13 @@
 A record is an artifact at `runs/<run>/record`, written once and never changed.
 """
 
+import difflib
 import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from pointlab.errors import StorageError
 from pointlab.storage.address import Storage
 from pointlab.storage.artifact import publish, read_manifest, read_verified
 
@@ -57,4 +59,28 @@ def read_record(storage: Storage, run: str) -> Record | None:
         None
         if manifest is None
         else Record.model_validate_json(read_verified(storage, path, RECORD, manifest))
+    )
+
+
+def require_record(storage: Storage, run: str) -> Record:
+    """The record of `run`; StorageError, with the names of runs like it, where it has none."""
+    record = read_record(storage, run)
+    if record is None:
+        raise no_record(storage, run)
+    return record
+
+
+def no_record(storage: Storage, run: str) -> StorageError:
+    """The error for a run that is unfinished, or that nobody knows: with names like it."""
+    known = storage.folders("runs")
+    if run in known:
+        return StorageError(
+            f"The run {run!r} in {storage.address} is unfinished: it has no record yet.",
+            remedy="run its config again; it goes on from its newest checkpoint",
+        )
+    near = difflib.get_close_matches(run, known, n=3, cutoff=0.3) or known[:3]
+    return StorageError(
+        f"There is no run {run!r} in {storage.address}.",
+        expected=f"a finished run, such as {', '.join(near)}" if near else "a store with finished runs",
+        remedy="list them all with pointlab show",
     )

@@ -10,6 +10,8 @@ from pointlab.teachers.settings import ClipConfig, ResNetConfig, TowerConfig, Vi
 
 LARGE = 768
 """Channels for which the usual deviation of new weights, 0.02, is right: that of a ViT-B."""
+EPSILON = 1e-6
+"""What norms add to the variance, as in Dosovitskiy et al. and in the layout of ACT's checkpoints."""
 MLP_RATIO = 4
 """Hidden channels of a block's perceptron per channel, as in every published ViT, CLIP and BERT."""
 
@@ -50,7 +52,9 @@ def build_two_towers(config: ClipConfig, vocabulary_size: int, start: int, end: 
 def _vit(transformers: Any, config: VitConfig, names: dict[str, Any]) -> Any:
     size = {"image_size": config.picture_size, "patch_size": config.patch_size}
     deviation = 0.02 * math.sqrt(LARGE / config.width)  # at 0.02, small networks hardly learn at first
-    return transformers.ViTConfig(**size, **_tower(config), **names, initializer_range=deviation)
+    return transformers.ViTConfig(
+        **size, **_tower(config), **names, initializer_range=deviation, layer_norm_eps=EPSILON
+    )
 
 
 def _resnet(transformers: Any, config: ResNetConfig, names: dict[str, Any]) -> Any:
