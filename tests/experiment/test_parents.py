@@ -14,7 +14,7 @@ from pointlab.config import merge, validate
 from pointlab.errors import ConfigError, DataError, StorageError
 from pointlab.experiment import AnalyseExperiment, PretrainExperiment, TransferExperiment, pretraining
 from pointlab.experiment.lineage import parents_of
-from pointlab.experiment.local_models import local_model
+from pointlab.experiment.local_models import NUM_KEPT, local_model
 from pointlab.experiment.providers import build_providers
 from pointlab.experiment.resolve import Resolved, make_definite
 from pointlab.launch import parents_here, resolve, run
@@ -185,6 +185,20 @@ def test_a_folder_goes_by_the_hash_of_its_weights_wherever_it_lies(
         teacher_of(of_folder(storage, folder, "0" * 64), storage)
 
 
+def test_a_missing_folder_of_a_teacher_is_told_before_a_set_is_prepared(
+    storage: Storage, folder: Path
+) -> None:
+    changes = {
+        "data": {"source": {"num_train_per_class": 2}},
+        "teacher": {"kind": "folder", "path": str(folder), "sha256": "0" * 64},
+        "storage": {"root": storage.address},
+    }
+    before = storage.folders("datasets")
+    with pytest.raises(DataError, match=r"The weights in .* have the sha256"):
+        run(probe(storage, pretrained={"latents": changes}))
+    assert storage.folders("datasets") == before
+
+
 def of_folder(storage: Storage, folder: Path, sha256: str) -> Resolved[PretrainExperiment]:
     teacher = {"kind": "folder", "path": str(folder), "sha256": sha256}
     experiment = validate(
@@ -228,6 +242,14 @@ def test_a_model_of_a_remote_store_is_copied_once_and_mended_where_it_is_damaged
     assert (copied / "a.txt").read_bytes() == b"words"
     with pytest.raises(StorageError, match="no stored model"):
         local_model(s3_storage, "absent")
+    for number in range(NUM_KEPT):
+        run_name = f"later-{number}"
+        publish(s3_storage, f"runs/{run_name}/model", "teacher", {"config.json": b"{}"}, {})
+        latest = local_model(s3_storage, run_name)
+    kept = list(copied.parent.iterdir())
+    assert len(kept) == NUM_KEPT
+    assert copied not in kept
+    assert latest in kept
 
 
 def test_in_a_trial_the_parents_of_parents_are_made_in_its_process_too(stored: Storage) -> None:

@@ -1,6 +1,7 @@
 """A finished run's model as a folder of this machine, for libraries that read files by path."""
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +12,9 @@ from pointlab.seeding import stable_hash
 from pointlab.storage import Manifest, Storage, fetch
 from pointlab.storage.artifact import read_verified
 from pointlab.storage.files import sha256
+
+NUM_KEPT = 8
+"""Copies of models in the cache, as many as a study uses at once; a large teacher has about a gigabyte."""
 
 
 def local_model(storage: Storage, run: str) -> Path:
@@ -28,7 +32,17 @@ def local_model(storage: Storage, run: str) -> Path:
     folder = cache_folder() / "models" / f"{run}-{stable_hash(content, digits=10)}"
     if not _holds(folder, manifest):
         _copy(storage, path, folder)
+        _forget_oldest(folder)
+    os.utime(folder)
     return folder
+
+
+def _forget_oldest(newest: Path) -> None:
+    """Delete the copies that were used longest ago, so that few are kept beside the newest."""
+    others = [path for path in newest.parent.iterdir() if path != newest and not path.name.startswith(".")]
+    by_age = sorted(others, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in by_age[NUM_KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _holds(folder: Path, manifest: Manifest) -> bool:

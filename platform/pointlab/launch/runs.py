@@ -39,6 +39,7 @@ from pointlab.experiment.teaching import teach
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
 from pointlab.launch.datasets import ensure_prepared, require_roots
+from pointlab.launch.teachers import require_teachers
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
 from pointlab.storage.lease import Fence, hold
@@ -220,6 +221,8 @@ def resolve(
     Where another process is at a parent, `waits` says to wait for that one.
     """
     require_roots(experiment.datasets, storage)
+    if any(find_prepared(config, storage) is None for config in experiment.datasets.values()):
+        require_teachers(experiment)
     datasets = {
         role: ensure_prepared(config, storage, experiment.launch, watcher)
         for role, config in experiment.datasets.items()
