@@ -1,11 +1,22 @@
-"""ACT as small as it can be: a stage I around a random teacher, and what learns from its latents."""
+"""ACT as small as it can be: a stage I around a random teacher, and what learns from its latents.
 
+Its fixtures are there for every test (`pytest_plugins` in `conftest.py`).
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from conftest import BACKBONE, PRETRAIN
+import pytest
+from torch import nn
+
+from conftest import BACKBONE, PRETRAIN, TRANSFER
 from pointlab.config import merge, validate
-from pointlab.experiment import PretrainExperiment
-from pointlab.storage import Storage
+from pointlab.experiment import PretrainExperiment, TransferExperiment, pretraining
+from pointlab.experiment.providers import build_providers
+from pointlab.launch import run
+from pointlab.storage import Storage, open_storage, read_record
 
 NETWORK = {
     "kind": "vit",
@@ -49,6 +60,8 @@ STAGE_TWO: dict[str, Any] = merge(
         "training": {"epochs": 1},
     },
 )
+PROBE = merge(TRANSFER, {"protocol": "linear_probe", "pretrained": STAGE_TWO, "shifted": None})
+Watched = list[tuple[nn.Module, dict[str, bytes]]]
 
 
 def tiny_act(storage: Storage, **changes: Any) -> PretrainExperiment:
@@ -56,3 +69,46 @@ def tiny_act(storage: Storage, **changes: Any) -> PretrainExperiment:
     settings = merge(merge(STAGE_TWO, {"storage": {"root": storage.address}}), changes)
     experiment: PretrainExperiment = validate(PretrainExperiment, settings, "test")
     return experiment
+
+
+def contents(module: nn.Module) -> dict[str, bytes]:
+    """The bytes of every parameter and buffer."""
+    return {name: tensor.numpy().tobytes() for name, tensor in module.state_dict().items()}
+
+
+def probe(storage: Storage, **changes: Any) -> TransferExperiment:
+    settings = merge(merge(PROBE, {"storage": {"root": storage.address}}), changes)
+    experiment: TransferExperiment = validate(TransferExperiment, settings, "test")
+    return experiment
+
+
+@pytest.fixture(scope="session")
+def finished(
+    prepared_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str], Watched]:
+    """A store with stage I, stage II and a probe of it; its runs by kind, and the networks they learned from
+    with the bytes that these had before."""
+    root = tmp_path_factory.mktemp("act") / "store"
+    shutil.copytree(prepared_root, root)
+    storage, watched = open_storage(str(root)), Watched()
+
+    def watching(*arguments: Any) -> Mapping[str, nn.Module]:
+        found = build_providers(*arguments)
+        watched.extend((network, contents(network)) for network in found.values())
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pretraining, "build_providers", watching)
+        record = run(probe(storage)).record
+    assert record is not None
+    stage_two = read_record(storage, record.parents["pretrained"])
+    assert stage_two is not None
+    runs = {"probe": record.run, "two": stage_two.run, "one": stage_two.parents["latents"]}
+    return root, runs, watched
+
+
+@pytest.fixture
+def stored(finished: tuple[Path, dict[str, str], Watched], tmp_path: Path) -> Storage:
+    """A copy of it of the test's own."""
+    shutil.copytree(finished[0], tmp_path / "store")
+    return open_storage(str(tmp_path / "store"))

@@ -138,7 +138,7 @@ def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) ->
             yield _describe_kind([*path, "kind"], entry)
         elif entry["type"] == "extra_forbidden":
             yield f"{where}: unknown key{_hint(path, known_paths(model))}"
-        elif entry["type"] == "model_type":
+        elif entry["type"] in {"model_type", "model_attributes_type"}:
             yield f"{where}: {_expected_mapping(path, known_paths(model))} (found {entry['input']!r:.80})"
         else:
             yield f"{where}: {_in_words(entry)}"

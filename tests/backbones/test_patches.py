@@ -1,5 +1,7 @@
 """The embedder of patches, and the products and maxima that it saves: equal to what they stand for."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,8 +96,19 @@ def test_a_product_as_a_convolution_equals_the_product() -> None:
     assert [one.stride() for one in pairs[0]] == [one.stride() for one in (rows, weight, bias)]
 
 
-def test_a_point_mae_step_equals_the_plainly_written_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The benchmarks' modules can be imported, and are forgotten afterwards."""
     monkeypatch.syspath_prepend(BENCHMARKS)
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(BENCHMARKS):
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_a_point_mae_step_equals_the_plainly_written_one() -> None:
     import masked
     from plain_point_mae import Sizes
 

@@ -84,3 +84,16 @@ def test_what_is_cut_off_is_refused(kind, share):
     content = encode_colour(noise, kind)
     with pytest.raises(DataError, match=r"cannot be read.*What to do: export or download it again"):
         decode_colour(content[: int(share * len(content))])
+
+
+def test_what_is_transparent_is_white_and_16_grey_bits_become_8() -> None:
+    pixels = np.array([[[9, 9, 9, 0], [9, 9, 9, 255]]], np.uint8)
+    np.testing.assert_array_equal(decode_colour(png(pixels)), [[[255] * 3, [9] * 3]])
+    grey = decode_colour(png(np.array([[0, 30_000, 65_535]], np.uint16)))
+    np.testing.assert_array_equal(grey, [[[0] * 3, [117] * 3, [255] * 3]])
+
+
+def png(pixels: np.ndarray) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, "PNG")
+    return sink.getvalue()

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from conftest import BACKBONE, tiny_pretrain
-from pointlab.experiment import PretrainExperiment
+from conftest import SHAPES, TRAINING, tiny_pretrain
+from pointlab.config import merge, validate
+from pointlab.experiment import PretrainExperiment, TeacherExperiment
 from pointlab.launch import run
 from pointlab.paradigms import PARADIGMS
 from pointlab.storage import Storage
 from pointlab.training import Run
+from tiny_act import STAGE_ONE
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -19,24 +21,7 @@ POINTNET = {
     "transform_widths": [8, 8, 16],
     "transform_hidden": [16, 8],
 }
-PATCHES = {name: BACKBONE[name] for name in ("width", "num_groups", "group_size", "embedder_widths")}
-STAGE_ONE: dict[str, Any] = {
-    "backbone": {"kind": "patch_embedding", **PATCHES},
-    "paradigm": {
-        "kind": "act_autoencoder",
-        "autoencoder": {
-            "num_codes": 16,
-            "prompts": {"num_prompts": 3},
-            "graph_widths": [8, 8, 8, 8, 16],
-            "coarse_width": 16,
-            "fine_width": 8,
-        },
-    },
-    "teacher": {
-        "kind": "random",
-        "network": {"kind": "vit", "picture_size": 16, "width": 16, "depth": 2, "num_heads": 2},
-    },
-}
+ACT_PARTS = ("backbone", "paradigm", "teacher")
 DECODER = {"decoder": {"depth": 1, "num_heads": 2}}
 VIEWS = {"rotation": "vertical", "crop": [0.6, 1.0]}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -45,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "contrastive": {"paradigm": {"momentum": {"queue_size": 16}}, "augmentation": VIEWS},
     "point_contrast": {"augmentation": VIEWS, "backbone": POINTNET},
     "masked": {"paradigm": DECODER},
-    "act_autoencoder": STAGE_ONE,
+    "act_autoencoder": {part: STAGE_ONE[part] for part in ACT_PARTS},
     "act": {"paradigm": DECODER},
 }
 """What an experiment has beside the kind of its paradigm."""
@@ -58,7 +43,7 @@ def experiment_of(kind: str, storage: Storage) -> PretrainExperiment:
     settings = plain | SETTINGS[kind] | {"launch": {"kind": "ray", "num_workers": 2}}
     settings["paradigm"] = {"kind": kind} | SETTINGS[kind].get("paradigm", {})
     if kind == "act":
-        settings["latents"] = plain | STAGE_ONE | {"name": "stage-one"}
+        settings["latents"] = plain | SETTINGS["act_autoencoder"] | {"name": "stage-one"}
     return PretrainExperiment.model_validate(settings)
 
 
@@ -72,3 +57,28 @@ def test_a_paradigm_fits_on_two_workers(storage: Storage, kind: str) -> None:
     num_steps = -(-record.samples_seen // experiment.training.batch_size)
     assert [line["step"] for line in log if "train/loss" in line] == list(range(1, num_steps + 1))
     assert {"validation/loss", "train/loss"} <= record.metrics.keys()
+
+
+PICTURED = merge(SHAPES, {"name": "pictured", "source": {"num_views": 1, "view_size": 16}})
+TOWER = {"width": 16, "depth": 1, "num_heads": 2}
+TEACHERS: dict[str, dict[str, Any]] = {
+    "vit": {"picture_size": 16, **TOWER},
+    "clip": {"picture_size": 16, "vision": TOWER, "text": TOWER, "num_features": 8},
+}
+
+
+@pytest.mark.parametrize("kind", TEACHERS)
+def test_a_teacher_trains_on_two_workers(storage: Storage, kind: str) -> None:
+    settings = {
+        "name": f"teacher-{kind}",
+        "data": PICTURED,
+        "network": {"kind": kind} | TEACHERS[kind],
+        "training": merge(TRAINING, {"epochs": 1}),
+        "launch": {"kind": "ray", "num_workers": 2},
+        "storage": {"root": storage.address},
+    }
+    record = run(validate(TeacherExperiment, settings, "test")).record
+    assert record is not None
+    assert record.protocol == f"teacher/{kind}"
+    assert {"validation/accuracy", "train/loss"} <= record.metrics.keys()
+    assert len(record.notes["sha256 of the weights"]) == 64

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_parents import contents, finished, stored  # noqa: F401  (fixtures)
 
 from conftest import PRETRAIN
 from pointlab.backbones.patches import Patches
@@ -42,8 +41,8 @@ def said_of(latents: Latents) -> torch.Tensor:
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_stage_one_trained_here_goes_out_with_its_teacher_and_teaches_again(
-    stored: Storage,  # noqa: F811
-    finished: Finished,  # noqa: F811
+    stored: Storage,
+    finished: Finished,
     tmp_path: Path,
     suffix: str,
 ) -> None:
@@ -74,8 +73,8 @@ def brought_in(storage: Storage, path: Path, **backbone: Any) -> PretrainExperim
 
 
 def test_a_stage_two_goes_out_with_its_stage_one_and_an_import_of_it_is_no_stage_one(
-    stored: Storage,  # noqa: F811
-    finished: Finished,  # noqa: F811
+    stored: Storage,
+    finished: Finished,
     tmp_path: Path,
 ) -> None:
     exported, _ = export_run(stored, finished[1]["two"], "act_pretrain")
@@ -89,8 +88,8 @@ def test_a_stage_two_goes_out_with_its_stage_one_and_an_import_of_it_is_no_stage
 
 
 def test_a_stage_one_without_its_teacher_still_goes_out_and_says_so_when_it_is_to_teach(
-    stored: Storage,  # noqa: F811
-    finished: Finished,  # noqa: F811
+    stored: Storage,
+    finished: Finished,
     tmp_path: Path,
 ) -> None:
     exported, _ = export_run(stored, finished[1]["one"], "act_autoencoder")
@@ -100,7 +99,7 @@ def test_a_stage_one_without_its_teacher_still_goes_out_and_says_so_when_it_is_t
     resolved = resolve(brought_in(stored, tmp_path / "alone.pth"), stored)
     with pytest.raises(ConfigError, match="came without the transformer"):
         build_providers(resolved, stored)
-    with pytest.raises(ConfigError, match=r"backbone.group_size is 2, but latents.backbone.group_size is 4"):
+    with pytest.raises(ConfigError, match=r"backbone.group_size is 2, but latents.unstored.group_size is 4"):
         brought_in(stored, tmp_path / "alone.pth", group_size=2)
 
 
@@ -123,7 +122,6 @@ def test_an_export_tells_what_no_tensor_does_and_an_import_what_it_assumed(
     found = import_checkpoint(path)
     told = trained.backbone.model_dump(exclude={"class_token", "drop_path_rate"})
     assert found.backbone_config.model_dump(exclude={"class_token", "drop_path_rate"}) == told
-    assert found.configs["backbone"] == found.backbone_config
     assert found.unstored.decoder_heads == 2
     bare = tmp_path / "bare.pth"
     torch.save({"base_model": load_file(path)}, bare)
@@ -132,5 +130,6 @@ def test_an_export_tells_what_no_tensor_does_and_an_import_what_it_assumed(
     assert "num_groups 64" in assumed
     assert "--set unstored.num_groups" in assumed
     assert "num_heads" not in assumed
+    assert "group_size" not in assumed  # as many as the decoder rebuilds
     with pytest.raises(StorageError, match="There is no run 'nobody-s0'"):
         export("nobody-s0", to=tmp_path / "a.pth", root=storage.address)

@@ -1,7 +1,6 @@
 """A pretraining that learns from other networks finds them finished or makes them, and leaves them alone."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,13 @@ import pytest
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from conftest import PRETRAIN, SCANS, TRANSFER
+from conftest import PRETRAIN, SCANS
 from pointlab.config import merge, validate
 from pointlab.errors import ConfigError, DataError, StorageError
-from pointlab.experiment import AnalyseExperiment, PretrainExperiment, TransferExperiment, pretraining
+from pointlab.experiment import AnalyseExperiment, PretrainExperiment
 from pointlab.experiment.lineage import parents_of
 from pointlab.experiment.local_models import NUM_KEPT, local_model
-from pointlab.experiment.providers import build_providers
+from pointlab.experiment.providers import build_providers, needs_of
 from pointlab.experiment.resolve import Resolved, make_definite
 from pointlab.launch import parents_here, resolve, run
 from pointlab.report.wording import role_name
@@ -24,53 +23,7 @@ from pointlab.teachers import VitConfig, hash_of
 from pointlab.teachers.library import quiet_transformers
 from pointlab.teachers.networks import build_classifier
 from pointlab.training import Run
-from tiny_act import NETWORK, STAGE_ONE, STAGE_TWO, tiny_act
-
-PROBE = merge(TRANSFER, {"protocol": "linear_probe", "pretrained": STAGE_TWO, "shifted": None})
-Watched = list[tuple[nn.Module, dict[str, bytes]]]
-
-
-def contents(module: nn.Module) -> dict[str, bytes]:
-    """The bytes of every parameter and buffer."""
-    return {name: tensor.numpy().tobytes() for name, tensor in module.state_dict().items()}
-
-
-def probe(storage: Storage, **changes: Any) -> TransferExperiment:
-    settings = merge(merge(PROBE, {"storage": {"root": storage.address}}), changes)
-    experiment: TransferExperiment = validate(TransferExperiment, settings, "test")
-    return experiment
-
-
-@pytest.fixture(scope="module")
-def finished(
-    prepared_root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, str], Watched]:
-    """A store with stage I, stage II and a probe of it; its runs by kind, and the networks they learned from
-    with the bytes that these had before."""
-    root = tmp_path_factory.mktemp("act") / "store"
-    shutil.copytree(prepared_root, root)
-    storage, watched = open_storage(str(root)), Watched()
-
-    def watching(*arguments: Any) -> Mapping[str, nn.Module]:
-        found = build_providers(*arguments)
-        watched.extend((network, contents(network)) for network in found.values())
-        return found
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pretraining, "build_providers", watching)
-        record = run(probe(storage)).record
-    assert record is not None
-    stage_two = read_record(storage, record.parents["pretrained"])
-    assert stage_two is not None
-    runs = {"probe": record.run, "two": stage_two.run, "one": stage_two.parents["latents"]}
-    return root, runs, watched
-
-
-@pytest.fixture
-def stored(finished: tuple[Path, dict[str, str], Watched], tmp_path: Path) -> Storage:
-    """A copy of it of the test's own."""
-    shutil.copytree(finished[0], tmp_path / "store")
-    return open_storage(str(tmp_path / "store"))
+from tiny_act import NETWORK, PROBE, STAGE_ONE, STAGE_TWO, Watched, contents, probe, tiny_act
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +133,10 @@ def test_a_folder_goes_by_the_hash_of_its_weights_wherever_it_lies(
     first, second = (of_folder(storage, path, hash_of(folder)) for path in (folder, moved))
     assert first.run == second.run
     assert contents(teacher_of(first, storage)) == contents(teacher_of(second, storage))
+    assert architecture_of(first, storage) == architecture_of(second, storage)
+    config = moved / "config.json"
+    config.write_text(config.read_text().replace('"num_attention_heads": 2', '"num_attention_heads": 1'))
+    assert architecture_of(first, storage) != architecture_of(second, storage)
     assert of_folder(storage, folder, "0" * 64).run != first.run
     with pytest.raises(DataError, match=r"The weights in .* have the sha256"):
         teacher_of(of_folder(storage, folder, "0" * 64), storage)
@@ -208,6 +165,12 @@ def of_folder(storage: Storage, folder: Path, sha256: str) -> Resolved[PretrainE
     )
     found: Resolved[PretrainExperiment] = resolve(experiment, storage)
     return found
+
+
+def architecture_of(resolved: Resolved[PretrainExperiment], storage: Storage) -> str:
+    """What the model of such a run keeps of its teacher beside the hash of the weights."""
+    kept: str = needs_of(resolved, build_providers(resolved, storage), storage)["teacher"]["architecture"]
+    return kept
 
 
 def teacher_of(resolved: Resolved[PretrainExperiment], storage: Storage) -> nn.Module:

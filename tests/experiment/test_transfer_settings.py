@@ -11,7 +11,7 @@ from pointlab.experiment import TransferExperiment
 
 @pytest.mark.parametrize(
     ("training", "selection"),
-    [({}, "best"), ({"epochs": 3}, "best"), ({"selection": "last"}, "last"), (None, "best")],
+    [({}, "best"), ({"epochs": 30}, "best"), ({"selection": "last"}, "last"), (None, "best")],
 )
 def test_the_best_step_is_kept_also_where_other_settings_of_training_are_given(
     training: dict[str, Any] | None, selection: str

@@ -1,12 +1,15 @@
 """ACT's autoencoder: its parts in their order, and as large as the paper's."""
 
+import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from paradigms.providers import SMALL, noise, small_foreign
 from pointlab.backbones import build_backbone
 from pointlab.backbones.patch_embedding import PatchEmbeddingConfig
 from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
+from pointlab.objectives.graphs import nearest_centres
 from pointlab.objectives.prompting import ForeignTransformer
 
 
@@ -14,13 +17,17 @@ def test_latents_are_codes_after_the_foreign_transformer_and_the_second_graph() 
     torch.manual_seed(0)
     foreign, patches = small_foreign(), noise()
     autoencoder = Autoencoder(SMALL, 24, 4, foreign).eval()
-    logits = autoencoder.logits(torch.randn(4, 8, 24), patches.centres)
+    tokens, neighbours = torch.randn(4, 8, 24), nearest_centres(patches.centres)
+    logits = autoencoder.logits(tokens, patches.centres)
+    assert torch.equal(autoencoder.logits(tokens, patches.centres, neighbours), logits)
     assert logits.shape == (4, 8, 16)
     assert logits.min() < 0 < logits.max()
     coded = autoencoder.codebook.entries[logits.argmax(2)]
     lent = autoencoder.prompting(coded, patches.centres, foreign)
-    expected = autoencoder.second_graph(lent, patches.centres)
-    assert torch.equal(autoencoder.latents(logits, patches.centres, foreign, "likeliest"), expected)
+    expected = autoencoder.second_graph(lent, neighbours)
+    given = (logits, patches.centres, foreign, "likeliest")
+    assert torch.equal(autoencoder.latents(*given), expected)
+    assert torch.equal(autoencoder.latents(*given, neighbours=neighbours), expected)
 
 
 def test_gradients_pass_soft_codes_to_everything_in_front_of_them() -> None:
@@ -53,3 +60,10 @@ def test_codes_start_as_standard_normals() -> None:
     ).codebook.entries
     assert entries.shape == (400, 24)
     assert 0.95 < entries.std().item() < 1.05
+
+
+@pytest.mark.parametrize("settings", [{"num_codes": 18}, {"graph_widths": [8, 8, 10, 8, 8]}])
+def test_channels_that_normalisation_cannot_share_out_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="choose a multiple of 4"):
+        AutoencoderConfig.model_validate(settings)
+    AutoencoderConfig.model_validate({"graph_widths": [7, 8, 8, 8, 8]})  # the first is not normalised

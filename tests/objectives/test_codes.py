@@ -1,5 +1,7 @@
 """Codes: Gumbel-softmax, the pull towards even use and the schedules equal their closed forms."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,6 +10,7 @@ from torch.distributions import Categorical, kl_divergence
 from pointlab.objectives.codes import (
     Choice,
     Codebook,
+    codes_used,
     cosine_between,
     divergence_from_even_use,
     likeliest_codes,
@@ -96,9 +99,17 @@ def test_the_divergence_vanishes_where_codes_are_used_alike_and_stays_finite_whe
         (60_000, 0.386_398_3, 0.05),
         (100_000, 0.0625, 0.097_552_83),
         (110_000, 0.0625, 0.1),
-        (196_000, 0.0625, 0.1),
+        (197_000, 0.0625, 0.1),
     ],
 )
 def test_the_released_schedules_at_named_steps(step: int, temperature: float, weight: float) -> None:
     assert cosine_between(step, 1.0, 0.0625, 100_000) == pytest.approx(temperature, rel=1e-6)
     assert cosine_between(step, 0.0, 0.1, 100_000, delay=10_000) == pytest.approx(weight, rel=1e-6)
+
+
+def test_codes_used_counts_the_codes_as_if_they_were_used_evenly() -> None:
+    scores = torch.eye(5)
+    assert codes_used(scores[torch.tensor([[0, 1], [2, 3]])]).item() == pytest.approx(4)
+    assert codes_used(scores[torch.tensor([[2, 2], [2, 2]])]).item() == pytest.approx(1)
+    uneven = codes_used(scores[torch.tensor([[0, 0], [0, 1]])]).log().item()
+    assert uneven == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))

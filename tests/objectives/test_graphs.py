@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pointlab.errors import DataError
-from pointlab.objectives.graphs import CentreGraph
+from pointlab.objectives.graphs import CentreGraph, nearest_centres
 
 
 def graph() -> CentreGraph:
@@ -48,12 +48,13 @@ def test_the_graph_network_equals_its_equations_edge_by_edge(num_centres: int) -
     tokens = torch.randn(2, num_centres, 6, generator=draw, dtype=torch.float64)
     centres = torch.randn(2, num_centres, 3, generator=draw, dtype=torch.float64)
     expected = torch.stack([naive(network, *cloud) for cloud in zip(tokens, centres, strict=True)])
-    torch.testing.assert_close(network(tokens, centres), expected, atol=1e-10, rtol=1e-10)
+    found = network(tokens, nearest_centres(centres))
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
 
 
 def test_fewer_centres_than_neighbours_are_refused() -> None:
     with pytest.raises(DataError, match="neighbours"):
-        graph()(torch.randn(1, 3, 6).double(), torch.randn(1, 3, 3).double())
+        nearest_centres(torch.randn(1, 3, 3))
 
 
 def test_edges_and_output_have_no_bias_but_the_first_layer_has() -> None:

@@ -1,7 +1,10 @@
-"""What the heads promise, and the count of correct answers."""
+"""What the heads promise: their layers, and that no setting is passed over."""
+
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from pointlab.objectives import HEADS, HeadConfig, build_head
@@ -38,3 +41,28 @@ def test_the_three_layer_head_has_the_layers_of_the_official_checkpoints() -> No
     }  # fmt: skip
     assert [layer.p for layer in head if isinstance(layer, nn.Dropout)] == [0.25, 0.25]
     assert [index for index, layer in enumerate(head) if isinstance(layer, nn.ReLU)] == [2, 6]
+
+
+def test_the_two_layer_head_has_the_layers_of_point_berts_checkpoints() -> None:
+    """Their keys number the layers: weights at 0 and 3, and no batch normalisation."""
+    head = build_head(HeadConfig(kind="mlp2", hidden_widths=(7, 7), dropout=0.25), 12, num_classes=5)
+    shapes = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items() if "weight" in name}
+    assert shapes == {"0.weight": (7, 12), "3.weight": (5, 7)}
+    assert isinstance(head[1], nn.ReLU)
+    assert isinstance(head[2], nn.Dropout)
+    assert head[2].p == 0.25
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"kind": "linear", "dropout": 0.1}, "leave out hidden_widths and dropout"),
+        ({"kind": "linear", "hidden_widths": [256, 128]}, "leave out hidden_widths and dropout"),
+        ({"kind": "mlp2", "hidden_widths": [256, 128]}, r"set them to \[256, 256\]"),
+    ],
+)
+def test_settings_that_a_head_has_no_use_for_are_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        HeadConfig.model_validate(settings)
+    plain = HeadConfig.model_validate({"kind": settings["kind"]})
+    assert HeadConfig.model_validate(plain.model_dump(mode="json")) == plain

@@ -40,7 +40,6 @@ def test_a_block_is_a_patch_and_its_nearest() -> None:
             sorted(torch.linalg.vector_norm(cloud - centre, dim=1).argsort()[:9].tolist()) for centre in cloud
         ]
         assert hidden in balls
-        assert any(hidden != ball for ball in balls)
 
 
 @KINDS

@@ -77,12 +77,15 @@ def test_gradients_reach_every_prompt_and_projection_through_a_network_that_stay
     assert contents(foreign) == before
 
 
-def test_shallow_prompts_and_none_at_all_leave_no_deep_ones_to_train() -> None:
+def test_prompts_that_the_settings_leave_out_are_neither_trained_nor_stored() -> None:
     foreign, (tokens, centres) = small_foreign(), given()
-    assert prompting(foreign, kind="shallow").deep_tokens.numel() == 0
-    bare = prompting(foreign, num_prompts=0)
+    shallow, bare = prompting(foreign, kind="shallow"), prompting(foreign, num_prompts=0)
+    prompts = [
+        {name for name, _ in around.named_parameters() if name.startswith(("prompt_", "deep_"))}
+        for around in (shallow, bare)
+    ]
+    assert prompts == [{"prompt_tokens", "prompt_positions"}, set()]
     assert bare(tokens, centres, foreign).shape == (2, 5, 6)
-    assert sum(parameter.numel() for name, parameter in bare.named_parameters() if "deep" in name) == 0
 
 
 def test_prompts_start_as_truncated_normals() -> None:

@@ -51,8 +51,9 @@ def perceptron(state: State, rows: Tensor) -> Tensor:
     return linear(state, "fc2", F.gelu(linear(state, "fc1", rows)))
 
 
-def block(state: State, rows: Tensor, eps: float = 1e-5) -> Tensor:
-    num_heads = rows.shape[2] // 64
+def block(state: State, rows: Tensor, eps: float = 1e-5, channels: int = 64) -> Tensor:
+    """With so many channels of each attention head."""
+    num_heads = rows.shape[2] // channels
     rows = rows + attention(under(state, "attn."), norm(state, "norm1", rows, eps), num_heads)
     return rows + perceptron(under(state, "mlp."), norm(state, "norm2", rows, eps))
 
@@ -119,7 +120,7 @@ def graph(state: State, tokens: Tensor, centres: Tensor) -> Tensor:
     return F.leaky_relu(group_norm(state, "layer5.1", joined), 0.2)
 
 
-def through_foreign(state: State, tokens: Tensor, centres: Tensor) -> Tensor:
+def through_foreign(state: State, tokens: Tensor, centres: Tensor, channels: int = 64) -> Tensor:
     """Deep prompts: rows and positions of the prompts are overwritten before every block but the first."""
     num_prompts, batch = state["visual_prompt_token"].shape[1], len(tokens)
     rows = torch.cat(
@@ -128,11 +129,11 @@ def through_foreign(state: State, tokens: Tensor, centres: Tensor) -> Tensor:
     centres_at = positions(state, "visual_pos_embed", centres)
     places = torch.cat([state["visual_prompt_pos"].expand(batch, -1, -1), centres_at], 1)
     for index in range(depth(state, "visual_embed.0")):
-        if index > 0:
+        if index > 0 and "deep_prompt_tokens" in state:
             rows, places = rows.clone(), places.clone()
             rows[:, :num_prompts] = state["deep_prompt_tokens"][index - 1]
             places[:, :num_prompts] = state["deep_prompt_pos"][index - 1]
-        rows = block(under(state, f"visual_embed.0.{index}."), rows + places, eps=1e-6)
+        rows = block(under(state, f"visual_embed.0.{index}."), rows + places, 1e-6, channels)
     return linear(state, "proj_post", norm(state, "visual_embed.1", rows, eps=1e-6)[:, num_prompts:])
 
 

@@ -28,7 +28,7 @@ class Size:
 
 
 TINY = Size(
-    width=64,
+    width=128,
     depth=2,
     embedder=(8, 12, 16),
     members=8,
@@ -229,6 +229,11 @@ def recon_pretrain(size: Size) -> Shapes:
 
 def recon_classifier(size: Size) -> Shapes:
     return {**recon_student(size), **head(size, 4 * size.width)}
+
+
+def recon_zero_shot(size: Size) -> Shapes:
+    projections = (layer(name, size.contrast, size.width) for name in ("img_proj", "text_proj"))
+    return {**recon_student(size), **{key: shape for each in projections for key, shape in each.items()}}
 
 
 LAYOUTS = {

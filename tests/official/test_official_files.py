@@ -1,6 +1,8 @@
 """Files are read without executing anything, and what is wrong with one is said."""
 
 import os
+import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import torch
 from released import TINY
 from safetensors.torch import save_file
 
-from pointlab.errors import DataError
-from pointlab.official import import_checkpoint
+from pointlab.errors import DataError, PointlabError
+from pointlab.official import export_checkpoint, import_checkpoint, write_checkpoint
+from pointlab.official.exporting import write_aside
 from pointlab.official.reading import read_checkpoint
 
 WEIGHTS = {"module.norm.weight": torch.ones(3), "module.norm.bias": torch.zeros(3)}
@@ -83,7 +86,7 @@ def test_half_precision_becomes_float32_and_is_told() -> None:
     state = released.filled(released.point_mae_classifier(TINY))
     state["norm.weight"] = state["norm.weight"].half()
     imported = import_checkpoint(state)
-    assert imported.report.converted == {"norm.weight": "float16"}
+    assert imported.report.converted == {"norm.weight": "stored as float16, here float32"}
     assert imported.modules["backbone"].state_dict()["norm.weight"].dtype == torch.float32
 
 
@@ -92,6 +95,83 @@ def test_weights_that_are_not_finite_are_refused() -> None:
     state["norm.weight"][3] = torch.nan
     with pytest.raises(DataError, match=r"norm\.weight holds numbers that are not finite"):
         import_checkpoint(state)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        torch.ones(128).to_sparse(),
+        torch.ones(128, device="meta"),
+        torch.ones(128).to(torch.float8_e4m3fn),
+        torch.ones(128, dtype=torch.complex64),
+        torch.ones(128, dtype=torch.int8),
+        torch.ones(128, dtype=torch.int64),
+    ],
+    ids=lambda tensor: f"{tensor.device.type}-{tensor.layout}-{tensor.dtype}",
+)
+def test_weights_that_are_no_plain_fractions_are_refused(strange: torch.Tensor) -> None:
+    state = released.filled(released.point_mae_classifier(TINY))
+    with pytest.raises(DataError, match=r"norm\.weight is stored"):
+        import_checkpoint({**state, "norm.weight": strange})
+
+
+def test_what_would_unfold_in_memory_is_refused(tmp_path: Path) -> None:
+    path, zeros = tmp_path / "zeros.pth", {"base_model": {"norm.weight": torch.zeros(50_000)}}
+    torch.save({"base_model": {"norm.weight": torch.zeros(1).expand(50_000)}}, path)
+    with pytest.raises(DataError, match=r"norm\.weight, which would take more memory"):
+        read_checkpoint(path)
+    torch.save(zeros, path)
+    with (
+        zipfile.ZipFile(path) as plain,
+        zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(DataError, match="unfolds to more than 100,000 bytes"):
+        read_checkpoint(tmp_path / "a.pth", max_bytes=100_000)
+
+
+def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    names = {"data/data.pkl": "TorchScript", "words.txt": r"a zip of words\.txt"}
+    for number, (name, kind) in enumerate(names.items()):
+        with zipfile.ZipFile(tmp_path / f"{number}.pth", "w") as archive:
+            archive.writestr(name, b"")
+            if number == 0:
+                archive.writestr("data/constants.pkl", b"")
+        with pytest.raises(DataError, match=kind):
+            read_checkpoint(tmp_path / f"{number}.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"norm.weight": [1.0]}, protocol=4))
+    with pytest.raises(DataError, match="a pickle of protocol 4") as caught:
+        read_checkpoint(tmp_path / "plain.pth")
+    assert "weights_only" not in str(caught.value)
+
+
+def test_notes_are_numbers_and_short_texts(tmp_path: Path) -> None:
+    said = {"epoch": torch.tensor([3]), "text": "x" * 500, "large": 10**70, "rows": torch.ones(2)}
+    torch.save({"base_model": WEIGHTS, **said}, tmp_path / "a.pth")
+    notes = read_checkpoint(tmp_path / "a.pth").notes
+    assert notes.keys() == {"epoch", "text"}
+    assert notes["epoch"] == "3"
+    assert len(notes["text"]) == 101
+
+
+def half_written(path: Path) -> None:
+    path.write_bytes(b"half")
+    raise OSError("no room")
+
+
+def test_a_checkpoint_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
+    exported = export_checkpoint(import_checkpoint(released.filled(released.point_mae_classifier(TINY))))
+    for name in ("a.pth", "a.safetensors"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(PointlabError, match=f"{name} cannot be written"):
+            write_checkpoint(exported, tmp_path / name)
+    path = tmp_path / "old.pth"
+    path.write_bytes(b"old")
+    with pytest.raises(PointlabError, match="cannot be written"):
+        write_aside(path, half_written)
+    assert path.read_bytes() == b"old"
+    assert {each.name for each in tmp_path.iterdir()} == {"a.pth", "a.safetensors", "old.pth"}
 
 
 def test_damaged_files_are_named_as_such(tmp_path: Path) -> None:

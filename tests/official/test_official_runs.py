@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import released
 import torch
+import yaml
 from released import TINY
 
 from conftest import SCANS, tiny_transfer
+from pointlab.cli import main_of_kind
 from pointlab.cli.official import export, import_file
-from pointlab.config import merge, validate
-from pointlab.errors import ConfigError, DataError
+from pointlab.config import dump, merge, validate
+from pointlab.errors import ConfigError, DataError, PointlabError
 from pointlab.experiment import (
     AnalyseExperiment,
     EvaluateExperiment,
@@ -19,8 +21,12 @@ from pointlab.experiment import (
     TransferExperiment,
 )
 from pointlab.experiment.classifier import read_classifier
+from pointlab.experiment.exported import export_run
+from pointlab.experiment.search import SearchExperiment, make_trial
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import run
+from pointlab.launch.runs import STAGES
+from pointlab.objectives import HeadConfig
 from pointlab.official import import_checkpoint
 from pointlab.storage import Storage
 
@@ -57,7 +63,7 @@ def test_an_import_is_a_run_with_an_account_of_every_key(storage: Storage, pretr
     state = torch.load(pretrained)["base_model"]
     assert {row["key"] for row in outcome.record.curves["keys"]} == state.keys()
     assert outcome.record.notes["in the file: epoch"] == "300"
-    assert str(experiment.sha256) in outcome.record.notes["origin"]
+    assert experiment.contents.sha256 in outcome.record.notes["origin"]
     stored = read_module(storage, outcome.record.run, "backbone")
     assert torch.equal(stored["norm.weight"], state["MAE_encoder.norm.weight"])
     moved = pretrained.rename(pretrained.with_name("moved.pth"))
@@ -65,6 +71,68 @@ def test_an_import_is_a_run_with_an_account_of_every_key(storage: Storage, pretr
     assert again.was_finished
     moved.unlink()
     assert run(experiment).was_finished
+
+
+def test_a_settled_import_is_looked_into_again_for_other_settings(
+    storage: Storage, pretrained: Path, classifier: Path
+) -> None:
+    first: ImportExperiment = validate(ImportExperiment, {"kind": "import", "path": str(pretrained)}, "test")
+    settled = yaml.safe_load(dump(first))
+    assert asked(settled) == first
+    assert getattr(asked(settled, unstored={"num_heads": 4}).architecture, "num_heads") == 4  # noqa: B009
+    assert getattr(asked(settled, drop_path_rate=0.3).architecture, "drop_path_rate") == 0.3  # noqa: B009
+    other = asked(settled, path=str(classifier))
+    assert (other.layout, other.head) == ("point_mae_classifier", HeadConfig())
+    with pytest.raises(DataError, match="keys are no part of act_pretrain"):
+        asked(settled, layout="act_pretrain")
+    with pytest.raises(ConfigError, match="has the sha256"):
+        asked(settled, path=str(classifier), sha256=first.contents.sha256)
+    altered = asked(settled, found={"backbone": {"depth": 3}}, storage={"root": storage.address})
+    with pytest.raises(ConfigError, match=r"found\.backbone is .*depth=3"):
+        run(altered)
+    pretrained.unlink()
+    assert asked(settled) == first
+    with pytest.raises(ConfigError, match="to look into again"):
+        asked(settled, fresh_class_token=True)
+
+
+def asked(settled: dict[str, Any], **changes: Any) -> ImportExperiment:
+    return validate(ImportExperiment, merge(settled, changes), "test")  # type: ignore[no-any-return]
+
+
+def test_trials_of_a_search_differ_in_what_is_asked_of_a_file(storage: Storage, pretrained: Path) -> None:
+    settings = {
+        "name": "looking",
+        "transfer": transfer_of(storage, pretrained).model_dump(mode="json"),
+        "space": {"pretrained.unstored.num_groups": {"kind": "choice", "values": [4, 8]}},
+    }
+    search = validate(SearchExperiment, settings, "test")
+    trials = [make_trial(search, {"pretrained.unstored.num_groups": groups}) for groups in (4, 8)]
+    assert [trial.architecture.model_dump()["num_groups"] for trial in trials] == [4, 8]
+
+
+def test_keys_of_any_form_are_kept_for_the_way_back(storage: Storage, tmp_path: Path) -> None:
+    state, row = released.filled(released.act_pretrain(TINY)), torch.ones(3)
+    state |= {"ACT_encoder.lm_head.weight.more": row, "ACT_encoder.lm_head.": row}
+    torch.save(state, tmp_path / "odd.pth")
+    import_file(tmp_path / "odd.pth", root=storage.address)
+    (name,) = storage.folders("runs")
+    exported, _ = export_run(storage, name)
+    assert exported.weights.keys() == state.keys()
+
+
+def test_a_config_of_an_import_runs_with_the_same_account(
+    storage: Storage, pretrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "import.yaml"
+    config.write_text(yaml.safe_dump({"kind": "import", "path": str(pretrained)}))
+    with pytest.raises(SystemExit):
+        main_of_kind("import", [str(config), "--root", storage.address])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "mapped" in shown
+    assert "--set unstored.num_groups" in shown
+    jobs = Path(__file__).parents[2] / "jobs"
+    assert {path.stem for path in jobs.glob("*.py")} == {*STAGES, "prepare", "search", "study"}
 
 
 def test_a_released_backbone_is_transferred_and_written_out_for_others(
@@ -86,7 +154,7 @@ def test_a_released_backbone_is_transferred_and_written_out_for_others(
     assert torch.equal(
         back.modules["head"].state_dict()["0.weight"], read_module(storage, record.run, "head")["weight"]
     )
-    with pytest.raises(DataError, match="no place in this layout"):
+    with pytest.raises(DataError, match="not to be written as Point-BERT"):
         export(record.run, to=path, layout="point_bert_classifier", root=storage.address)
 
 
@@ -125,7 +193,7 @@ def test_a_released_classifier_is_measured_with_its_own_head(storage: Storage, c
     with pytest.raises(ConfigError, match="give data, and num_points"):
         validate(EvaluateExperiment, evaluation, "test")
     with pytest.raises(ConfigError, match="class_names has 1 names"):
-        run(validate(ImportExperiment, {**settings, "class_names": ["a"]}, "test"))
+        validate(ImportExperiment, {**settings, "class_names": ["a"]}, "test")
 
 
 def test_an_import_may_be_analysed(storage: Storage, pretrained: Path) -> None:
@@ -160,6 +228,10 @@ def test_the_command_line_brings_in_and_writes_out_equal_bytes(
     written = torch.load(tmp_path / "out" / "back.pth")["base_model"]
     assert written.keys() == state.keys()
     assert all(torch.equal(written[key], state[key]) for key in state)
-    assert "Nothing is left out." in (tmp_path / "out" / "back.md").read_text()
+    assert "Nothing is left out." in (tmp_path / "out" / "back.pth.md").read_text()
+    (tmp_path / "notes.pth.md").write_text("mine")
+    with pytest.raises(PointlabError, match="no card of ours"):
+        export(run_name, to=tmp_path / "notes.pth", root=storage.address)
+    assert not (tmp_path / "notes.pth").exists()
     import_file(classifier, root=storage.address)
     assert "Imported before" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from paradigms.two_views import two_views
 from pointlab.backbones import build_backbone
 from pointlab.errors import ConfigError
 from pointlab.objectives.masking import draw_mask
-from pointlab.paradigms import ActConfig, Given
+from pointlab.paradigms import ActConfig, Given, MaskedConfig
 from pointlab.paradigms.act import Act, distance_to
 
 
@@ -78,14 +78,14 @@ def test_nt_xent_tells_a_latent_from_those_of_the_clouds_other_patches() -> None
 
 @pytest.mark.parametrize("kind", ["l2", "smooth_l1", "nt_xent"])
 def test_an_option_changes_the_loss_and_not_what_is_logged_beside_it(kind: str) -> None:
-    figures = []
+    outputs = []
     for paradigm in (act(loss=kind).eval(), act().eval()):
         torch.manual_seed(3)
-        figures.append(paradigm(two_views()).metrics)
-    assert figures[0]["loss"] != figures[1]["loss"]
-    assert (
-        figures[0]["cosine"] == figures[1]["cosine"] == pytest.approx(1 - figures[1]["loss"].item(), rel=1e-5)
-    )
+        outputs.append(paradigm(two_views()))
+    other, plain = outputs
+    assert other.loss != plain.loss
+    cosine = pytest.approx(1 - plain.loss.item(), rel=1e-5)
+    assert other.metrics["cosine"] == plain.metrics["cosine"] == cosine
 
 
 @pytest.mark.parametrize("teacher", ["steady", "released"])
@@ -144,5 +144,29 @@ def test_a_stage_one_of_other_patches_is_refused_with_what_differs() -> None:
 
 def test_stage_two_without_stage_one_is_refused_with_the_field_to_set() -> None:
     providers = {"latents": nn.Identity()}
-    with pytest.raises(ConfigError, match=r"gives a Identity as latents.*set latents in the experiment"):
+    with pytest.raises(
+        ConfigError, match=r"from a finished stage I, .* another kind .* as latents.*set latents"
+    ):
         Act(ActConfig(), build_backbone(TINY["patch_transformer"]), Given(3, providers=providers))
+
+
+def test_settings_given_in_part_keep_acts_own_defaults() -> None:
+    config = ActConfig.model_validate({"mask": {"kind": "block"}, "decoder": {"num_heads": 3}})
+    assert (config.mask.ratio, config.decoder.depth) == (0.8, 2)
+    assert ActConfig().model_dump()["mask"] == {"kind": "random", "ratio": 0.8}
+    assert (MaskedConfig().mask.ratio, MaskedConfig().decoder.depth) == (0.6, 4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"mask": {"ratio": 0.1}}, r"paradigm\.mask\.ratio is 0\.1, which hides 0 of 8"),
+        ({"mask": {"ratio": 0.2}, "loss": "nt_xent"}, r"paradigm\.loss is nt_xent, .* hides one of 8"),
+        ({"decoder": {"num_heads": 5}}, r"paradigm\.decoder\.num_heads is 5, and backbone\.width is 24"),
+    ],
+)
+def test_settings_that_the_backbone_cannot_take_are_refused_with_their_paths(
+    settings: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        act(**settings)

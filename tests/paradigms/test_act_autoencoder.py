@@ -1,12 +1,13 @@
-"""ACT's stage I: its loss and schedules, a teacher that stays, and runs that resume exactly."""
+"""ACT's stage I: its loss and schedules, a teacher that stays, and what is refused."""
 
 from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from paradigms.fitting import fit
+from paradigms.masked_cases import QUICK
 from paradigms.providers import EMBEDDING, SMALL, contents, with_providers
 from paradigms.two_views import two_views
 from pointlab.backbones import build_backbone
@@ -15,11 +16,6 @@ from pointlab.geometry import chamfer_distance
 from pointlab.objectives.codes import divergence_from_even_use
 from pointlab.paradigms import ActAutoencoderConfig, Given
 from pointlab.paradigms.act_autoencoder import ActAutoencoder
-from pointlab.storage import Storage
-from pointlab.training import LocalContext, Run
-from training.test_loop import Killed, Recorder
-
-QUICK = {"temperature_steps": 6, "divergence_delay": 1, "divergence_steps": 4}
 
 
 def act_autoencoder(**schedule: Any) -> ActAutoencoder:
@@ -36,7 +32,7 @@ def as_patches(points: Tensor) -> Tensor:
 
 def test_the_loss_is_both_chamfer_distances_and_the_weighted_divergence() -> None:
     paradigm, batch = act_autoencoder(), two_views()
-    paradigm.train().before_step(60_000, 196_000)
+    paradigm.train().before_step(60_000, 197_000)
     torch.manual_seed(3)
     found = paradigm(batch)
     torch.manual_seed(3)
@@ -49,17 +45,17 @@ def test_the_loss_is_both_chamfer_distances_and_the_weighted_divergence() -> Non
     )
     divergence = divergence_from_even_use(logits)
     figures = {"coarse": coarse, "fine": fine, "divergence": divergence}
-    for name, value in (figures | {"loss": coarse + fine + 0.05 * divergence}).items():
+    for name, value in figures.items():
         torch.testing.assert_close(
             found.metrics[name], value.detach(), msg=lambda text, n=name: f"{n}: {text}"
         )
-    torch.testing.assert_close(found.loss.detach(), found.metrics["loss"])
+    torch.testing.assert_close(found.loss, coarse + fine + 0.05 * divergence)
 
 
 def test_codes_are_soft_in_training_and_drawn_in_validation() -> None:
     paradigm, heard = act_autoencoder(), []
     paradigm.autoencoder.codebook.register_forward_pre_hook(lambda _, given: heard.append(given[1:]))
-    paradigm.before_step(50_000, 196_000)
+    paradigm.before_step(50_000, 197_000)
     for mode in (True, False):
         paradigm.train(mode)(two_views())
     assert heard == [("soft", pytest.approx(0.53125)), ("hard", pytest.approx(0.53125))]
@@ -107,19 +103,49 @@ def test_stage_one_without_a_teacher_is_refused_with_the_field_to_set() -> None:
         ActAutoencoder(ActAutoencoderConfig(), build_backbone(EMBEDDING), Given(num_classes=3))
 
 
-def test_an_interrupted_stage_one_ends_with_the_bits_of_an_undisturbed_one(storage: Storage) -> None:
-    """Its temperature, its weight of the divergence and its noise all follow from the step."""
-    straight, broken, resumed = (act_autoencoder(**QUICK) for _ in range(3))
-    fit(straight, storage, "straight", LocalContext(storage))
-    with pytest.raises(Killed):
-        fit(broken, storage, "broken", Recorder(storage, die_before=5), checkpoint_every=2)
-    fit(resumed, storage, "broken", LocalContext(storage), checkpoint_every=2)
-    assert contents(resumed) == contents(straight) != contents(broken)
-    logs = [Run(storage, name).read_log() for name in ("straight", "broken")]
-    assert logs[0] == logs[1]
-    losses = [line["train/divergence"] for line in logs[0] if "train/divergence" in line]
-    assert len(losses) > 5
-    checkpoint = Run(storage, "broken").checkpoints()[-1]
-    stored = Run(storage, "broken").read_checkpoint(checkpoint)["weights.safetensors"]
-    assert b"foreign." not in stored
-    assert b"autoencoder.codebook.entries" in stored
+def test_validation_is_selected_by_the_points_and_tells_of_the_codes_beside_them() -> None:
+    """The weight of the divergence moves, which would make later steps look worse."""
+    paradigm = act_autoencoder(**QUICK).eval()
+    figures = []
+    for step in (0, 900):
+        paradigm.before_step(step, 1000)
+        torch.manual_seed(3)
+        figures.append(paradigm(two_views()))
+    assert figures[0].loss == figures[1].loss
+    for said, (temperature, weight) in zip(figures, ((1.0, 0.0), (0.0625, 0.1)), strict=True):
+        torch.testing.assert_close(said.loss, said.metrics["coarse"] + said.metrics["fine"])
+        assert said.metrics["temperature"].item() == temperature
+        assert said.metrics["divergence_weight"].item() == pytest.approx(weight)
+        assert said.metrics["divergence"] > 0
+        assert 1 <= said.metrics["codes_used"] <= 16
+
+
+def test_a_run_that_ends_before_its_schedules_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    paradigm = act_autoencoder(**QUICK)
+    paradigm.before_step(0, 6)
+    assert not caplog.records
+    for step in range(3):
+        paradigm.before_step(step, 5)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "ends after 5 steps, before the schedules of its codes, which take 6" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"num_groups": 3}, r"backbone\.num_groups is 3\..*at least 4"),
+        ({"group_size": 6}, r"backbone\.group_size is 6\..*a multiple of 4"),
+        ({"width": 18}, r"backbone\.width is 18\..*a multiple of 4"),
+    ],
+)
+def test_patches_that_stage_one_cannot_take_are_refused_with_the_setting(
+    changes: dict[str, int], told: str
+) -> None:
+    backbone = build_backbone(EMBEDDING.model_copy(update=changes))
+    with pytest.raises(ConfigError, match=told):
+        ActAutoencoder(ActAutoencoderConfig(autoencoder=SMALL), backbone, with_providers())
+
+
+def test_codes_that_would_soften_are_refused() -> None:
+    with pytest.raises(ValidationError, match="last_temperature 2 exceeds first_temperature 1"):
+        act_autoencoder(last_temperature=2.0)

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from backbones.tiny import TINY
+from conftest import PRETRAIN
 from paradigms.two_views import two_views
 from pointlab.backbones import build_backbone
 from pointlab.backbones.patch_transformer import PatchTransformer, PatchTransformerConfig
 from pointlab.backbones.patches import Patches
-from pointlab.errors import ConfigError
+from pointlab.config import merge, validate
+from pointlab.errors import ConfigError, DataError
+from pointlab.experiment import PretrainExperiment
 from pointlab.objectives.masking import draw_mask
 from pointlab.paradigms import Given, MaskedConfig
 from pointlab.paradigms.masked import Masked
@@ -117,3 +120,35 @@ def test_a_pretraining_network_has_as_many_parameters_as_point_mae() -> None:
 def test_a_ratio_that_leaves_nothing_to_guess_is_refused_before_training() -> None:
     with pytest.raises(ConfigError, match="hides 0 of 8 patches"):
         masked(mask={"ratio": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"paradigm": {"mask": {"ratio": 0.1}}}, r"paradigm\.mask\.ratio is 0\.1, which hides 0 of 8"),
+        ({"paradigm": {"decoder": {"num_heads": 5}}}, r"paradigm\.decoder\.num_heads is 5"),
+        ({"num_points": 7}, r"num_points is 7, but backbone\.num_groups is 8: expected at least 8"),
+        ({"num_points": 9, "backbone": {"group_size": 10}}, r"but backbone\.group_size is 10"),
+        ({"augmentation": {"crop": [0.1, 0.9]}}, r"crop is \[0\.1, 0\.9\], which leaves as few as 5 of 48"),
+        (
+            {
+                "paradigm": {"kind": "act_autoencoder"},
+                "backbone": {"kind": "patch_embedding", "num_groups": 8, "group_size": 6},
+            },
+            r"backbone\.group_size is 6\. Expected: a multiple of 4",
+        ),
+    ],
+)
+def test_an_experiment_refuses_what_its_backbone_cannot_take_before_any_parent_is_made(
+    changes: dict[str, Any], told: str
+) -> None:
+    plain = merge(PRETRAIN, {"paradigm": {"kind": "masked", "decoder": {"num_heads": 2}}})
+    with pytest.raises(ConfigError, match=told):
+        validate(PretrainExperiment, merge(plain, changes), "test")
+
+
+def test_a_cloud_that_is_too_small_for_its_patches_is_refused_with_what_they_need() -> None:
+    batch = two_views()
+    few = replace(batch, counts=torch.full_like(batch.counts, 5))
+    with pytest.raises(DataError, match=r"smallest cloud of the batch has 5 points.*at least 8 points"):
+        masked()(few)

@@ -5,36 +5,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from backbones.tiny import TINY
 from paradigms.fitting import fit
-from paradigms.providers import SMALL, with_providers
+from paradigms.masked_cases import CASES, built
 from pointlab import distributed
-from pointlab.backbones import BackboneConfig, build_backbone
-from pointlab.paradigms import (
-    ActAutoencoderConfig,
-    ActConfig,
-    MaskedConfig,
-    Paradigm,
-    ParadigmConfig,
-    build_paradigm,
-)
 from pointlab.storage import Storage
 from training.test_workers import DistributedContext
 from workers import on_workers
 
-STUDENT, EMBEDDING = TINY["patch_transformer"], TINY["patch_embedding"]
-CASES: dict[str, tuple[ParadigmConfig, BackboneConfig]] = {
-    "masked": (MaskedConfig(), STUDENT),
-    "act": (ActConfig(teacher="released"), STUDENT),  # which draws the most, and normalises by the batch
-    "act-autoencoder": (ActAutoencoderConfig(autoencoder=SMALL), EMBEDDING),
-}
-
 
 def _train_all(storage: Storage, folder: Path, accumulation: int) -> None:
     """An epoch of every case; what it leaves goes to `folder`, from the first worker."""
-    for name, (config, backbone) in CASES.items():
-        torch.manual_seed(0)
-        paradigm: Paradigm = build_paradigm(config, build_backbone(backbone), with_providers())
+    for name in CASES:
+        paradigm = built(name)
         run = f"{name}-{accumulation}"
         fit(paradigm, storage, run, DistributedContext(storage), accumulation=accumulation, epochs=1)
         if distributed.rank() == 0:

@@ -21,11 +21,13 @@ from pointlab.teachers import (
     find_folder,
     foreign_transformer,
     hash_of,
+    identity_of,
     image_features,
     random_foreign_transformer,
     require_hash,
 )
-from pointlab.teachers.foreign import FAMILIES, transformer_of
+from pointlab.teachers.families import FAMILIES
+from pointlab.teachers.foreign import transformer_of
 from pointlab.teachers.networks import build_classifier, build_two_towers
 from pointlab.teachers.pictures import preprocessor_settings, to_pixels
 from pointlab.teachers.settings import TowerConfig
@@ -158,6 +160,10 @@ def of_another_size(folder: Path) -> None:
     change(folder, hidden_size=24)
 
 
+def shallower(folder: Path) -> None:
+    change(folder, num_hidden_layers=1)
+
+
 def deeper(folder: Path) -> None:
     change(folder, num_hidden_layers=3)
 
@@ -169,6 +175,18 @@ def unknown(folder: Path) -> None:
 def change(folder: Path, **settings: Any) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+def index_of_a_pickle(folder: Path) -> None:
+    to_pickle(folder)
+    index = {"weight_map": dict.fromkeys(network_of("vit").state_dict(), "pytorch_model.bin")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def other_weights(folder: Path) -> None:
+    """As transformers would follow it: the hash is still that of model.safetensors."""
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    change(folder, transformers_weights="other.safetensors")
 
 
 def index_that_leads_away(folder: Path) -> None:
@@ -187,6 +205,9 @@ def index_that_leads_away(folder: Path) -> None:
         (unknown, "of the type 'llama'"),
         (lambda folder: (folder / "config.json").unlink(), "is no folder of transformers"),
         (index_that_leads_away, "lacks 1 of 1 files"),
+        (index_of_a_pickle, "names pytorch_model.bin, which is no safetensors file"),
+        (other_weights, "sets transformers_weights"),
+        (shallower, r"have 16 tensors of blocks that its config.json does not.*layers.1"),
     ],
 )
 def test_a_folder_that_is_not_whole_says_what_is_wrong(
@@ -196,6 +217,21 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(
     spoil(folder)
     with pytest.raises(DataError, match=message):
         foreign_transformer(folder)
+
+
+def test_an_identity_knows_heads_and_preparation_and_no_bookkeeping(saved: Saved) -> None:
+    folder = saved("vit")
+    identities = [identity_of(folder)]
+    change(folder, transformers_version="0", id2label={"0": "chair"})
+    (folder / "README.md").write_text("more about it")
+    assert identity_of(folder) == identities[0]
+    change(folder, num_attention_heads=4)
+    identities.append(identity_of(folder))
+    for size in (8, 9):
+        settings = preprocessor_settings(size, "ViTImageProcessor")
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+        identities.append(identity_of(folder))
+    assert len(set(identities)) == 4
 
 
 def test_a_name_that_is_no_folder_is_looked_up_in_the_hub_and_its_cache(
@@ -235,6 +271,19 @@ def test_a_random_teacher_depends_on_its_seed_alone() -> None:
         assert first.blocks[1](torch.rand(2, 5, 8), None).shape == (2, 5, 8)
     with pytest.raises(ConfigError, match="no transformer blocks"):
         random_foreign_transformer(ResNetConfig(), 0)
+
+
+def test_new_positions_are_about_as_large_as_embedded_patches() -> None:
+    """In pictures that are mostly white, smaller ones drown."""
+    torch.manual_seed(0)
+    classifier: Any = build_classifier(VitConfig(), class_names=("any",))
+    towers: Any = build_two_towers(ClipConfig(), 514, 512, 513)
+    white, vit, clip = torch.ones(1, 3, 64, 64), classifier.vit.embeddings, towers.vision_model.embeddings
+    for positions, patches in (
+        (vit.position_embeddings, vit.patch_embeddings(white)),
+        (clip.position_embedding.weight, clip.patch_embedding(white)),
+    ):
+        assert 0.7 < (positions.std() / patches.std()).item() < 1.4
 
 
 def test_official_sizes_have_the_official_numbers_of_parameters() -> None:

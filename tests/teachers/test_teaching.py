@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,8 @@ import torch
 from torch import Tensor
 
 from conftest import SHAPES
-from pointlab.config import validate
-from pointlab.data.manifest import DatasetManifest
+from pointlab.config import merge, validate
+from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.pictures import encode_colour
 from pointlab.data.sample import Cloud, Picture, PointBatch, View
 from pointlab.data.shards import PreparedCloud, encode_shard
@@ -23,12 +25,21 @@ from pointlab.geometry.cameras import centred_pinhole
 from pointlab.objectives.hypersphere import unit_length
 from pointlab.seeding import generator
 from pointlab.storage import Storage, fetch, open_storage, publish
-from pointlab.teachers import VitConfig, build_teacher, hash_of, image_features, text_features
+from pointlab.teachers import (
+    ClipConfig,
+    ImageTeacher,
+    VitConfig,
+    build_teacher,
+    hash_of,
+    image_features,
+    text_features,
+)
+from pointlab.teachers.card import Account, card
 from pointlab.teachers.pictures import to_pixels, varied
 from pointlab.teachers.settings import PictureAugmentation
 from pointlab.teachers.two_towers import Pairs, as_caption, info_nce_of_captions
 from pointlab.teachers.words import CaptionTable, train_tokenizer
-from pointlab.training import LocalContext
+from pointlab.training import LocalContext, TrainingResult
 
 TINY_TOWER = {"width": 16, "depth": 1, "num_heads": 2}
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -43,11 +54,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "num_features": 8,
     },
 }
+PICTURED = merge(SHAPES, {"source": {"num_views": 2}})
+RELEASED = {"name": "released", "source": {"kind": "shapenet55"}, "num_points": 64}
 NAMES = ("cup", "armchair", "lamp")
 CAPTIONS = ["a round table with three legs", "a table", "a chair with arms"]
 
 
-def coloured_cloud(number: int) -> PreparedCloud:
+def coloured_cloud(number: int, *, is_labelled: bool = True) -> PreparedCloud:
     """A cloud with two pictures in the colour of its class, and a caption that names the class."""
     label, noise = number % 3, generator("coloured", number).random((2, 8, 8, 3))
     pictures = [encode_colour(0.5 * pixels + 0.5 * np.eye(3)[label]) for pixels in noise]
@@ -55,15 +68,17 @@ def coloured_cloud(number: int) -> PreparedCloud:
     views = tuple(View(str(n), Picture(content, camera, pose)) for n, content in enumerate(pictures))
     points = generator("points", number).normal(size=(64, 3)).astype(np.float32)
     caption = f"a {('small', 'large')[number // 3 % 2]} {NAMES[label]}"
-    return PreparedCloud(1000 + number, "", Cloud(points, label, caption=caption, views=views))
+    return PreparedCloud(
+        1000 + number, "", Cloud(points, label if is_labelled else None, caption=caption, views=views)
+    )
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A store with a set whose pictures and captions tell its three classes, amid noise."""
-    storage = open_storage(str(tmp_path_factory.mktemp("teachers")))
+def publish_noise(storage: Storage, unlabelled: tuple[int, ...] = ()) -> None:
+    """Store a set whose pictures and captions tell its three classes, amid noise."""
     shards = {
-        f"{split}-00000-of-00001.parquet": encode_shard([coloured_cloud(number) for number in numbers], 64)
+        f"{split}-00000-of-00001.parquet": encode_shard(
+            [coloured_cloud(n, is_labelled=n not in unlabelled) for n in numbers], 64
+        )
         for split, numbers in (("train", range(24)), ("validation", range(24, 33)))
     }
     card = {"name": "noise", "title": "noise", "citation": "", "homepage": "", "licence": "CC0-1.0"}
@@ -87,6 +102,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
         }
     )
     publish(storage, "datasets/noise", "dataset", shards, manifest.model_dump(mode="json"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with that set."""
+    storage = open_storage(str(tmp_path_factory.mktemp("teachers")))
+    publish_noise(storage)
     return storage.address
 
 
@@ -94,7 +116,7 @@ def taught(root: str, kind: str, run: str, **training: Any) -> tuple[Storage, Fi
     """What a tiny run of this name finds, and where it is kept."""
     settings = {
         "name": kind,
-        "data": SHAPES,  # its name alone counts here: the set is already found
+        "data": PICTURED,  # its name alone counts here: the set is already found
         "network": NETWORKS[kind],
         "augmentation": {"shift": 1},
         "training": {"epochs": 2, "batch_size": 8, "warmup_epochs": 1, "log_every": 1, **training},
@@ -137,9 +159,10 @@ def test_the_card_tells_data_licence_figures_and_hash(finished: Any) -> None:
         "cup, armchair, lamp",
         accuracy,
         hash_of(folder),
-        "48 pictures",
+        "6 steps, in which pictures were\nshown 48 times",
     ):
         assert told in text
+    assert ("teacher: {kind: folder" in text) == (kind != "resnet")
 
 
 def test_transformers_prepares_pictures_and_captions_as_they_were_in_training(finished: Any) -> None:
@@ -183,6 +206,65 @@ def test_features_are_those_that_the_network_compares_or_classifies_by(finished:
     torch.testing.assert_close(cosines, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_pictures_are_prepared_as_the_folder_s_processor_does_it(finished: Any) -> None:
+    kind, _, folder = finished
+    if kind == "resnet":
+        return
+    teacher = ImageTeacher(folder)
+    for size in (8, 12):
+        pictures = generator("pictures", size).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+        expected = teacher.processor(list(pictures), return_tensors="pt", input_data_format="channels_last")
+        prepared = teacher.prepared(torch.from_numpy(pictures))
+        torch.testing.assert_close(prepared, expected["pixel_values"], rtol=0, atol=1e-6)
+    assert not teacher.train().training
+    assert teacher.train().network.training is False
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert teacher(torch.from_numpy(pictures)).shape == (2, teacher.width)
+
+
+def test_features_of_nothing_or_of_a_folder_without_preparation_are_refused(
+    finished: Any, tmp_path: Path
+) -> None:
+    kind, _, folder = finished
+    if kind == "resnet":
+        return
+    with pytest.raises(DataError, match="No picture was given"):
+        image_features(folder, [])
+    copied = shutil.copytree(folder, tmp_path / "copied")
+    picture = np.zeros((8, 8, 3), np.uint8)
+    preparation = copied / "preprocessor_config.json"
+    preparation.write_text('{"image_processor_type": "Own", "auto_map": {"AutoImageProcessor": "code.Own"}}')
+    (copied / "code.py").write_text("raise SystemExit('was executed')")
+    for content in (preparation.read_text(), "{broken"):
+        preparation.write_text(content)
+        with pytest.raises(DataError, match=r"The image processor in .* cannot be loaded"):
+            image_features(copied, [picture])
+    preparation.unlink()
+    with pytest.raises(DataError, match=r"has no preprocessor_config.json"):
+        image_features(copied, [picture])
+    if kind == "clip":
+        require_own_tokenizer(copied)
+
+
+def require_own_tokenizer(folder: Path) -> None:
+    """Without a tokenizer, or with another network's, texts would be read as other words."""
+    with pytest.raises(DataError, match="No text was given"):
+        text_features(folder, [])
+    train_tokenizer(["a completely different text"], 514, 32).save_pretrained(folder)
+    with pytest.raises(DataError, match=r"The tokenizer in .* ends texts with number 513"):
+        text_features(folder, ["a cup"])
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(DataError, match="has no tokenizer"):
+        text_features(folder, ["a cup"])
+
+
+def test_a_text_s_features_do_not_depend_on_the_texts_beside_it(finished: Any) -> None:
+    kind, _, folder = finished
+    if kind == "clip":
+        alone, beside = text_features(folder, ["a cup"]), text_features(folder, ["a cup", "a large " * 20])
+        torch.testing.assert_close(alone[0], beside[0], rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_equal_settings_make_equal_teachers_however_often_they_are_interrupted(root: str, kind: str) -> None:
     """A run that lost all but its first checkpoint, and what it stored, arrives at the same bits."""
@@ -217,6 +299,47 @@ def test_a_set_without_captions_or_pictures_is_refused(root: str) -> None:
             table(strange)
 
 
+def test_captions_that_are_read_alike_are_no_negatives_of_each_other() -> None:
+    tokenizer = train_tokenizer(CAPTIONS, 600, 4)
+    table = CaptionTable(dict(enumerate(["a table", "A table", "a table, quite long", "a chair"])), tokenizer)
+    readings = table(torch.arange(4))[2].tolist()
+    assert readings[0] == readings[1] == readings[2] != readings[3]
+
+
+def test_the_scale_stays_within_its_bound_and_can_come_back() -> None:
+    teacher = build_teacher(
+        ClipConfig.model_validate(NETWORKS["clip"]), PictureAugmentation(), NAMES, lambda: {5: "a cup"}
+    )
+    scale = teacher.network.logit_scale
+    with torch.no_grad():
+        scale.fill_(5.0)
+    teacher.after_step(0, 1)
+    assert scale.exp().item() == pytest.approx(100)
+    with torch.no_grad():
+        scale.fill_(3.0)
+    teacher.after_step(0, 1)
+    assert scale.item() == 3.0
+
+
+def test_a_partly_labelled_validation_split_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its accuracy would be divided by clouds that were never judged."""
+    monkeypatch.setenv("POINTLAB_CACHE", str(tmp_path / "cache"))
+    storage = open_storage(str(tmp_path))
+    publish_noise(storage, unlabelled=(24,))
+    with pytest.raises(DataError, match="Only 8 of 9 clouds of noise for validation have a label"):
+        taught(str(tmp_path), "vit", "partly")
+
+
+def test_a_card_without_validation_figures_says_so(root: str) -> None:
+    account = Account("run", "", read_dataset(open_storage(root), "noise"), TrainingResult(6, 4, 48, 0.0, {}))
+    text = card(VitConfig(), account, "0" * 64)
+    assert "None: the set has no validation split" in text
+    assert "weights after step 4" in text
+    assert "| figure |" not in text
+
+
 def test_a_tokenizer_depends_on_the_captions_alone() -> None:
     texts = [f"a {colour} {thing}" for colour in ("red", "grey", "wide") for thing in ("chair", "lamp", "é")]
     first, second = (train_tokenizer(order, 560, 16) for order in (texts, [*texts[::-1], texts[0]]))
@@ -231,7 +354,8 @@ def test_captions_are_looked_up_by_hash_and_cut_at_the_most_words() -> None:
     tokenizer = train_tokenizer(CAPTIONS, 560, 6)
     hashes = [9, 2**62, 4]
     table = CaptionTable(dict(zip(hashes, CAPTIONS, strict=True)), tokenizer)
-    tokens, mask = table(torch.tensor([4, 9, 4]))
+    tokens, mask, readings = table(torch.tensor([4, 9, 4]))
+    assert readings[0] == readings[2] != readings[1]
     assert tokens.shape == (3, 6)
     for row, caption in ((0, CAPTIONS[2]), (1, CAPTIONS[0])):
         kept = tokens[row][mask[row].bool()].tolist()
@@ -272,8 +396,8 @@ def test_equal_captions_are_no_negatives_of_each_other() -> None:
 def naive_info_nce(pairs: Pairs, scale: Tensor) -> tuple[Tensor, Tensor]:
     """Both directions row by row: the own partner among it and the partners of rows with other captions."""
     losses, hits = [], []
-    for row, identity in enumerate(pairs.hashes):
-        others = [n for n in range(len(pairs.hashes)) if pairs.hashes[n] != identity]
+    for row, identity in enumerate(pairs.readings):
+        others = [n for n in range(len(pairs.readings)) if pairs.readings[n] != identity]
         for queries, keys in ((pairs.pictures, pairs.captions), (pairs.captions, pairs.pictures)):
             scores = torch.stack([scale * (queries[row] @ keys[n]) for n in [row, *others]])
             losses.append(scores.logsumexp(0) - scores[0])
@@ -316,13 +440,35 @@ def test_classes_are_named_as_in_captions() -> None:
     ],
 )
 def test_sizes_that_do_not_fit_are_mistakes_of_the_config(network: dict[str, Any]) -> None:
-    settings = {"kind": "teacher", "name": "wrong", "data": SHAPES, "network": network}
+    settings = {"kind": "teacher", "name": "wrong", "data": PICTURED, "network": network}
     with pytest.raises(PointlabError, match=r"multiple of|one of each"):
         validate(TeacherExperiment, settings, "test")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training": {"optimiser": {"layer_decay": 0.65}}}, "a teacher has none"),
+        (
+            {"data": merge(PICTURED, {"source": {"num_views": 0}})},
+            "learns from pictures, .* set data.source.num_views",
+        ),
+        ({"data": RELEASED}, "learns from pictures, .* set data.source.images"),
+        ({"data": merge(RELEASED, {"source": {"images": True}})}, "learn from captions"),
+    ],
+)
+def test_settings_that_no_worker_could_use_are_mistakes_of_the_config(
+    changes: dict[str, Any], message: str
+) -> None:
+    settings = {"kind": "teacher", "name": "wrong", "data": PICTURED, "network": NETWORKS["clip"]}
+    with pytest.raises(PointlabError, match=message):
+        validate(
+            TeacherExperiment, settings | changes if "data" in changes else merge(settings, changes), "test"
+        )
+
+
 def test_a_batch_without_pictures_says_so() -> None:
-    teacher = build_teacher(VitConfig(**NETWORKS["vit"]), PictureAugmentation(), NAMES, {})
+    teacher = build_teacher(VitConfig(**NETWORKS["vit"]), PictureAugmentation(), NAMES, dict)
     counts = torch.ones(2, dtype=torch.long)
     with pytest.raises(DataError, match="without pictures"):
         teacher(PointBatch(torch.zeros(2, 1, 3), counts, counts, counts))

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from backbones.tiny import TINY
+from paradigms.masked_cases import built
 from paradigms.two_views import two_views
 from pointlab.backbones import build_backbone
 from pointlab.objectives import HeadConfig
@@ -60,16 +61,57 @@ def test_sgd_without_a_scale_of_its_own_is_refused() -> None:
     assert optimiser_config(**written).weight_decay == 0
 
 
-def test_biases_norms_and_tokens_do_not_decay() -> None:
-    paradigm = supervised("patch_transformer")
-    spared = {name for name, parameter in paradigm.named_parameters() if not decays(name, parameter)}
-    assert "backbone.class_token" in spared
-    assert "backbone.norm.weight" in spared
-    assert "head.0.bias" in spared
-    assert {"head.0.weight", "backbone.embedder.mix.weight"}.isdisjoint(spared)
+SPARED = {
+    "masked": ("backbone.class_token", "decoder.mask_token", "backbone.norm.weight", "to_points.bias"),
+    "act-autoencoder": (
+        "autoencoder.prompting.prompt_tokens",
+        "autoencoder.prompting.deep_tokens",
+        "autoencoder.prompting.enter.bias",
+        "autoencoder.second_graph.norm.weight",
+        "autoencoder.decoder.join_norm.weight",
+    ),
+    "recon": ("backbone.query_tokens.class", "head.0.bias"),
+}
+DECAYING = {
+    "masked": ("backbone.class_position", "backbone.embedder.mix.weight", "to_points.weight"),
+    "act-autoencoder": (
+        "autoencoder.prompting.prompt_positions",
+        "autoencoder.prompting.deep_positions",
+        "autoencoder.codebook.entries",
+    ),
+    "recon": ("backbone.query_positions.class", "head.0.weight"),
+}
+
+
+@pytest.mark.parametrize("name", SPARED)
+def test_biases_norms_and_tokens_do_not_decay_but_positions_and_codes_do(name: str) -> None:
+    paradigm = supervised(name) if name == "recon" else built(name)
     groups = build_optimiser(paradigm, optimiser_config(weight_decay=0.2)).param_groups
-    held = {id(parameter) for group in groups if group["weight_decay"] == 0 for parameter in group["params"]}
-    assert held == {id(parameter) for name, parameter in paradigm.named_parameters() if name in spared}
+    decay = {id(one): group["weight_decay"] for group in groups for one in group["params"]}
+    parameters = dict(paradigm.named_parameters())
+    assert [decay[id(parameters[one])] for one in SPARED[name]] == [0.0] * len(SPARED[name])
+    assert [decay[id(parameters[one])] for one in DECAYING[name]] == [0.2] * len(DECAYING[name])
+
+
+def test_an_embedding_of_tokens_is_a_weight_and_no_token() -> None:
+    table = torch.nn.Parameter(torch.zeros(4, 2))
+    assert decays("network.text_model.embeddings.token_embedding.weight", table)
+    assert not decays("network.vision_model.embeddings.cls_token", table)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"epochs": 5}, "warmup_epochs 10 exceeds epochs 5"),
+        (
+            {"minimum_learning_rate": 0.1},
+            r"minimum_learning_rate 0\.1 exceeds optimiser\.learning_rate",
+        ),
+    ],
+)
+def test_schedules_that_do_not_fit_the_run_are_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        TrainingConfig.model_validate(settings)
 
 
 @pytest.mark.parametrize("name", ["dgcnn", "pointnet2", "pointnet2-decoder"])

@@ -24,7 +24,8 @@ class PatchBackbone(Backbone):
         return int(max(self.config.num_groups, self.config.group_size))
 
     def group(self, batch: PointBatch) -> Patches:
-        """Patches of every cloud of the batch."""
+        """Patches of every cloud of the batch; DataError if one has fewer than `min_points` points."""
+        self._check_counts(batch)
         return group_patches(
             batch.points,
             batch.counts,

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 import pointlab
+from pointlab.cli.official import table_of_keys
 from pointlab.cli.options import Overrides, Root, Strict, with_options
 from pointlab.cli.plans import table_of_differences, table_of_plan
 from pointlab.config import dump
@@ -18,7 +20,7 @@ from pointlab.experiment import Experiment, StudyExperiment, load
 from pointlab.launch import Outcome
 from pointlab.launch import run as launch
 from pointlab.report import build_report
-from pointlab.storage import Storage
+from pointlab.storage import Record, Storage
 from pointlab.terminal import complaints, guarded, say, show_table, shown_progress, table_of_metrics
 
 
@@ -103,14 +105,15 @@ def _finish(outcome: Outcome) -> None:
     if outcome.record is None:
         say(f"Dataset: {where}/manifest.json")
         return
-    is_study = outcome.record.kind == "study"
-    show_table((table_of_differences if is_study else table_of_metrics)(outcome.record))
+    show_table(TABLES.get(outcome.record.kind, table_of_metrics)(outcome.record))
     page = f"{outcome.path}/report.html"
     if not (outcome.was_finished and outcome.storage.exists(page)):
         outcome.storage.write(page, build_report(outcome.storage, [outcome.record.run]).encode())
     say(f"Record: {where}/record/record.json  Report: {where}/report.html")
 
 
+TABLES: dict[str, Callable[[Record], Table]] = {"study": table_of_differences, "import": table_of_keys}
+"""What is shown of a finished run, by kind; of all others their figures."""
 COMMANDS: dict[Callable[..., None], str] = {
     run: "`pointlab run configs/demo/pretrain.yaml --set seed=1 --set launch.kind=local`",
     demo: "`pointlab demo --root /tmp/demo`",

@@ -8,14 +8,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pointlab.cli.options import Root, existing, slug, write_page
+from pointlab.cli.options import Root, existing, slug
 from pointlab.config import apply_overrides, validate
 from pointlab.experiment import ImportExperiment
 from pointlab.experiment.exported import export_run
 from pointlab.experiment.imported import ASSUMED
 from pointlab.launch import run as launch
 from pointlab.official import LAYOUTS, write_checkpoint
-from pointlab.official.card import card_of
+from pointlab.official.card import card_of, card_path, write_card
 from pointlab.official.exporting import require_suffix
 from pointlab.official.layouts import known_layout
 from pointlab.storage import Record
@@ -56,8 +56,6 @@ def import_file(
     if outcome.was_finished:
         say("Imported before; nothing was left to do.")
     show_table(table_of_keys(outcome.record))
-    if assumed := outcome.record.notes.get(ASSUMED):
-        say(f"{ASSUMED}: {assumed}")
     where = outcome.storage.locate(outcome.path)
     say(f"Run: {outcome.record.run}  Record: {where}/record/record.json")
 
@@ -71,17 +69,19 @@ def export(
     """Write a run's networks in the layout that others' code reads, and a card beside them."""
     require_suffix(to)
     exported, details = export_run(existing(root), run, layout)
+    card = card_path(to)
     write_checkpoint(exported, to)
-    card = to.with_suffix(".md")
-    write_page(card, card_of(run, exported, details))
+    write_card(card_of(run, exported, details), card)
     for name, why in exported.left_out.items():
         say(f"Not in it: {name}: {why}.")
     say(f"Written: {to.resolve()}  Card: {card.resolve()}")
 
 
 def table_of_keys(record: Record) -> Table:
-    """What became of a file's keys, a row for each module and each explanation."""
-    table = Table("what", "keys", "where or why", title=f"{record.run}: {record.notes['layout']}")
+    """What became of a file's keys, a row for each module and each explanation; and what was assumed."""
+    assumed = escape(f"{ASSUMED}: {record.notes[ASSUMED]}") if ASSUMED in record.notes else None
+    title = f"{record.run}: {record.notes['layout']}"
+    table = Table("what", "keys", "where or why", title=title, caption=assumed, caption_justify="left")
     for row in record.curves["summary"]:
         table.add_row(str(row["fate"]), f"{row['keys']:.0f}", escape(str(row["meaning"])))
     return table

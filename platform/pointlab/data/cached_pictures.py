@@ -36,11 +36,11 @@ class PictureWriter:
         self._numbers.append(num_pictures)
         if not pictures:
             return
-        content = np.frombuffer(b"".join(pictures), np.uint8)
         if self._content is None:
             self._folder.mkdir()
-            self._content = GrowingArray(self._folder / "content.npy", content)
-        self._content.append(content)
+            self._content = GrowingArray(self._folder / "content.npy", np.zeros(0, np.uint8))
+        for picture in pictures:  # one at a time: together they may be as large as the rest of a shard
+            self._content.append(np.frombuffer(picture, np.uint8))
         self._sizes += [len(picture) for picture in pictures]
 
     def __exit__(self, *problem: object) -> None:

@@ -28,8 +28,17 @@ def encode_colour(
 
 
 def decode_colour(content: bytes, name: str = "A picture") -> UInt8[np.ndarray, "height width 3"]:
-    """Red, green and blue of every pixel, 0 to 255; DataError, which names it, if this is no picture."""
-    return np.asarray(_open(content, name).convert("RGB"))
+    """Red, green and blue of every pixel, 0 to 255; DataError, which names it, if this is no picture.
+
+    What is transparent is seen before white, and 16 grey bits are scaled to 8.
+    """
+    image = _open(content, name)
+    if image.mode in DEPTH_MODES:  # Pillow itself would clip them at 255
+        image = Image.fromarray(np.round(np.asarray(image) / (MAX_COUNT / 255)).astype(np.uint8))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"))
 
 
 def encode_depth(depth: Float[np.ndarray, "height width"], unit: float) -> bytes:

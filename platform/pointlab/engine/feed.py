@@ -27,8 +27,8 @@ from pointlab.engine.session import quiet_ray_data
 from pointlab.training.context import FeedPlan
 
 SAMPLES_PER_BLOCK = 2048
-SAMPLES_WITH_PICTURES = 256
-"""Fewer of those that bring pictures: 38 MB at 224 by 224 pixels."""
+PICTURE_BYTES_PER_BLOCK = 1 << 25
+"""Decoded pictures of a block at most: 222 of 224 by 224 pixels, or one where a picture is larger."""
 POINTS_PER_BLOCK = 1 << 21
 """What a data task makes at a time: large enough to hide its overhead (twice the rate of a quarter of it),
 small enough to start soon and to lie in shared memory a few times over (24 MB of coordinates)."""
@@ -42,9 +42,7 @@ def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
     A stream takes seconds to start. Until it has, this process makes the samples of the first steps by the
     same function: to whom a step falls changes no bit.
     """
-    most = SAMPLES_WITH_PICTURES if "pictures" in plan.recipe.inputs else SAMPLES_PER_BLOCK
-    samples_per_block = min(most, POINTS_PER_BLOCK // plan.recipe.num_points)
-    steps_per_block = max(1, samples_per_block // plan.share.size)
+    steps_per_block = max(1, _samples_per_block(plan) // plan.share.size)
     border = min(plan.num_steps, plan.first_step + steps_per_block)
     beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stream")
     try:
@@ -55,6 +53,16 @@ def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
         yield from following.result()
     finally:
         beside.shutdown(wait=False)
+
+
+def _samples_per_block(plan: FeedPlan) -> int:
+    """As many as the bounds above leave; all pictures of a set have the size of its first."""
+    most = min(SAMPLES_PER_BLOCK, POINTS_PER_BLOCK // plan.recipe.num_points)
+    if "pictures" not in plan.recipe.inputs:
+        return most
+    split = open_split(plan.storage, plan.dataset, "train")
+    picture = split.pictures(np.zeros(1, np.int64), np.zeros(1))
+    return min(most, PICTURE_BYTES_PER_BLOCK // picture.nbytes)
 
 
 def open_stream(plan: FeedPlan, steps_per_block: int) -> Iterator[Arrays]:

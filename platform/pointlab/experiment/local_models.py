@@ -1,5 +1,6 @@
 """A finished run's model as a folder of this machine, for libraries that read files by path."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -31,7 +32,7 @@ def local_model(storage: Storage, run: str) -> Path:
     content = json.dumps({name: entry.sha256 for name, entry in manifest.files.items()}, sort_keys=True)
     folder = cache_folder() / "models" / f"{run}-{stable_hash(content, digits=10)}"
     if not _holds(folder, manifest):
-        _copy(storage, path, folder)
+        _copy(storage, path, folder, manifest)
         _forget_oldest(folder)
     os.utime(folder)
     return folder
@@ -50,20 +51,22 @@ def _holds(folder: Path, manifest: Manifest) -> bool:
         return all(
             sha256((folder / name).read_bytes()) == entry.sha256 for name, entry in manifest.files.items()
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _copy(storage: Storage, path: str, folder: Path) -> None:
+def _copy(storage: Storage, path: str, folder: Path, manifest: Manifest) -> None:
     """Written aside and renamed: a reader meets a whole folder or none, whoever else copies it meanwhile."""
-    shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
-        fetch(storage, path, unfinished)
-        unfinished.rename(folder)
+        fetch(storage, path, aside / "whole")
+        if not _holds(folder, manifest):  # looked at again: another process may have mended it meanwhile
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(aside / "damaged")
+            (aside / "whole").rename(folder)
     except OSError:
-        if not folder.exists():  # otherwise another process was quicker, and its copy is as good
+        if not _holds(folder, manifest):  # otherwise another process was quicker, and its copy is as good
             raise
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,5 +1,6 @@
 """`kind: pretrain`: a backbone is trained on shards by a paradigm, which may learn from other networks."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -8,6 +9,7 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
+from pointlab.errors import ConfigError
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.resolve import datasets_of_parent
@@ -77,6 +79,33 @@ class PretrainExperiment(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _paradigm_suits_the_backbone(self) -> "PretrainExperiment":
+        """Said here, as parents are trained before the paradigm is built."""
+        self._require_points_for_patches()
+        try:
+            self.paradigm.require_fitting(self.backbone)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def _require_points_for_patches(self) -> None:
+        """ValueError where clouds, or what crops leave of them, are too small for this backbone's patches."""
+        shown, found = self.num_points, f"num_points is {self.num_points}"
+        if self.augmentation.crop is not None:
+            shown = math.ceil(self.num_points * self.augmentation.crop[0])
+            shares = list(self.augmentation.crop)
+            found = (
+                f"augmentation.crop is {shares}, which leaves as few as {shown} of {self.num_points} points"
+            )
+        for name in ("num_groups", "group_size"):
+            needed = getattr(self.backbone, name, 0)
+            if needed > shown:
+                raise ValueError(
+                    f"{found}, but backbone.{name} is {needed}: expected at least {needed} points; raise"
+                    f" num_points, or lower backbone.{name}"
+                )
+
+    @model_validator(mode="after")
     def _learns_from_what_is_there(self) -> "PretrainExperiment":
         kind = self.paradigm.kind
         needed = LEARNS_FROM.get(kind)
@@ -115,8 +144,9 @@ class PretrainExperiment(StrictModel):
         for name in PATCHES:
             mine, its = getattr(self.backbone, name), getattr(latents.architecture, name)
             if mine != its:
+                place = "unstored" if isinstance(latents, ImportExperiment) else "backbone"
                 raise ValueError(
-                    f"backbone.{name} is {mine}, but latents.backbone.{name} is {its}: set them equal, as a"
+                    f"backbone.{name} is {mine}, but latents.{place}.{name} is {its}: set them equal, as a"
                     " stage I sees the patches of its student"
                 )
 

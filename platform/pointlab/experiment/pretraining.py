@@ -14,6 +14,7 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     """Train, store the exported modules, and hand over the validation figures of the selected step."""
     experiment = resolved.experiment
     providers = build_providers(resolved, context.storage)
+    needs = needs_of(resolved, providers, context.storage)
     data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
     backbone = seeded_backbone(experiment.backbone, experiment.seed)
     with seeded(experiment.seed, "paradigm"):
@@ -30,7 +31,7 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
         paradigm.exported(),
         experiment.backbone,
         data.manifest.class_names,
-        needs=needs_of(resolved, providers, context.storage),
+        needs=needs,
     )
     findings = findings_of(result)
     return replace(findings, notes=findings.notes | experiment.notes)

@@ -26,8 +26,16 @@ from pointlab.objectives.targets import Latents
 from pointlab.official import Unstored, export_weights, import_checkpoint
 from pointlab.paradigms.act_autoencoder import ActAutoencoderConfig
 from pointlab.storage import Storage, read_record
+from pointlab.storage.artifact import read_verified
 from pointlab.storage.files import sha256
-from pointlab.teachers import find_folder, foreign_transformer, random_foreign_transformer, require_hash
+from pointlab.teachers import (
+    architecture_of,
+    find_folder,
+    foreign_transformer,
+    random_foreign_transformer,
+    require_hash,
+)
+from pointlab.teachers.folders import CONFIG
 from pointlab.training.checkpoint import load_weights
 
 
@@ -62,13 +70,21 @@ def _teacher(resolved: Resolved[PretrainExperiment], storage: Storage) -> Foreig
 
 
 def _named(resolved: Resolved[PretrainExperiment], network: nn.Module, storage: Storage) -> dict[str, str]:
-    """Kind and sha256 of the teacher: of the weights of its folder, or of those that were drawn."""
+    """Kind and sha256 of the teacher: of the weights of its folder, or of those that were drawn.
+
+    And the hash of its folder's config.json as far as it counts: equal weights with other heads are another
+    function.
+    """
     match resolved.experiment.teacher:
         case TeacherExperiment():
             run = resolved.parents["teacher"]
-            return {"kind": "teacher", "run": run, "sha256": model_manifest(storage, run).details["sha256"]}
+            manifest = model_manifest(storage, run)
+            config = read_verified(storage, f"runs/{run}/model", CONFIG, manifest, f"runs/{run}")
+            own = {"sha256": manifest.details["sha256"], "architecture": architecture_of(config)}
+            return {"kind": "teacher", "run": run, **own}
         case TeacherFolder() as source:
-            return {"kind": "folder", "sha256": source.sha256}
+            architecture = architecture_of(find_folder(source.path))
+            return {"kind": "folder", "sha256": source.sha256, "architecture": architecture}
     drawn = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     return {"kind": "random", "sha256": sha256(save_safetensors(drawn))}
 
@@ -127,10 +143,11 @@ def _require_same_teacher(
     """Its run may have been deleted and made anew on another machine, or be drawn by another torch."""
     then = model_manifest(storage, resolved.run).details["teacher"]
     now = _named(resolved, foreign, storage)
-    if then["sha256"] != now["sha256"]:
-        where = storage.locate(f"runs/{resolved.run}")
-        raise StorageError(
-            f"The teacher of {resolved.run} now has weights of the sha256 {now['sha256']}.",
-            expected=f"{then['sha256']}, around which that run was trained",
-            remedy=f"bring those weights back, or delete {where} and run again",
-        )
+    where = storage.locate(f"runs/{resolved.run}")
+    for name, what in (("sha256", "weights of the sha256"), ("architecture", "a config.json of the hash")):
+        if name in then and then[name] != now.get(name):
+            raise StorageError(
+                f"The teacher of {resolved.run} now has {what} {now.get(name)}.",
+                expected=f"{then[name]}, around which that run was trained",
+                remedy=f"bring that teacher back, or delete {where} and run again",
+            )

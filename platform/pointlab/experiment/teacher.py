@@ -4,9 +4,9 @@ And the other places that a teacher may come from: a folder of `transformers`, o
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
@@ -29,6 +29,23 @@ class TeacherExperiment(StrictModel):
     launch: RayByDefault = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()
 
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> "TeacherExperiment":
+        """What would else be noticed by workers, after a set was prepared, or never."""
+        if self.training.optimiser.layer_decay != 1:
+            raise ValueError(
+                "training.optimiser.layer_decay is for the stages of a backbone, and a teacher has none:"
+                " leave it out"
+            )
+        if (lacking := _lacking(self.data)) is not None:
+            raise ValueError(f"a teacher learns from pictures, and {self.data.name} has none: {lacking}")
+        if self.network.kind == "clip" and getattr(self.data.source, "captions", True) is False:
+            raise ValueError(
+                f"two towers learn from captions, and {self.data.name} has none: set data.source.captions to"
+                " true"
+            )
+        return self
+
     @property
     def stamp(self) -> str:
         """What a table may compare its figures with."""
@@ -38,6 +55,14 @@ class TeacherExperiment(StrictModel):
     def datasets(self) -> dict[str, DatasetConfig]:
         """Its one dataset."""
         return {"data": self.data}
+
+
+def _lacking(data: DatasetConfig) -> str | None:
+    """What to set so that the source gives pictures; None where it may, as far as its settings tell."""
+    source: Any = data.source
+    if getattr(source, "num_views", 1) == 0:
+        return "set data.source.num_views, such as 8"
+    return "set data.source.images to true" if getattr(source, "images", True) is False else None
 
 
 class TeacherFolder(StrictModel):

@@ -4,15 +4,14 @@ from dataclasses import replace
 
 from pointlab import distributed
 from pointlab.data.augmentation import AugmentationConfig
-from pointlab.errors import StorageError
+from pointlab.errors import DataError
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.teacher import TeacherExperiment
-from pointlab.experiment.wiring import open_data, seeded
+from pointlab.experiment.wiring import Data, open_data, publish_once, seeded
 from pointlab.provenance import code_version
-from pointlab.storage import Storage, publish, read_manifest
 from pointlab.teachers import build_teacher
 from pointlab.teachers.card import Account
-from pointlab.teachers.export import Exported, export
+from pointlab.teachers.export import export
 from pointlab.teachers.folders import WEIGHTS
 from pointlab.training import Run, TrainContext, Trainer
 
@@ -25,9 +24,10 @@ def teach(resolved: Resolved[TeacherExperiment], context: TrainContext) -> Findi
     """Train, store the network as a folder of `transformers`, and hand over the validation figures."""
     experiment = resolved.experiment
     data = open_data(context.storage, resolved.datasets["data"], NUM_POINTS)
+    _require_labels_of_all_or_none(data)
     with seeded(experiment.seed, "teacher"):
         teacher = build_teacher(
-            experiment.network, experiment.augmentation, data.manifest.class_names, data.captions()
+            experiment.network, experiment.augmentation, data.manifest.class_names, data.given().captions
         )
     training = data.for_training(experiment.seed, AS_STORED, experiment.training.batch_size, teacher)
     run = Run(context.storage, resolved.run, context.fence)
@@ -35,24 +35,26 @@ def teach(resolved: Resolved[TeacherExperiment], context: TrainContext) -> Findi
     findings = findings_of(result)
     if distributed.rank() > 0:
         return findings
-    account = Account(
-        resolved.run, code_version(), data.manifest, result.selected_step, result.samples_seen, result.metrics
+    exported = export(
+        teacher.network.cpu(),
+        experiment.network,
+        teacher.tokenizer,
+        Account(resolved.run, code_version(), data.manifest, result),
     )
-    exported = export(teacher.network.cpu(), experiment.network, teacher.tokenizer, account)
-    _publish(context.storage, resolved, exported)
+    details = {"network": experiment.network.model_dump(mode="json"), "sha256": exported.sha256}
+    path = f"runs/{resolved.run}/model"
+    publish_once(context.storage, path, "teacher", exported.files, details, decisive=(WEIGHTS,))
     return replace(findings, notes=findings.notes | {"sha256 of the weights": exported.sha256})
 
 
-def _publish(storage: Storage, resolved: Resolved[TeacherExperiment], exported: Exported) -> None:
-    """Store the folder at `runs/<run>/model`, unless an earlier attempt that died later left it there."""
-    path = f"runs/{resolved.run}/model"
-    existing = read_manifest(storage, path)
-    if existing is None:
-        network = resolved.experiment.network.model_dump(mode="json")
-        publish(storage, path, "teacher", exported.files, {"network": network, "sha256": exported.sha256})
-    elif existing.files[WEIGHTS].sha256 != exported.sha256:
-        raise StorageError(
-            f"{storage.locate(path)} holds other weights than this run just computed.",
-            expected="equal weights from equal settings",
-            remedy=f"find out why (another machine or torch?), delete {storage.locate(path)} and run again",
+def _require_labels_of_all_or_none(data: Data) -> None:
+    """DataError for a validation split of which some clouds have no label: accuracy would be wrong."""
+    if not data.manifest.rows.get("validation"):
+        return
+    labels = data.split("validation").labels
+    if 0 < (num_labelled := int((labels >= 0).sum())) < len(labels):
+        raise DataError(
+            f"Only {num_labelled} of {len(labels)} clouds of {data.name} for validation have a label.",
+            expected="a label for every cloud, or for none",
+            remedy="complete the labels, or take them out",
         )

@@ -27,6 +27,7 @@ from pointlab.paradigms import Given, Paradigm, Trainable
 from pointlab.seeding import stable_integer
 from pointlab.storage import Manifest, Storage, publish, read_manifest
 from pointlab.storage.artifact import read_verified
+from pointlab.storage.files import sha256
 from pointlab.training import TrainingData
 
 
@@ -161,16 +162,34 @@ def publish_model(
         "class_names": list(class_names),
         **(needs or {}),
     }
+    publish_once(storage, path, "model", contents, details, decisive=tuple(contents))
+
+
+def publish_once(
+    storage: Storage,
+    path: str,
+    kind: str,
+    contents: Mapping[str, bytes],
+    details: Mapping[str, Any],
+    *,
+    decisive: tuple[str, ...],
+) -> None:
+    """Store `contents` as an artifact of this kind, unless an earlier attempt that died later left it there.
+
+    Raises StorageError where that one's `decisive` files, the weights, are others.
+    """
     existing = read_manifest(storage, path)
-    if existing is not None:
-        if all(storage.read(f"{path}/{name}") == content for name, content in contents.items()):
-            return
+    if existing is None:
+        publish(storage, path, kind, contents, details)
+    elif any(
+        name not in existing.files or existing.files[name].sha256 != sha256(contents[name])
+        for name in decisive
+    ):
         raise StorageError(
             f"{storage.locate(path)} holds other weights than this run just computed.",
             expected="equal weights from equal settings",
             remedy=f"find out why (another machine or torch?), delete {storage.locate(path)} and run again",
         )
-    publish(storage, path, "model", contents, details)
 
 
 def model_manifest(storage: Storage, run: str) -> Manifest:

@@ -42,6 +42,17 @@ def likeliest_codes(logits: Float[Tensor, "batch groups codes"]) -> Int64[Tensor
     return logits.argmax(2)
 
 
+def codes_used(logits: Float[Tensor, "batch groups codes"]) -> Float[Tensor, ""]:
+    """The perplexity of the likeliest codes of a batch: as many, used evenly, would be as varied.
+
+    1 where all tokens have one code; no gradients.
+    """
+    chosen = likeliest_codes(logits).flatten()
+    shares = torch.bincount(chosen, minlength=logits.shape[2]).double() / len(chosen)
+    perplexity: Tensor = torch.special.entr(shares).sum().exp()
+    return perplexity
+
+
 def divergence_from_even_use(logits: Float[Tensor, "batch groups codes"]) -> Float[Tensor, ""]:
     """KL(uniform ‖ q), q being the mean of a cloud's code probabilities over its tokens; mean over clouds.
 

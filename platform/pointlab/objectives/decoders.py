@@ -21,6 +21,15 @@ class DecoderConfig(StrictModel):
     mlp_ratio: PositiveInt = 4
     drop_path_rate: float = Field(default=0.1, ge=0, lt=1)
 
+    def require_width(self, width: int) -> None:
+        """ConfigError where `width` is no multiple of the number of heads."""
+        if width % self.num_heads:
+            raise ConfigError(
+                f"paradigm.decoder.num_heads is {self.num_heads}, and backbone.width is {width}.",
+                expected="a width that heads can share",
+                remedy="change paradigm.decoder.num_heads to a divisor of the width",
+            )
+
 
 class MaskedDecoder(nn.Module):
     """Blocks over the visible tokens and a mask token for each hidden patch, with positions of its own."""
@@ -28,12 +37,7 @@ class MaskedDecoder(nn.Module):
     def __init__(self, config: DecoderConfig, width: int) -> None:
         """Raises ConfigError where `width` is no multiple of the number of heads."""
         super().__init__()
-        if width % config.num_heads:
-            raise ConfigError(
-                f"paradigm.decoder.num_heads is {config.num_heads}, and backbone.width is {width}.",
-                expected="a width that heads can share",
-                remedy="change paradigm.decoder.num_heads to a divisor of the width",
-            )
+        config.require_width(width)
         # begun as torch does, as in the released code: a start as small as the encoder's makes places alike
         self.positional = positional_embedding(width)
         self.mask_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, width), std=0.02))

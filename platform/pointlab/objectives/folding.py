@@ -16,6 +16,17 @@ GRID_REACH = 0.05
 NUM_CELLS = GRID_SIDE**2
 
 
+def num_coarse_points(group_size: int) -> int:
+    """How many points of a patch are coarse: one for each grid; ConfigError where grids cannot fill it."""
+    if group_size % NUM_CELLS:
+        raise ConfigError(
+            f"backbone.group_size is {group_size}.",
+            expected=f"a multiple of {NUM_CELLS}: so many fine points are folded around each coarse one",
+            remedy="change backbone.group_size",
+        )
+    return group_size // NUM_CELLS
+
+
 class FoldingDecoder(nn.Module):
     """Coarse points by a perceptron; around each four fine ones, from token, grid and coarse point."""
 
@@ -24,12 +35,7 @@ class FoldingDecoder(nn.Module):
     def __init__(self, width: int, group_size: int, coarse_width: int = 1024, fine_width: int = 512) -> None:
         """Raises ConfigError where `group_size` is no multiple of four."""
         super().__init__()
-        if group_size % NUM_CELLS:
-            raise ConfigError(
-                f"backbone.group_size is {group_size}.",
-                expected=f"a multiple of {NUM_CELLS}: so many fine points are folded around each coarse one",
-            )
-        self.num_coarse = group_size // NUM_CELLS
+        self.num_coarse = num_coarse_points(group_size)
         self.coarse = nn.Sequential(
             nn.Linear(width, coarse_width),
             nn.ReLU(),

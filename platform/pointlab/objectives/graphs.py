@@ -12,11 +12,32 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from pointlab.backbones.precision import exact_products, wide
+from pointlab.errors import ConfigError
 from pointlab.geometry import gather_points, nearest_neighbours
 
 NUM_NEIGHBOURS = 4  # of each centre, itself included, as in both papers' code
 NUM_NORM_GROUPS = 4
 SLOPE = 0.2
+
+
+def require_neighbours(num_groups: int) -> None:
+    """ConfigError where a cloud has fewer patches than the graph gives neighbours to each."""
+    if num_groups < NUM_NEIGHBOURS:
+        raise ConfigError(
+            f"backbone.num_groups is {num_groups}.",
+            expected=f"at least {NUM_NEIGHBOURS}: in ACT's graphs each patch has so many neighbours",
+            remedy="raise backbone.num_groups",
+        )
+
+
+def is_shared_by_norms(channels: int) -> bool:
+    """Whether the graphs' group normalisation can share out so many channels."""
+    return channels % NUM_NORM_GROUPS == 0
+
+
+def nearest_centres(centres: Float[Tensor, "batch groups 3"]) -> Int64[Tensor, "batch groups neighbours"]:
+    """The graph: rows of the nearest centres of each, itself among them; DataError if there are too few."""
+    return nearest_neighbours(centres, centres, NUM_NEIGHBOURS)[1]
 
 
 class CentreGraph(nn.Module):
@@ -32,10 +53,11 @@ class CentreGraph(nn.Module):
         self.norm = nn.GroupNorm(NUM_NORM_GROUPS, num_outputs)
 
     def forward(
-        self, tokens: Float[Tensor, "batch groups inputs"], centres: Float[Tensor, "batch groups 3"]
+        self,
+        tokens: Float[Tensor, "batch groups inputs"],
+        neighbours: Int64[Tensor, "batch groups neighbours"],
     ) -> Float[Tensor, "batch groups outputs"]:
         """Tokens that know their neighbourhood; the activation comes last, so outputs lean positive."""
-        _, neighbours = nearest_neighbours(centres, centres, NUM_NEIGHBOURS)
         rows, found = self.input(tokens), []
         for edge in self.edges:
             rows = edge(rows, neighbours)

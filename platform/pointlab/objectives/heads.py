@@ -8,22 +8,41 @@ Point-BERT (Yu et al., CVPR 2022): two layers.
 from typing import Literal
 
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from pointlab.config import StrictModel
 
+HIDDEN_WIDTHS, DROPOUT = (256, 256), 0.5
+"""Of the papers' head for fine-tuning."""
+
 
 class HeadConfig(StrictModel):
-    """Which head; a linear one has neither hidden layers nor dropout, and ignores their settings. Of two
-    layers the first is as wide as the first of `hidden_widths`."""
+    """Which head. A linear one has neither hidden layers nor dropout, and refuses settings of them; of two
+    layers the first is as wide as the first of `hidden_widths`, and the second entry may only repeat it."""
 
     kind: Literal["linear", "mlp2", "mlp3"] = "mlp3"
     """The papers' head for fine-tuning."""
-    hidden_widths: tuple[PositiveInt, PositiveInt] = (256, 256)
+    hidden_widths: tuple[PositiveInt, PositiveInt] = HIDDEN_WIDTHS
     """As in those papers; PointNet, PointNet++, DGCNN and PointMLP take 512 and 256."""
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+    dropout: float = Field(default=DROPOUT, ge=0, lt=1)
     """As in those papers."""
+
+    @model_validator(mode="after")
+    def _all_settings_count(self) -> "HeadConfig":
+        """By value, as a written-out configuration has every setting, defaults included."""
+        if self.kind == "linear" and (self.hidden_widths, self.dropout) != (HIDDEN_WIDTHS, DROPOUT):
+            raise ValueError(
+                "kind is linear, a head without hidden layers and dropout: leave out hidden_widths and"
+                " dropout, or set kind to mlp2 or mlp3"
+            )
+        first, second = self.hidden_widths
+        if self.kind == "mlp2" and second not in {first, HIDDEN_WIDTHS[1]}:
+            raise ValueError(
+                f"kind is mlp2, a head with one hidden layer, but hidden_widths are {first} and {second}:"
+                f" set them to [{first}, {first}], or kind to mlp3"
+            )
+        return self
 
 
 class Head(nn.Sequential):

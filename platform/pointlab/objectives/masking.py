@@ -25,13 +25,13 @@ class MaskConfig(StrictModel):
     """Share of the patches, rounded down: 0.6 is Point-MAE's and ReCon's, ACT has 0.8."""
 
     def num_hidden(self, num_groups: int) -> int:
-        """How many of so many patches are hidden; ConfigError if that is none or all."""
+        """How many of so many patches are hidden, never all; ConfigError if that is none."""
         hidden = int(self.ratio * num_groups)
-        if not 0 < hidden < num_groups:
+        if hidden == 0:
             raise ConfigError(
-                f"paradigm.mask.ratio is {self.ratio}, which hides {hidden} of {num_groups} patches.",
+                f"paradigm.mask.ratio is {self.ratio}, which hides 0 of {num_groups} patches.",
                 expected="some hidden and some visible patches",
-                remedy="change paradigm.mask.ratio, or raise backbone.num_groups",
+                remedy="raise paradigm.mask.ratio or backbone.num_groups",
             )
         return hidden
 

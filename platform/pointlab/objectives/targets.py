@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pointlab.backbones.patch_embedding import PatchEmbedding
 from pointlab.backbones.patches import Patches
 from pointlab.objectives.autoencoder import Autoencoder
+from pointlab.objectives.graphs import nearest_centres
 from pointlab.objectives.prompting import ForeignTransformer
 
 
@@ -32,6 +33,7 @@ class Latents(nn.Module):
         self, patches: Patches, choice: Literal["likeliest", "hard"] = "likeliest"
     ) -> Float[Tensor, "batch groups width"]:
         """The latents; with hard choices each code is drawn at temperature 1, as in the released code."""
-        logits = self.autoencoder.logits(self.embedding.embed(patches), patches.centres)
-        found: Tensor = self.autoencoder.latents(logits, patches.centres, self.foreign, choice)
+        centres, neighbours = patches.centres, nearest_centres(patches.centres)
+        logits = self.autoencoder.logits(self.embedding.embed(patches), centres, neighbours)
+        found: Tensor = self.autoencoder.latents(logits, centres, self.foreign, choice, neighbours=neighbours)
         return found

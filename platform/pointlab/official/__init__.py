@@ -5,7 +5,7 @@
 
 from pointlab.official.building import Unstored
 from pointlab.official.exporting import Exported, export_checkpoint, export_weights, write_checkpoint
-from pointlab.official.importing import Imported, import_checkpoint
+from pointlab.official.importing import Imported, import_checkpoint, import_sketched, sketch_checkpoint
 from pointlab.official.layouts import LAYOUTS, LayoutName
 from pointlab.official.report import KeyReport
 
@@ -19,5 +19,7 @@ __all__ = [
     "export_checkpoint",
     "export_weights",
     "import_checkpoint",
+    "import_sketched",
+    "sketch_checkpoint",
     "write_checkpoint",
 ]

@@ -1,17 +1,21 @@
 """What each official layout consists of: the networks to be filled, as far as the file has a part of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import nn
 
-from pointlab.backbones import PatchTransformer, ReconTransformer
-from pointlab.config import StrictModel
+from pointlab.backbones import PatchEmbedding, PatchTransformer, ReconTransformer
+from pointlab.backbones.patch_embedding import PatchEmbeddingConfig
+from pointlab.backbones.patch_transformer import PatchTransformerConfig
+from pointlab.backbones.recon import ReconConfig
+from pointlab.objectives import HeadConfig
 from pointlab.objectives.targets import Latents
 from pointlab.official.building import Builder, Unstored
 from pointlab.official.shapes import Shapes
 
-Encoder = PatchTransformer | ReconTransformer
+ReleasedConfig = PatchTransformerConfig | ReconConfig | PatchEmbeddingConfig
+"""Settings of the backbones that some layout has."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,10 @@ class Built:
     """Networks by name, as large as the file's tensors but not yet filled, and their settings."""
 
     modules: dict[str, nn.Module]
-    configs: dict[str, StrictModel]
+    backbone: ReleasedConfig
+    head: HeadConfig | None = None
+    num_classes: int = 0
+    """What the head tells apart; 0 without one."""
 
 
 def build_point_mae_pretrain(shapes: Shapes, unstored: Unstored) -> Built:
@@ -42,20 +49,19 @@ def build_act_pretrain(shapes: Shapes, unstored: Unstored) -> Built:
     built = _masked(builder, backbone, "ACT_decoder", "proj_head", head="to_latents")
     teacher = Builder(shapes.under("dvae_tokenizer."), unstored)
     if teacher.has_foreign:
-        embedding, autoencoder, foreign, config = teacher.stage_one()
-        built.modules["latents"] = Latents(embedding, autoencoder, foreign)
-        built.configs.update(latents=embedding.config, autoencoder=config)
+        built.modules["latents"] = Latents(*teacher.stage_one())
     return built
 
 
 def build_act_autoencoder(shapes: Shapes, unstored: Unstored) -> Built:
     """Embedder, autoencoder, and the transformer in it, where the file has that."""
     builder = Builder(shapes, unstored)
-    embedding, autoencoder, foreign, config = builder.stage_one()
-    modules: dict[str, nn.Module] = {"backbone": embedding, "autoencoder": autoencoder}
+    embedding, autoencoder, foreign = builder.stage_one()
+    built = _around(embedding)
+    built.modules["autoencoder"] = autoencoder
     if builder.has_foreign:
-        modules["foreign"] = foreign
-    return Built(modules, {"backbone": embedding.config, "autoencoder": config})
+        built.modules["foreign"] = foreign
+    return built
 
 
 def build_point_mae_classifier(shapes: Shapes, unstored: Unstored) -> Built:
@@ -76,9 +82,19 @@ def build_recon_classifier(shapes: Shapes, unstored: Unstored) -> Built:
     return _with_projections(builder, _with_head(builder, builder.recon_transformer(0.2), "mlp3"))
 
 
-def _masked(builder: Builder, backbone: Encoder, decoder: str, last: str, head: str = "to_points") -> Built:
+def _around(backbone: PatchTransformer | ReconTransformer | PatchEmbedding) -> Built:
+    return Built({"backbone": backbone}, backbone.config)
+
+
+def _masked(
+    builder: Builder,
+    backbone: PatchTransformer | ReconTransformer,
+    decoder: str,
+    last: str,
+    head: str = "to_points",
+) -> Built:
     """A backbone, and what the file has of decoder and last layer."""
-    built = Built({"backbone": backbone}, {"backbone": backbone.config})
+    built = _around(backbone)
     if builder.shapes.has(f"{decoder}."):
         built.modules["decoder"] = builder.decoder(decoder)
     if builder.shapes.has(f"{last}."):
@@ -86,12 +102,15 @@ def _masked(builder: Builder, backbone: Encoder, decoder: str, last: str, head: 
     return built
 
 
-def _with_head(builder: Builder, backbone: Encoder, deep: Literal["mlp2", "mlp3"]) -> Built:
+def _with_head(
+    builder: Builder, backbone: PatchTransformer | ReconTransformer, deep: Literal["mlp2", "mlp3"]
+) -> Built:
     """A backbone, and its classifier where the file has one."""
-    built = Built({"backbone": backbone}, {"backbone": backbone.config})
-    if builder.shapes.has("cls_head_finetune."):
-        built.modules["head"], built.configs["head"] = builder.head(backbone.num_features, deep)
-    return built
+    built = _around(backbone)
+    if not builder.shapes.has("cls_head_finetune."):
+        return built
+    built.modules["head"], config, num_classes = builder.head(backbone.num_features, deep)
+    return replace(built, head=config, num_classes=num_classes)
 
 
 def _with_projections(builder: Builder, built: Built) -> Built:

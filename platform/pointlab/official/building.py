@@ -15,7 +15,7 @@ from pointlab.backbones.patch_embedding import PatchEmbeddingConfig
 from pointlab.backbones.patch_transformer import PatchTransformerConfig
 from pointlab.backbones.recon import ReconConfig
 from pointlab.config import StrictModel
-from pointlab.errors import ConfigError
+from pointlab.errors import ConfigError, DataError
 from pointlab.objectives import Head, HeadConfig, build_head
 from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
 from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
@@ -100,8 +100,9 @@ class Builder:
             self.shapes.size(name, 1), self.shapes.size(name), bias=self.shapes.has(f"{theirs}.bias")
         )
 
-    def head(self, num_features: int, deep: Literal["mlp2", "mlp3"]) -> tuple[Head, HeadConfig]:
-        """The classifier on pooled features: of one layer where the file has one, else `deep`."""
+    def head(self, num_features: int, deep: Literal["mlp2", "mlp3"]) -> tuple[Head, HeadConfig, int]:
+        """The classifier on pooled features, of one layer where the file has one, else `deep`; its settings;
+        how many classes it tells apart."""
         layers = self.shapes.under("cls_head_finetune.")
         later = {"mlp2": ("3",), "mlp3": ("4", "8")}[deep] if layers.has("3.") or layers.has("4.") else ()
         first = layers.size("0.weight")
@@ -111,9 +112,9 @@ class Builder:
             second = layers.size(f"{later[0]}.weight")
             config = HeadConfig(kind=deep, hidden_widths=(first, first if deep == "mlp2" else second))
         num_classes = layers.size(f"{later[-1]}.weight") if later else first
-        return build_head(config, num_features, num_classes), config
+        return build_head(config, num_features, num_classes), config, num_classes
 
-    def stage_one(self) -> tuple[PatchEmbedding, Autoencoder, ForeignTransformer, AutoencoderConfig]:
+    def stage_one(self) -> tuple[PatchEmbedding, Autoencoder, ForeignTransformer]:
         """ACT's autoencoder: its embedder, what is trained around the transformer, and that transformer."""
         foreign, shapes = self._foreign(), self.shapes
         config = AutoencoderConfig(
@@ -133,7 +134,7 @@ class Builder:
         width = shapes.size("codebook", 1)
         embedding = PatchEmbedding(PatchEmbeddingConfig(**sizes, width=width))
         autoencoder = Autoencoder(config, width, embedding.config.group_size, foreign)
-        return embedding, autoencoder, foreign, config
+        return embedding, autoencoder, foreign
 
     @property
     def has_foreign(self) -> bool:
@@ -157,19 +158,37 @@ class Builder:
         names = ("first_conv.0.weight", "first_conv.3.weight", "second_conv.0.weight")
         return {
             "num_groups": self.unstored.num_groups or NUM_GROUPS,
-            "group_size": self.unstored.group_size or self._members(),
+            "group_size": self._members(),
             "embedder_widths": tuple(holder.size(f"encoder.{name}") for name in names),
             "skip_near_origin": self.unstored.skip_near_origin is not False,
         }
 
     def _members(self) -> int:
-        """Points of a patch, as far as something in the file rebuilds them."""
+        """Points of a patch: what something in the file rebuilds, else as given or as in the papers."""
+        given, rebuilt = self.unstored.group_size, self._rebuilt()
+        if given and rebuilt and given != rebuilt:
+            raise ConfigError(
+                f"unstored.group_size is {given}, and a decoder in the file rebuilds {rebuilt} points.",
+                expected="patches of as many points as are rebuilt",
+                remedy="leave unstored.group_size out, or drop the decoder",
+            )
+        return given or rebuilt or GROUP_SIZE
+
+    def _rebuilt(self) -> int | None:
+        """Points that a decoder in the file makes of a patch; None without one."""
         if self.shapes.has("increase_dim.0."):
-            return self.shapes.size("increase_dim.0.weight") // 3
+            return self._points_of("increase_dim.0.weight")
         for beginning in ("", "dvae_tokenizer."):
             if self.shapes.has(f"{beginning}decoder.mlp.4."):
-                return self.shapes.size(f"{beginning}decoder.mlp.4.weight") // 3 * NUM_CELLS
-        return GROUP_SIZE
+                return self._points_of(f"{beginning}decoder.mlp.4.weight") * NUM_CELLS
+        return None
+
+    def _points_of(self, name: str) -> int:
+        """How many points the rows of a last layer are the coordinates of."""
+        rows = self.shapes.size(name)
+        if rows % 3:
+            raise DataError(f"{name} has {rows} rows.", expected="three coordinates for each point")
+        return rows // 3
 
     def _foreign(self) -> ForeignTransformer:
         """The network that the file holds; where it holds none, one as deep and wide as the rest says."""

@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pointlab.official.exporting import UNUSED, Exported
+from pointlab.errors import PointlabError
+from pointlab.official.exporting import UNUSED, Exported, write_aside
 from pointlab.official.layouts import LAYOUTS
 from pointlab.provenance import code_version
+
+SIGNED = "Written by pointlab"
 
 
 def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
     """The card in Markdown; `details` are those that the run's model is stored with."""
     backbone = details["backbone"]
-    unstored = exported.unstored
+    unstored, changes = exported.unstored, details.get("changes", [])
     heads = {
         "Attention heads": unstored.num_heads,
         "Attention heads of the decoder": unstored.decoder_heads,
@@ -22,7 +26,7 @@ def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
     lines = [
         f"# {LAYOUTS[exported.layout].title}: {run}",
         "",
-        f"Written by pointlab {code_version()} in the official layout `{exported.layout}`:"
+        f"{SIGNED} {code_version()} in the official layout `{exported.layout}`:"
         f" {len(exported.weights)} tensors, {numbers:,} numbers."
         " A `.pth` holds them under `base_model`; safetensors have them alone.",
         "",
@@ -37,11 +41,36 @@ def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
         "",
         *(f"- {name}: {why}." for name, why in exported.left_out.items()),
         *(f"- {module}: the run has none." for module in exported.absent if module != UNUSED),
-        *(f"- {name}: {why}." for name, why in details.get("dropped", {}).items()),
+        *(f"- {_told(row)}" for row in changes if row["fate"] == "dropped"),
     ]
     if lines[-1] == "":
         lines.append("Nothing is left out.")
+    if kept := [row for row in changes if row["fate"] != "dropped"]:
+        lines += ["", "## What is otherwise than in the file that it came from", ""]
+        lines += [f"- {_told(row)}" for row in kept]
     if classes := details.get("class_names"):
         lines += ["", "## Classes", "", ", ".join(classes)]
     lines += ["", "## Settings of the backbone", "", "```json", json.dumps(backbone, indent=1), "```", ""]
     return "\n".join(lines)
+
+
+def card_path(checkpoint: Path) -> Path:
+    """Where the card of an export lies; PointlabError where a file of somebody else does."""
+    path = checkpoint.with_name(f"{checkpoint.name}.md")
+    if path.exists() and (path.is_dir() or SIGNED.encode() not in path.read_bytes()):
+        raise PointlabError(
+            f"{path} is there, and no card of ours.",
+            expected="room for the card beside the checkpoint",
+            remedy="choose another --to, or move that file",
+        )
+    return path
+
+
+def write_card(card: str, path: Path) -> None:
+    """Write it; PointlabError where that cannot be."""
+    write_aside(path, lambda unfinished: unfinished.write_text(card))
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    count = int(row["keys"])
+    return f"{count} {'key' if count == 1 else 'keys'} {row['fate']}: {row['meaning']}."

@@ -1,6 +1,6 @@
 """An official checkpoint becomes modules of ours, ready to run, with an account of every key."""
 
-import fnmatch
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointlab.backbones import BackboneConfig
-from pointlab.config import StrictModel, validate
-from pointlab.errors import DataError
-from pointlab.official.assembly import Built
+from pointlab.config import validate
+from pointlab.errors import ConfigError, DataError
+from pointlab.objectives import HeadConfig
+from pointlab.official.assembly import ReleasedConfig
 from pointlab.official.building import Unstored
-from pointlab.official.layouts import LAYOUTS, Layout, LayoutName, is_recon, known_layout, recognise
-from pointlab.official.reading import read_checkpoint, unwrap
-from pointlab.official.renaming import Renaming, as_ours
+from pointlab.official.layouts import LAYOUTS, LayoutName, is_recon, known_layout, recognise
+from pointlab.official.matching import COUNTER, TRAINED, Match, match
+from pointlab.official.reading import StoredCheckpoint, read_checkpoint, unwrap
 from pointlab.official.report import KeyReport
 from pointlab.official.shapes import Shapes
 
@@ -27,7 +27,10 @@ class Imported:
 
     layout: LayoutName
     modules: dict[str, nn.Module]
-    configs: dict[str, StrictModel]
+    backbone_config: ReleasedConfig
+    """Settings of `modules["backbone"]`."""
+    head_config: HeadConfig | None
+    """Settings of `modules["head"]`, of a classifier."""
     report: KeyReport
     unused: dict[str, Tensor] = field(default_factory=dict)
     """Tensors that nothing runs, by official name: kept for the way back."""
@@ -36,11 +39,36 @@ class Imported:
     unstored: Unstored = field(default_factory=Unstored)
     """What was said of it that no tensor tells: by the caller, or by the file, as an export of ours."""
 
-    @property
-    def backbone_config(self) -> BackboneConfig:
-        """Settings of `modules["backbone"]`."""
-        config: Any = self.configs["backbone"]
-        return config  # type: ignore[no-any-return]
+
+@dataclass(frozen=True)
+class Sketch:
+    """A checkpoint whose keys are all explained, before any network is built for it."""
+
+    layout: LayoutName
+    stored: StoredCheckpoint
+    weights: Mapping[str, Tensor]
+    """Those that were not named to be dropped."""
+    unstored: Unstored
+    match: Match
+
+
+def sketch_checkpoint(
+    source: str | Path | Mapping[str, Any],
+    layout: LayoutName | None = None,
+    *,
+    unstored: Unstored | None = None,
+    drop: Sequence[str] = (),
+) -> Sketch:
+    """What `import_checkpoint` would make of these, by names and shapes alone; it raises the same errors but
+    for numbers that are not finite."""
+    stored = unwrap(source, "the mapping") if isinstance(source, Mapping) else read_checkpoint(Path(source))
+    dropped = dict.fromkeys(_named(stored.weights, drop), "named to be dropped")
+    weights = {key: tensor for key, tensor in stored.weights.items() if key not in dropped}
+    name = recognise(weights) if layout is None else known_layout(layout)
+    _require_equal_blocks(stored.weights, name)
+    said: Unstored = validate(Unstored, stored.settings, "what the checkpoint says of itself")
+    unstored = (unstored or Unstored()).or_else(said)
+    return Sketch(name, stored, weights, unstored, match(weights, name, unstored, dropped))
 
 
 def import_checkpoint(
@@ -57,23 +85,28 @@ def import_checkpoint(
 
     Raises DataError for a file that cannot be read, is of no layout, or has keys that the layout does not
     explain; and always where ReCon's weights are asked to become standard blocks. ConfigError for settings
-    in the file that are none of ours.
+    in the file that are none of ours, for those that contradict it, and for a `drop` that no key matches.
     """
-    stored = unwrap(source, "the mapping") if isinstance(source, Mapping) else read_checkpoint(Path(source))
-    dropped = {key: "named to be dropped" for key in stored.weights if _is_named(key, drop)}
-    weights = {key: tensor for key, tensor in stored.weights.items() if key not in dropped}
-    name = recognise(weights) if layout is None else known_layout(layout)
-    _require_equal_blocks(stored.weights, name)
-    said: Unstored = validate(Unstored, stored.settings, "what the checkpoint says of itself")
-    unstored = (unstored or Unstored()).or_else(said)
+    return import_sketched(sketch_checkpoint(source, layout, unstored=unstored, drop=drop))
+
+
+def import_sketched(sketch: Sketch) -> Imported:
+    """The networks of a sketch, built and filled; DataError for numbers that are not finite."""
     with torch.random.fork_rng(devices=[]):
-        built = LAYOUTS[name].build(Shapes(weights), unstored)
-    report = KeyReport(dropped=dropped)
-    _fill(built, LAYOUTS[name], weights, report)
-    unused = _explain_rest(LAYOUTS[name], name, weights, report)
-    for module in built.modules.values():
+        built = LAYOUTS[sketch.layout].build(Shapes(sketch.weights), sketch.unstored)
+    for name, module in built.modules.items():
+        _fill(module, sketch.match.keys[name], sketch.weights)
         module.eval()
-    return Imported(name, built.modules, built.configs, report, unused, stored.notes, unstored)
+    return Imported(
+        sketch.layout,
+        built.modules,
+        built.backbone,
+        built.head,
+        sketch.match.report,
+        {key: sketch.weights[key].clone() for key in sketch.match.report.unused},
+        sketch.stored.notes,
+        sketch.unstored,
+    )
 
 
 def _require_equal_blocks(weights: Mapping[str, Tensor], name: LayoutName) -> None:
@@ -87,67 +120,34 @@ def _require_equal_blocks(weights: Mapping[str, Tensor], name: LayoutName) -> No
         )
 
 
-def _fill(built: Built, layout: Layout, weights: Mapping[str, Tensor], report: KeyReport) -> None:
-    """Load every module from the file; DataError names what it lacks."""
-    lacking: list[str] = []
-    for part in layout.parts:
-        if part.module not in built.modules:
-            report.missing[f"all of {part.module}"] = "the file has none; it is not built"
-            continue
-        own, found = built.modules[part.module].state_dict(), {}
-        for name, tensor in own.items():
-            theirs, renaming = part.find(name)
-            if theirs in weights:
-                found[name] = _taken(theirs, weights[theirs], tensor, renaming, report)
-                report.mapped[theirs] = f"{part.module}.{name}"
-            elif name.endswith("num_batches_tracked"):
-                found[name] = tensor
-                report.missing[theirs] = "0, as in a new network"
-            elif tensor.numel() == 0:
-                found[name] = tensor
-            else:
-                lacking.append(theirs)
-        built.modules[part.module].load_state_dict(found, strict=not lacking)
-    if lacking:
-        raise DataError(
-            f"{len(lacking)} keys of {layout.title} are missing, such as {', '.join(lacking[:4])}.",
-            expected="all weights of each network that the file has a part of",
-            remedy="check that the file is whole, or name another layout",
-        )
+def _fill(module: nn.Module, keys: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
+    """Load a module from the file; what the file does not tell is a counter, or has no numbers."""
+    found = {}
+    for name, own in module.state_dict().items():
+        if name in keys:
+            found[name] = _finite(keys[name], weights[keys[name]].to(own.dtype)).reshape(own.shape)
+        else:
+            found[name] = torch.tensor(TRAINED) if name.endswith(COUNTER) else own
+    module.load_state_dict(found)
 
 
-def _taken(theirs: str, tensor: Tensor, own: Tensor, renaming: Renaming, report: KeyReport) -> Tensor:
-    """An official tensor as ours is: its shape, float32, and finite."""
-    taken = as_ours(tensor, tuple(own.shape), renaming, theirs)
-    if taken.dtype != own.dtype:
-        report.converted[theirs] = str(taken.dtype).removeprefix("torch.")
-    if not bool(torch.isfinite(taken).all()):
+def _finite(key: str, tensor: Tensor) -> Tensor:
+    if not bool(torch.isfinite(tensor).all()):
         raise DataError(
-            f"{theirs} holds numbers that are not finite.",
+            f"{key} holds numbers that are not finite.",
             expected="a network that came to its end",
             remedy="take an earlier checkpoint",
         )
-    return taken.to(own.dtype)
+    return tensor
 
 
-def _explain_rest(
-    layout: Layout, name: LayoutName, weights: Mapping[str, Tensor], report: KeyReport
-) -> dict[str, Tensor]:
-    """The tensors that are kept and not run; DataError names keys that nothing explains."""
-    rest = [key for key in weights if key not in report.mapped]
-    for reasons, into in ((layout.unused, report.unused), (layout.dropped, report.dropped)):
-        into.update(
-            (key, why) for key in rest for beginning, why in reasons.items() if key.startswith(beginning)
-        )
-    unknown = [key for key in rest if key not in report.unused and key not in report.dropped]
-    if unknown:
-        raise DataError(
-            f"{len(unknown)} keys are no part of {name}, such as {', '.join(unknown[:4])}.",
-            expected="keys that the layout explains",
-            remedy="name them with drop if they may be left out, or name another layout",
-        )
-    return {key: weights[key] for key in report.unused}
-
-
-def _is_named(key: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
+def _named(keys: Mapping[str, Tensor], patterns: Sequence[str]) -> list[str]:
+    """The keys that some pattern matches; ConfigError for one that matches none."""
+    matchers = [re.compile(re.escape(pattern).replace(r"\*", ".*")) for pattern in patterns]
+    for pattern, matcher in zip(patterns, matchers, strict=True):
+        if not any(matcher.fullmatch(key) for key in keys):
+            raise ConfigError(
+                f"drop names {pattern!r}, which no key matches.",
+                expected="a key of the file, with * for any part of it",
+            )
+    return [key for key in keys if any(matcher.fullmatch(key) for matcher in matchers)]

@@ -39,12 +39,19 @@ class Layout:
     """Patterns of names, each of which some key of such a file begins with."""
     parts: tuple[Part, ...]
     build: Callable[[Shapes, Unstored], Built]
+    wants: str
+    """What a network must be like to be written so."""
     foreign_marks: tuple[str, ...] = ()
     """Patterns that no key of such a file begins with."""
     unused: Mapping[str, str] = field(default_factory=dict)
     """Beginnings of names that are kept for the way back, but not run; and why."""
     dropped: Mapping[str, str] = field(default_factory=dict)
     """Beginnings of names that are not kept; and why."""
+
+    def explains(self, key: str) -> bool:
+        """Whether a key may be one of such a file, however large its networks are."""
+        by_name = any(key.startswith(beginning) for beginning in (*self.unused, *self.dropped))
+        return by_name or any(part.explains(key) for part in self.parts)
 
     def fits(self, keys: Iterable[str]) -> bool:
         """Whether a file with these keys looks like this."""
@@ -56,14 +63,17 @@ class Layout:
 RECON_MARK = r".*_contrast\.|(.*\.)?(img|text)_(token|pos)$"
 """What ReCon's networks alone have: their block is no standard pre-norm block, whatever else is equal."""
 ENCODER, HEADED = r"encoder\.first_conv\.", r"cls_head_finetune\."
+PLAIN_BLOCK = r"0\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12])\."
 NOT_READ = {
     r"transformer_q\.": "Point-BERT's pretraining",
     r"h_encoder\.": "Point-M2AE",
     r"model\.(embed|encoder|global_query)": "ReCon++",
-    r"(propagation_0|label_conv|convs1)\.": "a segmentation network",
+    r"(propagation_\d|label_conv|convs\d|bns\d)(_cls)?\.": "a segmentation network",
+    rf"(dvae_tokenizer\.)?visual_embed\.(?!1\.|{PLAIN_BLOCK})": "ACT around another network than a plain"
+    " vision transformer",
     r"dgcnn_1\.": "a discrete autoencoder without a foreign transformer, such as Point-BERT's",
 }
-"""Known kinds of checkpoints that have no layout here."""
+"""Known kinds of checkpoints that have no layout here, by keys that no layout explains."""
 
 
 def recognise(keys: Iterable[str]) -> LayoutName:
@@ -74,13 +84,30 @@ def recognise(keys: Iterable[str]) -> LayoutName:
         return fitting[0]
     beginnings = sorted({".".join(key.split(".")[:2]) for key in keys})
     shown = ", ".join(beginnings[:12]) + (" and more" if len(beginnings) > 12 else "")
-    known = [title for mark, title in NOT_READ.items() if _any_begins(mark, keys)]
-    looks = f" It looks like {known[0]}, which is not read." if known and not fitting else ""
     raise DataError(
-        f"{len(keys)} keys that begin with {shown} fit {' and '.join(fitting) or 'no known layout'}.{looks}",
+        f"{len(keys)} keys that begin with {shown} fit {' and '.join(fitting) or 'no known layout'}."
+        + ("" if fitting else _looks_like(keys)),
         expected=f"one of {', '.join(LAYOUTS)}",
         remedy="name the layout, and with drop what does not belong to it" if fitting else "check the file",
     )
+
+
+def require_explained(keys: Iterable[str], name: LayoutName) -> None:
+    """Return if there are no `keys`; else DataError: nothing in the layout explains them."""
+    unknown = list(keys)
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} keys are no part of {name}, such as {', '.join(unknown[:4])}."
+            + _looks_like(unknown),
+            expected="keys that the layout explains",
+            remedy="name them with drop if they may be left out, or name another layout",
+        )
+
+
+def _looks_like(keys: Iterable[str]) -> str:
+    """What these keys are known from; empty for strangers."""
+    known = [title for mark, title in NOT_READ.items() if _any_begins(mark, keys)]
+    return f" It looks like {known[0]}, which is not read." if known else ""
 
 
 def known_layout(name: str) -> LayoutName:
@@ -108,14 +135,14 @@ def _backbone(table: Table, theirs: str = "") -> Part:
 def _layer(module: str, theirs: str, kernel_axes: int = 0) -> Part:
     """A module that is a single layer."""
     pairs = (Renaming(f"{theirs}.{leaf}", leaf, kernel_axes) for leaf in ("weight", "bias"))
-    return Part(module, tuple(pairs), is_optional=True)
+    return Part(module, tuple(pairs))
 
 
 PROJECTIONS = (_layer("image_projection", "img_proj"), _layer("text_projection", "text_proj"))
 STAGE_ONE = (
     Part("backbone", under(names.EMBEDDER, "encoder.", "embedder.")),
     Part("autoencoder", names.AUTOENCODER),
-    Part("foreign", names.FOREIGN, is_optional=True),
+    Part("foreign", names.FOREIGN),
 )
 LATENTS = Part(
     "latents",
@@ -124,9 +151,8 @@ LATENTS = Part(
         *under(names.AUTOENCODER, "dvae_tokenizer.", "autoencoder."),
         *under(names.FOREIGN, "dvae_tokenizer.", "foreign."),
     ),
-    is_optional=True,
 )
-HEAD = Part("head", names.HEAD, is_optional=True)
+HEAD = Part("head", names.HEAD)
 NEVER_RUN = "a head that the released code builds and never runs"
 TEACHER = "the frozen teacher of pictures or words, which is somebody else's and was not trained"
 
@@ -138,10 +164,11 @@ LAYOUTS: dict[LayoutName, Layout] = {
         foreign_marks=(RECON_MARK,),
         parts=(
             _backbone(names.STUDENT, "MAE_encoder."),
-            Part("decoder", names.decoder("MAE_decoder"), is_optional=True),
+            Part("decoder", names.decoder("MAE_decoder")),
             _layer("to_points", "increase_dim.0", kernel_axes=1),
         ),
         build=assembly.build_point_mae_pretrain,
+        wants="a patch_transformer without embedder_outputs; a masked decoder; a layer to points",
     ),
     "point_mae_classifier": Layout(
         "Point-MAE or ACT, classifier",
@@ -150,6 +177,8 @@ LAYOUTS: dict[LayoutName, Layout] = {
         foreign_marks=(RECON_MARK, r"reduce_dim\."),
         parts=(_backbone((*names.STUDENT, *names.CLASS_TOKEN)), HEAD),
         build=assembly.build_point_mae_classifier,
+        wants="a patch_transformer with a class token and without embedder_outputs;"
+        " a head that is linear or mlp3",
     ),
     "point_bert_classifier": Layout(
         "Point-BERT, classifier",
@@ -158,6 +187,7 @@ LAYOUTS: dict[LayoutName, Layout] = {
         foreign_marks=(RECON_MARK,),
         parts=(_backbone((*names.STUDENT_OF_POINT_BERT, *names.CLASS_TOKEN)), HEAD),
         build=assembly.build_point_bert_classifier,
+        wants="a patch_transformer with a class token and embedder_outputs; a head that is linear or mlp2",
     ),
     "act_autoencoder": Layout(
         "ACT, stage I",
@@ -165,6 +195,7 @@ LAYOUTS: dict[LayoutName, Layout] = {
         marks=(r"visual_(embed\.|prompt_token)", r"codebook$", r"dgcnn_1\."),
         parts=STAGE_ONE,
         build=assembly.build_act_autoencoder,
+        wants="a patch_embedding; ACT's autoencoder; perhaps a vision transformer",
     ),
     "act_pretrain": Layout(
         "ACT, stage II",
@@ -173,11 +204,13 @@ LAYOUTS: dict[LayoutName, Layout] = {
         foreign_marks=(RECON_MARK,),
         parts=(
             _backbone((*names.STUDENT, *names.CLASS_TOKEN), "ACT_encoder."),
-            Part("decoder", names.decoder("ACT_decoder"), is_optional=True),
+            Part("decoder", names.decoder("ACT_decoder")),
             _layer("to_latents", "proj_head"),
             LATENTS,
         ),
         build=assembly.build_act_pretrain,
+        wants="a patch_transformer with a class token and without embedder_outputs;"
+        " a masked decoder; a layer to latents; perhaps a stage I",
         unused={"ACT_encoder.lm_head.": NEVER_RUN, "ACT_encoder.cls_head.": NEVER_RUN},
     ),
     "recon_pretrain": Layout(
@@ -186,11 +219,13 @@ LAYOUTS: dict[LayoutName, Layout] = {
         marks=(r"MAE_encoder\.", RECON_MARK),
         parts=(
             _backbone(names.STUDENT_OF_RECON, "MAE_encoder."),
-            Part("decoder", names.decoder("MAE_decoder"), is_optional=True),
+            Part("decoder", names.decoder("MAE_decoder")),
             _layer("to_points", "increase_dim.0", kernel_axes=1),
             *PROJECTIONS,
         ),
         build=assembly.build_recon_pretrain,
+        wants="a recon backbone with the queries class, image, text; a masked decoder;"
+        " a layer to points; perhaps projections",
         unused={"cls_proj.": "the projection of the self-contrast loss, which no paradigm here has"},
         dropped={"img_encoder.": TEACHER, "text_encoder.": TEACHER},
     ),
@@ -200,5 +235,7 @@ LAYOUTS: dict[LayoutName, Layout] = {
         marks=(ENCODER, RECON_MARK),
         parts=(_backbone(names.STUDENT_OF_RECON), HEAD, *PROJECTIONS),
         build=assembly.build_recon_classifier,
+        wants="a recon backbone with the queries class, image, text;"
+        " a head that is linear or mlp3; perhaps projections",
     ),
 }

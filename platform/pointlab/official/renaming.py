@@ -7,6 +7,7 @@ A `Renaming` is a pair of beginnings of names, in which `*` stands for a number.
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from torch import Tensor
 
@@ -23,8 +24,7 @@ class Renaming:
 
     def their_name(self, name: str) -> str | None:
         """The official name of a weight of ours; None if it is not one of these."""
-        pattern = re.escape(self.ours).replace(r"\*", r"(\d+)") + r"(\..+)?"
-        found = re.fullmatch(pattern, name)
+        found = _matcher(self.ours).fullmatch(name)
         if found is None:
             return None
         *numbers, rest = found.groups(default="")
@@ -32,6 +32,10 @@ class Renaming:
         for number in numbers:
             theirs = theirs.replace("*", number, 1)
         return theirs + rest
+
+    def explains(self, key: str) -> bool:
+        """Whether an official name is one of these."""
+        return _matcher(self.theirs).fullmatch(key) is not None
 
     def their_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape over there of a weight that has `shape` here."""
@@ -48,8 +52,10 @@ class Part:
 
     module: str
     renamings: tuple[Renaming, ...]
-    is_optional: bool = False
-    """Whether a checkpoint of this layout may do without it."""
+
+    def explains(self, key: str) -> bool:
+        """Whether an official name may belong to this module, however large that is."""
+        return any(renaming.explains(key) for renaming in self.renamings)
 
     def find(self, name: str) -> tuple[str, Renaming]:
         """The official name of a weight of ours, and the pair that says so; DataError if there is none."""
@@ -63,12 +69,16 @@ class Part:
         )
 
 
-def as_ours(tensor: Tensor, shape: tuple[int, ...], renaming: Renaming, theirs: str) -> Tensor:
-    """An official tensor in the shape it has here; DataError if it has another one than it should."""
+def require_shape(tensor: Tensor, shape: tuple[int, ...], renaming: Renaming, theirs: str) -> None:
+    """Return if an official tensor can take `shape` here; DataError if it has another one than it should."""
     expected = renaming.their_shape(shape)
     if tuple(tensor.shape) != expected:
         raise DataError(
             f"{theirs} has shape {tuple(tensor.shape)}.",
             expected=f"{expected}, as the other tensors of the file tell",
         )
-    return tensor.reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _matcher(beginning: str) -> re.Pattern[str]:
+    return re.compile(re.escape(beginning).replace(r"\*", r"(\d+)") + r"(\..+)?")

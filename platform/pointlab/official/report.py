@@ -1,35 +1,43 @@
 """What became of every key of an official checkpoint: nothing stays unexplained."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Row = dict[str, float | str]
+CHANGED = ("dropped", "missing", "converted")
+"""Fates that keep an export from being the file that came in."""
 
 
 @dataclass(frozen=True)
 class KeyReport:
-    """Every key of a file is in exactly one of the first three; what ours lack is in the last."""
+    """Every key of a file is in exactly one of the first three; what ours lack is in the next two."""
 
-    mapped: dict[str, str] = field(default_factory=dict)
+    mapped: Mapping[str, str]
     """Official key to `module.name` here."""
-    unused: dict[str, str] = field(default_factory=dict)
+    unused: Mapping[str, str]
     """Kept for the way back, and not run; why."""
-    dropped: dict[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, str]
     """Not kept; why."""
-    missing: dict[str, str] = field(default_factory=dict)
-    """Official keys, or beginnings of them, that this file lacks; how that was filled."""
-    converted: dict[str, str] = field(default_factory=dict)
-    """Mapped keys whose tensors were stored with another precision than float32: that one."""
+    missing: Mapping[str, str]
+    """Official keys that this file lacks; how that was filled."""
+    absent: Mapping[str, str]
+    """Modules of the layout that the file has nothing of; what follows."""
+    converted: Mapping[str, str]
+    """Mapped keys whose tensors were stored as other kinds of numbers than they are here; as which."""
 
     @property
     def num_keys(self) -> int:
         """How many keys the file has."""
         return len(self.mapped) + len(self.unused) + len(self.dropped)
 
-    def rows(self) -> list[dict[str, float | str]]:
+    def rows(self) -> list[Row]:
         """A row for each key, for a record."""
         fates = {
             "mapped": self.mapped,
             "unused": self.unused,
             "dropped": self.dropped,
             "missing": self.missing,
+            "absent": self.absent,
         }
         return [
             {"key": key, "fate": fate, "meaning": meaning + self._precision(key)}
@@ -37,21 +45,32 @@ class KeyReport:
             for key, meaning in keys.items()
         ]
 
-    def summary(self) -> list[dict[str, float | str]]:
+    def summary(self) -> list[Row]:
         """A row for each module and each explanation, for the eye."""
         modules: dict[str, int] = {}
         for target in self.mapped.values():
             module = target.partition(".")[0]
             modules[module] = modules.get(module, 0) + 1
-        rows: list[dict[str, float | str]] = [
-            {"fate": "mapped", "keys": float(count), "meaning": module} for module, count in modules.items()
-        ]
-        for fate, keys in (("unused", self.unused), ("dropped", self.dropped), ("missing", self.missing)):
-            for meaning in dict.fromkeys(keys.values()):
-                same = [key for key, each in keys.items() if each == meaning]
-                shown = ", ".join(same[:3]) + (", …" if len(same) > 3 else "")
-                rows.append({"fate": fate, "keys": float(len(same)), "meaning": f"{meaning}: {shown}"})
-        return rows
+        mapped: list[Row] = [_row("mapped", count, module) for module, count in modules.items()]
+        others = {name: getattr(self, name) for name in ("unused", *CHANGED, "absent")}
+        return mapped + [row for fate, keys in others.items() for row in _by_meaning(fate, keys)]
+
+    def changes(self) -> list[Row]:
+        """The rows of the summary that say what an export will have otherwise than the file."""
+        return [row for row in self.summary() if row["fate"] in CHANGED]
 
     def _precision(self, key: str) -> str:
-        return f" (stored as {self.converted[key]})" if key in self.converted else ""
+        return f" ({self.converted[key]})" if key in self.converted else ""
+
+
+def _by_meaning(fate: str, keys: Mapping[str, str]) -> list[Row]:
+    rows = []
+    for meaning in dict.fromkeys(keys.values()):
+        same = [key for key, each in keys.items() if each == meaning]
+        shown = ", ".join(same[:3]) + (", …" if len(same) > 3 else "")
+        rows.append(_row(fate, len(same), f"{meaning}: {shown}"))
+    return rows
+
+
+def _row(fate: str, count: int, meaning: str) -> Row:
+    return {"fate": fate, "keys": float(count), "meaning": meaning}

@@ -5,40 +5,58 @@ Representation Learning?", ICLR 2023, section 3.3.
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pointlab.backbones import Backbone, PatchTransformer
+from pointlab.backbones import Backbone, BackboneConfig, PatchTransformer
+from pointlab.backbones.patch_transformer import PatchTransformerConfig
 from pointlab.backbones.precision import wide
-from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError
 from pointlab.geometry import gather_points
 from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
+from pointlab.objectives.graphs import require_neighbours
 from pointlab.objectives.hypersphere import unit_length
 from pointlab.objectives.info_nce import nt_xent
 from pointlab.objectives.masking import MaskConfig, draw_mask
 from pointlab.objectives.targets import Latents
-from pointlab.paradigms.base import Given, Paradigm, StepOutput, require_provider
+from pointlab.paradigms.base import Given, Paradigm, ParadigmSettings, StepOutput, require_provider
 
 Loss = Literal["cosine", "l2", "smooth_l1", "nt_xent"]
 TEMPERATURE = 0.07
 """Of `nt_xent`, as in the released code."""
 
 
-class ActConfig(StrictModel):
-    """What is hidden, how it is predicted, and how the teacher speaks; stage I is the experiment's
-    `latents`."""
+class ActMaskConfig(MaskConfig):
+    """More is hidden than where points are rebuilt."""
 
-    num_views: ClassVar[int] = 1
+    ratio: float = Field(default=0.8, gt=0, lt=1)
+    """Share of the patches, rounded down; the paper's."""
+
+
+class ActDecoderConfig(DecoderConfig):
+    """A decoder half as deep as where points are rebuilt."""
+
+    depth: PositiveInt = 2  # the paper's
+
+
+class ActConfig(ParadigmSettings):
+    """What is hidden, how it is predicted, and how the teacher speaks; stage I is the experiment's
+    `latents`.
+
+    Of the released code's options these are left out: its Barlow Twins loss, the convolution or identity in
+    place of the linear head, and a second loss on the class token, which its configurations leave off.
+    """
+
     kind: Literal["act"] = "act"
-    mask: MaskConfig = MaskConfig(ratio=0.8)
-    decoder: DecoderConfig = DecoderConfig(depth=2)
+    mask: ActMaskConfig = ActMaskConfig()
+    decoder: ActDecoderConfig = ActDecoderConfig()
     loss: Loss = "cosine"
     """cosine: 1 - cos, the paper's; the others are options of the released code."""
     teacher: Literal["steady", "released"] = "steady"
@@ -46,22 +64,37 @@ class ActConfig(StrictModel):
     the teacher stays in training mode: its BatchNorm takes the batch's moments, and prompts are dropped
     out."""
 
+    def require_fitting(self, backbone: BackboneConfig) -> None:
+        """ConfigError where too few patches would be hidden, stage I has no graph of so few, or heads cannot
+        share the width."""
+        assert isinstance(backbone, PatchTransformerConfig), "declared in compatibility.py"
+        num_hidden = self.mask.num_hidden(backbone.num_groups)
+        if self.loss == "nt_xent" and num_hidden < 2:
+            raise ConfigError(
+                f"paradigm.loss is nt_xent, and paradigm.mask.ratio {self.mask.ratio} hides one of"
+                f" {backbone.num_groups} patches.",
+                expected="two hidden patches at least: it tells a latent from those of the cloud's others",
+                remedy="raise paradigm.mask.ratio or backbone.num_groups, or choose another loss",
+            )
+        require_neighbours(backbone.num_groups)
+        self.decoder.require_width(backbone.width)
+
 
 class Act(Paradigm):
-    """A patch transformer with its class token, a decoder and a linear head."""
+    """A patch transformer with its class token, if there is one, a decoder and a linear head."""
 
     backbone: PatchTransformer
 
     def __init__(self, config: ActConfig, backbone: Backbone, given: Given) -> None:
         """Take over `backbone`; `given.providers["latents"]` is the finished stage I.
 
-        Raises ConfigError where stage I groups clouds in another way.
+        Raises ConfigError as `require_fitting` does, and where stage I groups clouds in another way.
         """
         super().__init__()
         assert isinstance(backbone, PatchTransformer), "declared in compatibility.py"
-        config.mask.num_hidden(backbone.config.num_groups)
+        config.require_fitting(backbone.config)
         self.config, self.backbone = config, backbone
-        self.latents = require_provider(given, "latents", Latents)
+        self.latents = require_provider(given, "latents", Latents, "a finished stage I")
         _require_equal_patches(backbone, self.latents)
         self.decoder = MaskedDecoder(config.decoder, backbone.width)
         self.to_latents = nn.Linear(backbone.width, self.latents.width)
@@ -95,7 +128,7 @@ class Act(Paradigm):
         target = gather_points(wide(self.latents(patches, choice)), mask.hidden)
         loss = distance_to(target, predicted, self.config.loss)
         cosine = F.cosine_similarity(predicted.detach(), target, dim=2).mean()
-        return StepOutput(loss, {"loss": loss.detach(), "cosine": cosine})
+        return StepOutput(loss, {"cosine": cosine})
 
 
 def distance_to(

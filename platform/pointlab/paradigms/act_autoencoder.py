@@ -4,29 +4,35 @@ Dong et al., "Autoencoders as Cross-Modal Teachers: Can Pretrained 2D Image Tran
 Representation Learning?", ICLR 2023, section 3.2. What it leaves is a teacher for stage II (`act.py`).
 """
 
+import logging
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from jaxtyping import Float
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from pointlab.backbones import Backbone, PatchEmbedding
+from pointlab import distributed
+from pointlab.backbones import Backbone, BackboneConfig, PatchEmbedding
+from pointlab.backbones.patch_embedding import PatchEmbeddingConfig
 from pointlab.backbones.patches import Patches
 from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.geometry import chamfer_distance
 from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
-from pointlab.objectives.codes import cosine_between, divergence_from_even_use
+from pointlab.objectives.codes import codes_used, cosine_between, divergence_from_even_use
+from pointlab.objectives.graphs import nearest_centres
 from pointlab.objectives.prompting import ForeignTransformer
-from pointlab.paradigms.base import Given, Paradigm, StepOutput, require_provider
+from pointlab.paradigms.base import Given, Paradigm, ParadigmSettings, StepOutput, require_provider
+
+logger = logging.getLogger(__name__)
 
 
 class ScheduleConfig(StrictModel):
     """How the codes harden and spread, in steps and not in shares of a run; the defaults are the released
     code's.
 
-    Its runs have 196,000 steps. Short ones want the same course in proportion.
+    Its runs have 197,000 steps. Short ones want the same course in proportion.
     """
 
     first_temperature: float = Field(default=1.0, gt=0)
@@ -38,14 +44,32 @@ class ScheduleConfig(StrictModel):
     """Steps without the divergence; half a cosine from 0 to its weight follows."""
     divergence_steps: PositiveInt = 100_000
 
+    @model_validator(mode="after")
+    def _codes_harden(self) -> "ScheduleConfig":
+        if self.last_temperature > self.first_temperature:
+            raise ValueError(
+                f"last_temperature {self.last_temperature:g} exceeds first_temperature"
+                f" {self.first_temperature:g}: codes are to harden, so lower it"
+            )
+        return self
 
-class ActAutoencoderConfig(StrictModel):
+    @property
+    def num_steps(self) -> int:
+        """How many steps the whole course takes."""
+        return max(self.temperature_steps, self.divergence_delay + self.divergence_steps)
+
+
+class ActAutoencoderConfig(ParadigmSettings):
     """Sizes, prompts and schedules of stage I; the foreign network is the experiment's `teacher`."""
 
-    num_views: ClassVar[int] = 1
     kind: Literal["act_autoencoder"] = "act_autoencoder"
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+
+    def require_fitting(self, backbone: BackboneConfig) -> None:
+        """ConfigError where graphs cannot join, or folding cannot make, the patches of this backbone."""
+        assert isinstance(backbone, PatchEmbeddingConfig), "declared in compatibility.py"
+        self.autoencoder.require_patches(backbone.width, backbone.num_groups, backbone.group_size)
 
 
 class ActAutoencoder(Paradigm):
@@ -55,15 +79,21 @@ class ActAutoencoder(Paradigm):
     backbone: PatchEmbedding
 
     def __init__(self, config: ActAutoencoderConfig, backbone: Backbone, given: Given) -> None:
-        """Take over `backbone`; `given.providers["teacher"]` is the foreign transformer."""
+        """Take over `backbone`; `given.providers["teacher"]` is the foreign transformer.
+
+        Raises ConfigError as `require_fitting` does.
+        """
         super().__init__()
         assert isinstance(backbone, PatchEmbedding), "declared in compatibility.py"
+        config.require_fitting(backbone.config)
         self.backbone, self.schedule = backbone, config.schedule
-        self.foreign = require_provider(given, "teacher", ForeignTransformer)
+        self.foreign = require_provider(
+            given, "teacher", ForeignTransformer, "a frozen transformer of pictures or words"
+        )
         self.autoencoder = Autoencoder(
             config.autoencoder, backbone.width, backbone.config.group_size, self.foreign
         )
-        self.before_step(0, 1)
+        self._move_schedules(0)
 
     def frozen(self) -> Iterable[nn.Module]:
         """The foreign network: neither trained nor saved."""
@@ -73,8 +103,19 @@ class ActAutoencoder(Paradigm):
         """What stage II needs beside the foreign network, which is named by its hash."""
         return {"backbone": self.backbone, "autoencoder": self.autoencoder}
 
-    def before_step(self, step: int, num_steps: int) -> None:  # noqa: ARG002
-        """Temperature and weight of the divergence, by the step alone."""
+    def before_step(self, step: int, num_steps: int) -> None:
+        """Temperature and weight of the divergence, by the step alone; a warning if the run is too short."""
+        self._move_schedules(step)
+        if step == 0 and num_steps < self.schedule.num_steps and distributed.rank() == 0:
+            logger.warning(
+                "The run ends after %s steps, before the schedules of its codes, which take %s: codes stay"
+                " soft or unevenly used. Set paradigm.schedule's temperature_steps, divergence_delay and"
+                " divergence_steps in proportion.",
+                f"{num_steps:,}",
+                f"{self.schedule.num_steps:,}",
+            )
+
+    def _move_schedules(self, step: int) -> None:
         plan = self.schedule
         self.temperature = cosine_between(
             step, plan.first_temperature, plan.last_temperature, plan.temperature_steps
@@ -84,19 +125,31 @@ class ActAutoencoder(Paradigm):
         )
 
     def forward(self, batch: PointBatch) -> StepOutput:
-        """Chamfer distances (l1) of coarse and fine points, and the codes' divergence from even use.
+        """Chamfer distances (l1) of coarse and fine points; in training also the divergence from even use.
 
-        Codes are soft while training, and drawn hard in validation, as in the released code.
+        Codes are soft while training, and drawn hard in validation, as in the released code. Its loss is then
+        that of the points alone: the weight of the divergence moves, and would make later steps look worse.
         """
         patches = self.backbone.group(batch)
-        logits = self.autoencoder.logits(self.backbone.embed(patches), patches.centres)
+        centres, neighbours = patches.centres, nearest_centres(patches.centres)
+        logits = self.autoencoder.logits(self.backbone.embed(patches), centres, neighbours)
         choice: Literal["soft", "hard"] = "soft" if self.training else "hard"
-        latents = self.autoencoder.latents(logits, patches.centres, self.foreign, choice, self.temperature)
+        latents = self.autoencoder.latents(
+            logits, centres, self.foreign, choice, self.temperature, neighbours=neighbours
+        )
         coarse, fine = (_distance(points, patches) for points in self.autoencoder.decoder(latents))
-        divergence = divergence_from_even_use(logits)
-        loss = coarse + fine + self.divergence_weight * divergence
-        metrics = {"loss": loss, "coarse": coarse, "fine": fine, "divergence": divergence}
-        return StepOutput(loss, {name: value.detach() for name, value in metrics.items()})
+        divergence, loss = divergence_from_even_use(logits), coarse + fine
+        metrics = {
+            "coarse": coarse.detach(),
+            "fine": fine.detach(),
+            "divergence": divergence.detach(),
+            "codes_used": codes_used(logits.detach()),
+            "temperature": loss.new_tensor(self.temperature),
+            "divergence_weight": loss.new_tensor(self.divergence_weight),
+        }
+        if self.training:
+            loss = loss + self.divergence_weight * divergence
+        return StepOutput(loss, metrics)
 
 
 def _distance(points: Float[Tensor, "batch groups rebuilt 3"], patches: Patches) -> Float[Tensor, ""]:

@@ -8,22 +8,40 @@ teachers, masks, schedules, extra state.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from pointlab.backbones import Backbone, Features, PointFeatures
+from pointlab.backbones import Backbone, BackboneConfig, Features, PointFeatures
+from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
 
 Provider = TypeVar("Provider", bound=nn.Module)
 
 
+class ParadigmSettings(StrictModel):
+    """What the settings of all paradigms have."""
+
+    num_views: ClassVar[int] = 1
+    """Augmented copies of each sample that a batch carries."""
+
+    def require_fitting(self, backbone: BackboneConfig) -> None:
+        """ConfigError where settings of a backbone that goes with the paradigm do not go with its own.
+
+        An experiment asks when it is written, before anything that it learns from is trained, and the
+        paradigm again when it is built.
+        """
+
+
 @dataclass
 class StepOutput:
-    """The loss to minimise and named figures to log; each is a mean over the batch, a scalar tensor."""
+    """The loss to minimise and named figures to log; each is a mean over the batch, a scalar tensor.
+
+    The loss is logged unless `metrics` name a `loss` of their own, such as one without a backbone's penalty.
+    """
 
     loss: Float[Tensor, ""]
     metrics: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
@@ -106,13 +124,16 @@ class Paradigm(Trainable):
         return {"backbone": self.backbone}
 
 
-def require_provider(given: Given, role: str, kind: type[Provider]) -> Provider:
-    """The provider of this role; ConfigError where the experiment names none, or one of another kind."""
+def require_provider(given: Given, role: str, kind: type[Provider], described: str) -> Provider:
+    """The provider of this role; ConfigError where the experiment names none, or one of another kind.
+
+    `described` says in words what is needed.
+    """
     provider = given.providers.get(role)
     if not isinstance(provider, kind):
-        found = "none" if provider is None else f"a {type(provider).__name__}"
+        found = "none" if provider is None else "another kind of network"
         raise ConfigError(
-            f"This paradigm learns from a {kind.__name__}, and the experiment gives {found} as {role}.",
+            f"This paradigm learns from {described}, and the experiment gives {found} as {role}.",
             remedy=f"set {role} in the experiment, beside paradigm",
         )
     return provider

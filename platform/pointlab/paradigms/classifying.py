@@ -1,22 +1,18 @@
 """What the paradigms that learn from class labels share: a head, cross-entropy and accuracy."""
 
-from typing import ClassVar
-
 import torch
 from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
 from pointlab.backbones import Backbone
-from pointlab.config import StrictModel
 from pointlab.objectives import HeadConfig, build_head
-from pointlab.paradigms.base import Given, Paradigm
+from pointlab.paradigms.base import Given, Paradigm, ParadigmSettings
 
 
-class ClassifyingConfig(StrictModel):
+class ClassifyingConfig(ParadigmSettings):
     """The settings of all these paradigms; each leaves a classifier."""
 
-    num_views: ClassVar[int] = 1
     kind: str
     head: HeadConfig = HeadConfig()
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

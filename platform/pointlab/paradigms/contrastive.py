@@ -15,17 +15,16 @@ from torch import Tensor
 
 from pointlab import distributed
 from pointlab.backbones import Backbone, Features
-from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError
 from pointlab.objectives.hypersphere import alignment, uniformity, unit_length
 from pointlab.objectives.info_nce import Contrast, nt_xent, paired_info_nce, queue_info_nce
 from pointlab.objectives.momentum import KeyQueue, MomentumConfig, TrailingEncoder
 from pointlab.objectives.projector import ProjectorConfig, build_projector
-from pointlab.paradigms.base import Given, Paradigm, StepOutput, with_penalty
+from pointlab.paradigms.base import Given, Paradigm, ParadigmSettings, StepOutput, with_penalty
 
 
-class ContrastiveConfig(StrictModel):
+class ContrastiveConfig(ParadigmSettings):
     """InfoNCE between two views of each cloud; what makes them differ is the experiment's augmentation."""
 
     num_views: ClassVar[int] = 2

@@ -4,24 +4,23 @@ labels.
 Point-MAE: Pang et al., "Masked Autoencoders for Point Cloud Self-supervised Learning", ECCV 2022.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pointlab.backbones import Backbone, PatchTransformer
-from pointlab.config import StrictModel
+from pointlab.backbones import Backbone, BackboneConfig, PatchTransformer
+from pointlab.backbones.patch_transformer import PatchTransformerConfig
 from pointlab.data.sample import PointBatch
 from pointlab.geometry import chamfer_distance
 from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
 from pointlab.objectives.masking import MaskConfig, draw_mask
-from pointlab.paradigms.base import Given, Paradigm, StepOutput
+from pointlab.paradigms.base import Given, Paradigm, ParadigmSettings, StepOutput
 
 
-class MaskedConfig(StrictModel):
+class MaskedConfig(ParadigmSettings):
     """What is hidden, and how it is rebuilt."""
 
-    num_views: ClassVar[int] = 1
     kind: Literal["masked"] = "masked"
     mask: MaskConfig = MaskConfig()
     decoder: DecoderConfig = DecoderConfig()
@@ -30,6 +29,12 @@ class MaskedConfig(StrictModel):
     embed: Literal["all", "visible"] = "all"
     """all: the embedder's BatchNorm sees hidden patches as well, as in the papers; visible: it does not,
     which is faster and changes results."""
+
+    def require_fitting(self, backbone: BackboneConfig) -> None:
+        """ConfigError where no patch would be hidden, or heads cannot share the width."""
+        assert isinstance(backbone, PatchTransformerConfig), "declared in compatibility.py"
+        self.mask.num_hidden(backbone.num_groups)
+        self.decoder.require_width(backbone.width)
 
 
 class Masked(Paradigm):
@@ -42,10 +47,10 @@ class Masked(Paradigm):
     backbone: PatchTransformer
 
     def __init__(self, config: MaskedConfig, backbone: Backbone, given: Given) -> None:  # noqa: ARG002
-        """Take over `backbone`; decoder and head are new."""
+        """Take over `backbone`; decoder and head are new. Raises ConfigError as `require_fitting` does."""
         super().__init__()
         assert isinstance(backbone, PatchTransformer), "declared in compatibility.py"
-        config.mask.num_hidden(backbone.config.num_groups)  # ConfigError where none or all would be hidden
+        config.require_fitting(backbone.config)
         self.config, self.backbone = config, backbone
         self.decoder = MaskedDecoder(config.decoder, backbone.width)
         self.to_points = nn.Linear(backbone.width, 3 * backbone.config.group_size)
@@ -64,7 +69,7 @@ class Masked(Paradigm):
         rebuilt = self.to_points(self.decoder(latent, seen.centres, unseen.centres))
         target = unseen.neighbourhoods.flatten(0, 1)
         loss = chamfer_distance(_as_clouds(rebuilt), target, norm=self.config.distance)
-        return StepOutput(loss, {"loss": loss.detach()})
+        return StepOutput(loss)
 
 
 def _as_clouds(patches: Float[Tensor, "batch hidden coordinates"]) -> Float[Tensor, "patches points 3"]:

@@ -15,17 +15,16 @@ from torch import Tensor, nn
 
 from pointlab import distributed
 from pointlab.backbones import Backbone, PointFeatures
-from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.objectives.hypersphere import unit_length
 from pointlab.objectives.info_nce import CloudsOfPairs, point_info_nce
-from pointlab.paradigms.base import Given, Paradigm, StepOutput, with_penalty
+from pointlab.paradigms.base import Given, Paradigm, ParadigmSettings, StepOutput, with_penalty
 
 Pairs = tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]
 """Places of matched points in the first and the second view, counted through all rows of the batch."""
 
 
-class PointContrastConfig(StrictModel):
+class PointContrastConfig(ParadigmSettings):
     """InfoNCE between matched points of two views; all other matched points are the negatives."""
 
     num_views: ClassVar[int] = 2

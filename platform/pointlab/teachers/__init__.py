@@ -1,14 +1,17 @@
 """Networks of pictures and words that teach point networks; `transformers` is imported only when one is asked
 for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pointlab.teachers.base import Teacher
 from pointlab.teachers.classifier import PictureClassifier
 from pointlab.teachers.features import image_features, text_features
 from pointlab.teachers.folders import find_folder, hash_of, require_hash
 from pointlab.teachers.foreign import foreign_transformer, random_foreign_transformer
+from pointlab.teachers.identity import architecture_of, identity_of
+from pointlab.teachers.image_teacher import ImageTeacher
 from pointlab.teachers.settings import ClipConfig, NetworkConfig, PictureAugmentation, ResNetConfig, VitConfig
+from pointlab.teachers.text_teacher import TextTeacher
 from pointlab.teachers.two_towers import TwoTowers
 
 
@@ -16,9 +19,9 @@ def build_teacher(
     network: NetworkConfig,
     augmentation: PictureAugmentation,
     class_names: tuple[str, ...],
-    captions: Mapping[int, str],
+    captions: Callable[[], Mapping[int, str]],
 ) -> Teacher:
-    """The network in training, with new weights; `captions` by hash are looked at only where it reads."""
+    """The network in training, with new weights; `captions`, by hash, are fetched only where it reads."""
     if isinstance(network, ClipConfig):
         return TwoTowers(network, augmentation, captions, class_names)
     return PictureClassifier(network, augmentation, class_names)
@@ -26,15 +29,19 @@ def build_teacher(
 
 __all__ = [
     "ClipConfig",
+    "ImageTeacher",
     "NetworkConfig",
     "PictureAugmentation",
     "ResNetConfig",
     "Teacher",
+    "TextTeacher",
     "VitConfig",
+    "architecture_of",
     "build_teacher",
     "find_folder",
     "foreign_transformer",
     "hash_of",
+    "identity_of",
     "image_features",
     "random_foreign_transformer",
     "require_hash",

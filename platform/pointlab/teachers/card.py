@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pointlab.data.manifest import DatasetManifest
-from pointlab.teachers.settings import ClipConfig, NetworkConfig
+from pointlab.teachers.settings import ClipConfig, NetworkConfig, ResNetConfig
+from pointlab.training import TrainingResult
 
 TEMPLATE = """---
 library_name: transformers
@@ -14,20 +15,17 @@ tags: [pointlab]
 # {run}
 
 {what}.
-Trained by pointlab from random weights in {steps:,} steps on {samples:,} pictures, to teach point networks.
+Trained by pointlab from random weights, to teach point networks: {steps:,} steps, in which pictures were
+shown {samples:,} times. These are the weights after step {selected:,}.
 It is small and has seen nothing but the pictures below: beyond them it is of no use.
 
 ## Data
 
-{title} (`{dataset}`, {rows:,} objects for training), licence: {licence}.{terms}
+{title} (`{dataset}`, {rows:,} objects for training, each in one or more pictures), licence: {licence}.{terms}
 Classes: {classes}.
 
 ## Figures
 
-On the set's validation split; its test split was never read.
-
-| figure | value |
-|---|---|
 {figures}
 
 ## Use
@@ -37,7 +35,7 @@ On the set's validation split; its test split was never read.
 ```
 
 The weights go by the sha256 of `model.safetensors`: `{sha256}`.
-In a config of pointlab: `teacher: {{kind: folder, path: <this folder>, sha256: {sha256}}}`.
+{in_config}
 Code: {code_version}.
 """
 USE_OF_CLASSIFIER = """from transformers import AutoImageProcessor, AutoModelForImageClassification
@@ -48,7 +46,8 @@ scores = network(**processor(picture, return_tensors="pt")).logits"""
 USE_OF_TOWERS = """from transformers import AutoProcessor, CLIPModel
 
 processor, network = AutoProcessor.from_pretrained(folder), CLIPModel.from_pretrained(folder)
-inputs = processor(text=["a chair", "a table"], images=picture, return_tensors="pt", padding=True)
+texts = ["a chair", "a table"]
+inputs = processor(text=texts, images=picture, return_tensors="pt", padding=True, truncation=True)
 scores = network(**inputs).logits_per_image"""
 
 
@@ -59,36 +58,51 @@ class Account:
     run: str
     code_version: str
     dataset: DatasetManifest
-    steps: int
-    samples_seen: int
-    metrics: Mapping[str, float]
+    result: TrainingResult
 
 
 def card(config: NetworkConfig, account: Account, sha256: str) -> str:
     """The text of the card for weights of this hash."""
-    dataset = account.dataset
-    figures = (
-        f"| {name.removeprefix('validation/')} | {value:.4g} |"
-        for name, value in sorted(account.metrics.items())
-        if name.startswith("validation/")
-    )
+    dataset, result = account.dataset, account.result
     return TEMPLATE.format(
         run=account.run,
         task="zero-shot-image-classification" if isinstance(config, ClipConfig) else "image-classification",
         what=_described(config),
-        steps=account.steps,
-        samples=account.samples_seen,
+        steps=result.steps,
+        samples=result.samples_seen,
+        selected=result.selected_step,
         title=dataset.card.title,
         dataset=dataset.name,
         rows=dataset.rows.get("train", 0),
         licence=dataset.card.licence,
         terms=f" Terms: {dataset.card.terms}" if dataset.card.terms else "",
         classes=", ".join(dataset.class_names),
-        figures="\n".join(figures),
+        figures=_figures(result.metrics),
         use=USE_OF_TOWERS if isinstance(config, ClipConfig) else USE_OF_CLASSIFIER,
         sha256=sha256,
+        in_config=_in_config(config, sha256),
         code_version=account.code_version,
     )
+
+
+def _figures(metrics: Mapping[str, float]) -> str:
+    """A table of the validation's, or a sentence where there was none."""
+    told = {
+        name.removeprefix("validation/"): value
+        for name, value in sorted(metrics.items())
+        if name.startswith("validation/")
+    }
+    if not told:
+        return "None: the set has no validation split. Its test split was never read."
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in told.items())
+    heading = "On the set's validation split; its test split was never read."
+    return f"{heading}\n\n| figure | value |\n|---|---|\n{rows}"
+
+
+def _in_config(config: NetworkConfig, sha256: str) -> str:
+    if isinstance(config, ResNetConfig):
+        return "It has no transformer blocks, so ACT cannot learn from it: it is there to compare with."
+    return f"In a config of pointlab: `teacher: {{kind: folder, path: <this folder>, sha256: {sha256}}}`."
 
 
 def _described(config: NetworkConfig) -> str:

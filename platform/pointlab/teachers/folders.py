@@ -6,11 +6,13 @@ says which weights are meant. Weights are read from safetensors alone: nothing i
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pointlab.errors import DataError
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 WANTED = ["*.json", "*.txt", "model*.safetensors"]
 """What is fetched of a hub's repository: never a pickle, never code."""
 
@@ -27,19 +29,42 @@ def find_folder(path: str) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HFValidationError
 
+    failures = (OSError, HFValidationError, RuntimeError)  # those of network and cache are OSErrors
     try:
         return Path(huggingface_hub.snapshot_download(path, allow_patterns=WANTED))
-    except (
-        OSError,
-        HFValidationError,
-        RuntimeError,
-    ) as error:  # its errors of network and cache are OSErrors
+    except failures as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(
             f"There is no folder {path}, and the hub gives none of this name: {reason}",
             expected="a folder with config.json and model.safetensors, or the name of a public model",
             remedy="check the path; offline, copy the folder here from a machine that has it",
         ) from None
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """What config.json says, at least the `model_type`; DataError where there is no such file."""
+    try:
+        settings: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        str(settings["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{folder} is no folder of transformers: its config.json is missing or names no model_type.",
+            expected="what save_pretrained writes",
+            remedy="name the folder that holds config.json and model.safetensors",
+        ) from None
+    return settings
+
+
+def require_type(folder: Path, known: Iterable[str]) -> str:
+    """The `model_type` of the network, such as vit; DataError where it is not among those `known`."""
+    kind = str(settings_of(folder)["model_type"])
+    if kind not in (types := tuple(known)):
+        raise DataError(
+            f"{folder} holds a network of the type {kind!r}.",
+            expected=f"one of the type {', '.join(types)}",
+            remedy="choose a teacher of such a type",
+        )
+    return kind
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -59,6 +84,12 @@ def weight_files(folder: Path) -> list[Path]:
         names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError):
         raise DataError(f"{folder / INDEX} is damaged.", remedy="copy the folder again") from None
+    if strange := [name for name in names if Path(name).suffix != ".safetensors"]:
+        raise DataError(
+            f"The index of {folder} names {strange[0]}, which is no safetensors file.",
+            expected="weights as safetensors: other files may hold code",
+            remedy="save the network again with save_pretrained of transformers",
+        )
     if missing := [name for name in names if not (folder / name).is_file() or Path(name).name != name]:
         raise DataError(
             f"{folder} lacks {len(missing)} of {len(names)} files of its index, such as {missing[0]}.",

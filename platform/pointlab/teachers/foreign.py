@@ -4,41 +4,20 @@ What a network makes of its own inputs (patches, words, positions, class tokens)
 `objectives/prompting.py`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from pointlab.errors import ConfigError, DataError
+from pointlab.errors import ConfigError
 from pointlab.objectives.prompting import ForeignTransformer
 from pointlab.seeding import stable_integer
-from pointlab.teachers.loading import Choice, load_network, model_type_of
+from pointlab.teachers.families import FAMILIES, Family
+from pointlab.teachers.folders import require_type
+from pointlab.teachers.loading import load_network
 from pointlab.teachers.networks import build_classifier, build_two_towers
 from pointlab.teachers.settings import ClipConfig, NetworkConfig, ResNetConfig
-
-
-@dataclass(frozen=True)
-class Family:
-    """How the networks of one `model_type` are made, and what their final norm is called."""
-
-    network: Choice
-    norm: str | None
-    """None where blocks end in a norm of their own, as BERT's do."""
-    options: Mapping[str, bool] = field(default_factory=dict)
-
-
-NO_POOLER = {"add_pooling_layer": False}
-FAMILIES = {
-    "vit": Family(lambda library: library.ViTModel, "layernorm", NO_POOLER),
-    "dinov2": Family(lambda library: library.Dinov2Model, "layernorm"),
-    "clip": Family(lambda library: library.CLIPVisionModel, "post_layernorm"),
-    "clip_vision_model": Family(lambda library: library.CLIPVisionModel, "post_layernorm"),
-    "bert": Family(lambda library: library.BertModel, None, NO_POOLER),
-}
-"""By the `model_type` of a folder's config.json: ViT, DINOv2, the picture tower of CLIP, BERT."""
 
 
 def foreign_transformer(folder: Path) -> ForeignTransformer:
@@ -46,14 +25,7 @@ def foreign_transformer(folder: Path) -> ForeignTransformer:
 
     Raises DataError for a folder that is none, of a family that is not known here, or not whole.
     """
-    kind = model_type_of(folder)
-    if kind not in FAMILIES:
-        raise DataError(
-            f"{folder} holds a network of the type {kind!r}.",
-            expected=f"one of {', '.join(FAMILIES)}",
-            remedy="choose a teacher of one of these families",
-        )
-    family = FAMILIES[kind]
+    family = FAMILIES[require_type(folder, FAMILIES)]
     network, _ = load_network(folder, family.network, family.options)
     return transformer_of(network, family)
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import torch
 from torch import nn
 
 from pointlab.teachers.library import quiet_transformers
@@ -20,12 +21,14 @@ def build_classifier(config: VitConfig | ResNetConfig, class_names: tuple[str, .
     """A network from pictures to scores of these classes."""
     names = {"id2label": dict(enumerate(class_names)), "label2id": {c: i for i, c in enumerate(class_names)}}
     with quiet_transformers() as transformers:
-        network: nn.Module
+        network: Any
         if isinstance(config, VitConfig):
             network = transformers.ViTForImageClassification(_vit(transformers, config, names))
+            _spread(network.vit.embeddings.position_embeddings, network.config)
         else:
             network = transformers.ResNetForImageClassification(_resnet(transformers, config, names))
-    return network
+    classifier: nn.Module = network
+    return classifier
 
 
 def build_two_towers(config: ClipConfig, vocabulary_size: int, start: int, end: int) -> nn.Module:
@@ -46,15 +49,31 @@ def build_two_towers(config: ClipConfig, vocabulary_size: int, start: int, end: 
                 projection_dim=config.num_features,
             )
         )
+    vision: Any = network.vision_model
+    _spread(vision.embeddings.position_embedding.weight, vision.config)
     return network
 
 
 def _vit(transformers: Any, config: VitConfig, names: dict[str, Any]) -> Any:
     size = {"image_size": config.picture_size, "patch_size": config.patch_size}
-    deviation = 0.02 * math.sqrt(LARGE / config.width)  # at 0.02, small networks hardly learn at first
     return transformers.ViTConfig(
-        **size, **_tower(config), **names, initializer_range=deviation, layer_norm_eps=EPSILON
+        **size, **_tower(config), **names, initializer_range=_deviation(config.width), layer_norm_eps=EPSILON
     )
+
+
+def _deviation(width: int) -> float:
+    """Of new weights; at 0.02, small networks hardly learn at first."""
+    return 0.02 * math.sqrt(LARGE / width)
+
+
+@torch.no_grad()
+def _spread(positions: torch.Tensor, config: Any) -> None:
+    """Draw positions anew, as large as what a white patch is embedded as: a sum of so many new weights.
+
+    Pictures of objects are mostly white: as small as other weights, positions drown in that, and it takes
+    hundreds of steps more until a network makes use of them.
+    """
+    positions.normal_(0, config.initializer_range * math.sqrt(3) * config.patch_size)
 
 
 def _resnet(transformers: Any, config: ResNetConfig, names: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ figure 3: symmetric InfoNCE with a learned temperature. Equal captions count onc
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,17 +31,19 @@ Features = Float[Tensor, "rows width"]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Unit features of pictures and of their captions, and the hashes that tell equal captions."""
+    """Unit features of pictures and of their captions, and the numbers that tell equal captions."""
 
     pictures: Features
     captions: Features
-    hashes: Int64[Tensor, " rows"]
+    readings: Int64[Tensor, " rows"]
 
 
 class TwoTowers(Teacher):
     """A CLIP of the picture and the caption of each sample.
 
-    With several workers, negatives come from all of them: k workers train as one with the whole micro-batch.
+    With several workers, negatives come from all of them: given the same pixels, k workers train as one with
+    the whole micro-batch, to rounding, and not as one that accumulates k. What augmentation draws is keyed by
+    micro-batch, so it is as k workers draw it that pixels are varied.
     """
 
     inputs = ("pictures", "captions")
@@ -50,13 +52,14 @@ class TwoTowers(Teacher):
         self,
         config: ClipConfig,
         augmentation: PictureAugmentation,
-        captions: Mapping[int, str],
+        read_captions: Callable[[], Mapping[int, str]],
         class_names: tuple[str, ...],
     ) -> None:
-        """With new weights, from torch's generator, and a tokenizer trained on these captions, given by hash.
+        """With new weights, from torch's generator, and a tokenizer trained on the captions, read by hash.
 
         Raises DataError where there are none.
         """
+        captions = read_captions()
         tokenizer = train_tokenizer(captions.values(), config.num_words, config.max_words)
         ends = tokenizer.bos_token_id, tokenizer.eos_token_id
         super().__init__(build_two_towers(config, len(tokenizer), *ends), config.picture_size, augmentation)
@@ -72,21 +75,25 @@ class TwoTowers(Teacher):
         own = self._features(batch)
         # Validation batches are dealt out unevenly: an exchange would wait for workers that have none left.
         everyone, start = _gathered(own) if self.training else (own, 0)
-        scale = self.network.logit_scale.exp().clamp_max(LARGEST_SCALE)
+        scale = self.network.logit_scale.exp()
         loss, top_1 = info_nce_of_captions(own, everyone, start, scale)
         metrics = {"loss": loss.detach(), "top_1": top_1, "scale": scale.detach()}
         if not self.training and batch.labels is not None and bool((batch.labels >= 0).all()):
             metrics["accuracy"] = is_right(self._class_scores(own.pictures), batch.labels).mean()
         return StepOutput(loss, metrics)
 
+    @torch.no_grad()
+    def after_step(self, step: int, num_steps: int) -> None:  # noqa: ARG002
+        """Bring the scale back to its bound; bounded in `forward`, it would lose its gradient there."""
+        self.network.logit_scale.clamp_(max=math.log(LARGEST_SCALE))
+
     def _features(self, batch: PointBatch) -> Pairs:
-        tokens, mask = self.captions(batch.captions)
+        tokens, mask, readings = self.captions(batch.captions)
         pixels = to_pixels(require_pictures(batch), self.picture_size)
         if self.training:
             pixels = varied(pixels, self.augmentation)
         pictures = self.network.get_image_features(pixel_values=pixels).pooler_output
-        assert batch.captions is not None, "the table has looked them up"
-        return Pairs(unit_length(pictures), self._read(tokens, mask), batch.captions)
+        return Pairs(unit_length(pictures), self._read(tokens, mask), readings)
 
     def _read(self, tokens: Int64[Tensor, "rows words"], mask: Int64[Tensor, "rows words"]) -> Features:
         return unit_length(self.network.get_text_features(tokens, attention_mask=mask).pooler_output)
@@ -105,12 +112,12 @@ def info_nce_of_captions(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Mean loss and top 1 of `own`, both ways; its pairs are the rows of `everyone` from `start` on.
 
-    Where others have the same caption as a row, they are no negatives of it and left out of its softmax, both
-    ways: a batch with equal captions has fewer negatives, and no wrong ones. With all features equal and
-    captions distinct, the loss is log(rows).
+    Where others have the same caption as a row, as the tokenizer reads it, they are no negatives of it and
+    left out of its softmax, both ways: a batch with equal captions has fewer negatives, and no wrong ones.
+    With all features equal and captions distinct, the loss is log(rows).
     """
-    itself = start + torch.arange(len(own.hashes), device=own.hashes.device)
-    is_same = own.hashes.unsqueeze(1) == everyone.hashes
+    itself = start + torch.arange(len(own.readings), device=own.readings.device)
+    is_same = own.readings.unsqueeze(1) == everyone.readings
     is_left_out = is_same.scatter(1, itself.unsqueeze(1), False)
     to_captions = _scores(own.pictures, everyone.captions, scale, is_left_out)
     to_pictures = _scores(own.captions, everyone.pictures, scale, is_left_out)
@@ -134,5 +141,5 @@ def _gathered(own: Pairs) -> tuple[Pairs, int]:
     """The pairs of all workers, and the place of this worker's first."""
     pictures, start = distributed.gather_rows_with_gradient(own.pictures)
     captions, _ = distributed.gather_rows_with_gradient(own.captions)
-    hashes, _ = distributed.gather_rows_with_gradient(own.hashes)
-    return Pairs(pictures, captions, hashes), start
+    readings, _ = distributed.gather_rows_with_gradient(own.readings)
+    return Pairs(pictures, captions, readings), start

@@ -71,12 +71,14 @@ def _words(splitter: Any, text: str) -> list[str]:
 class CaptionTable(nn.Module):
     """The tokens of every caption of a set, looked up by the hash that stands for it in batches.
 
-    They are no weights: tables of equal captions are equal, and no checkpoint keeps them.
+    They are no weights: tables of equal captions are equal, and no checkpoint keeps them. Captions of equal
+    tokens, such as those that differ in capitals or past the cut, are one reading.
     """
 
     hashes: Int64[Tensor, " captions"]
     tokens: Int64[Tensor, "captions words"]
     mask: Int64[Tensor, "captions words"]
+    readings: Int64[Tensor, " captions"]
 
     def __init__(self, captions: Mapping[int, str], tokenizer: Any) -> None:
         """Of captions by hash; DataError where there are none."""
@@ -96,11 +98,16 @@ class CaptionTable(nn.Module):
         self.register_buffer("hashes", torch.tensor(hashes), persistent=False)
         self.register_buffer("tokens", encoded["input_ids"], persistent=False)
         self.register_buffer("mask", encoded["attention_mask"], persistent=False)
+        readings = encoded["input_ids"].unique(dim=0, return_inverse=True)[1]
+        self.register_buffer("readings", readings, persistent=False)
 
     def forward(
         self, captions: Int64[Tensor, " batch"] | None
-    ) -> tuple[Int64[Tensor, "batch words"], Int64[Tensor, "batch words"]]:
-        """Tokens of these captions, and 1 where they are no padding; DataError for one that is not there."""
+    ) -> tuple[Int64[Tensor, "batch words"], Int64[Tensor, "batch words"], Int64[Tensor, " batch"]]:
+        """Tokens of these captions, 1 where they are no padding, and numbers that tell equal tokens.
+
+        Raises DataError for a caption that is not there.
+        """
         if captions is None:
             raise DataError("Samples without captions reached a network that learns from them.")
         places = torch.searchsorted(self.hashes, captions).clamp_max(len(self.hashes) - 1)
@@ -110,4 +117,4 @@ class CaptionTable(nn.Module):
                 expected="a caption for every cloud",
                 remedy="choose a set whose clouds are all described, or a network that learns from labels",
             )
-        return self.tokens[places], self.mask[places]
+        return self.tokens[places], self.mask[places], self.readings[places]

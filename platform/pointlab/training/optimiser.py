@@ -16,8 +16,13 @@ RELEASED_START = 1e-6
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay applies: not to biases, one-dimensional parameters or tokens (Point-MAE)."""
-    return not (parameter.ndim <= 1 or name.endswith(".bias") or "token" in name)
+    """Whether weight decay applies: not to biases, one-dimensional parameters or tokens (Point-MAE).
+
+    A token is called so at the end of its own name or of a table's that holds it: a `token_embedding` is a
+    layer's weight like any other.
+    """
+    is_token = any(part.endswith(("token", "tokens")) for part in name.split("."))
+    return not (parameter.ndim <= 1 or name.endswith(".bias") or is_token)
 
 
 def depth_scales(paradigm: Trainable, layer_decay: float) -> dict[nn.Parameter, float]:
@@ -65,8 +70,8 @@ def learning_rate(step: int, num_steps: int, steps_per_epoch: float, config: Tra
 
 def _smooth(step: int, num_steps: int, steps_per_epoch: float, config: TrainingConfig) -> float:
     """Linear warm-up to the base rate, then a cosine to the minimum, which the last step nearly reaches."""
-    base, low = _range(config)
-    warmup = min(config.warmup_epochs * steps_per_epoch, num_steps)
+    base, low = config.optimiser.learning_rate, config.minimum_learning_rate
+    warmup = config.warmup_epochs * steps_per_epoch
     if step < warmup:
         return low + (base - low) * (step + 1) / max(warmup, 1)
     return _half_cosine((step - warmup) / max(num_steps - warmup, 1), base, low)
@@ -78,7 +83,7 @@ def _released(step: int, num_steps: int, steps_per_epoch: float, config: Trainin
     The warm-up rises from 1e-6, and is no part of the cosine, which at its end has already begun. Of E
     epochs the cosine spans E - 1, as the released loops run from 0 to 300.
     """
-    base, low = _range(config)
+    base, low = config.optimiser.learning_rate, config.minimum_learning_rate
     time = max(_epoch_of(step, steps_per_epoch) - 1, 0)
     if time < config.warmup_epochs:
         start = min(RELEASED_START, base)
@@ -90,11 +95,6 @@ def _released(step: int, num_steps: int, steps_per_epoch: float, config: Trainin
 def _epoch_of(step: int, steps_per_epoch: float) -> int:
     """The epoch in which `step` begins; quotients a rounding below a whole number count as that."""
     return math.floor(step / steps_per_epoch + 1e-9)
-
-
-def _range(config: TrainingConfig) -> tuple[float, float]:
-    base = config.optimiser.learning_rate
-    return base, min(config.minimum_learning_rate, base)
 
 
 def _half_cosine(progress: float, base: float, low: float) -> float:

@@ -46,7 +46,9 @@ class TrainingConfig(StrictModel):
     accumulation: int = Field(default=1, ge=1)
     """Micro-batches per step on each worker; BatchNorm sees one at a time."""
     warmup_epochs: float = Field(default=10, ge=0)
+    """At most `epochs`; the papers'."""
     minimum_learning_rate: float = Field(default=1e-6, ge=0)
+    """At most the optimiser's rate; the papers', but for ACT's 1e-7."""
     schedule: Literal["smooth", "released"] = "smooth"
     """smooth: by the step, and the cosine begins after the warm-up; right at any length. released: as the
     released code of Point-MAE, ACT and ReCon has it: one rate for each epoch, an epoch behind, so that the
@@ -75,6 +77,20 @@ class TrainingConfig(StrictModel):
     """Whether the ids of every step's samples are logged, at `samples/` in the run's folder."""
     num_threads: int = Field(default=1, ge=1, json_schema_extra={"identity": False})
     """Processor threads of each worker; results are equal bit for bit at equal numbers."""
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> "TrainingConfig":
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(
+                f"warmup_epochs {self.warmup_epochs:g} exceeds epochs {self.epochs:g}, so that the run would"
+                " end within its warm-up: lower warmup_epochs, 3 % of epochs being usual, or raise epochs"
+            )
+        if self.minimum_learning_rate > self.optimiser.learning_rate:
+            raise ValueError(
+                f"minimum_learning_rate {self.minimum_learning_rate:g} exceeds optimiser.learning_rate"
+                f" {self.optimiser.learning_rate:g}: lower minimum_learning_rate"
+            )
+        return self
 
     @model_validator(mode="after")
     def _batch_holds_micro_batches(self) -> "TrainingConfig":
