@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pointlab.data.manifest import DatasetManifest
 from pointlab.data.pictures import encode_colour
 from pointlab.data.sample import Cloud, Picture, View
 from pointlab.data.shards import PreparedCloud, encode_shard
@@ -28,6 +29,30 @@ def pictured_cloud(number: int, *sizes: int, caption: str | None = None) -> Prep
     normals = points / np.linalg.norm(points, axis=1, keepdims=True)
     cloud = Cloud(points, number % 3, normals, caption=caption, views=views)
     return PreparedCloud(1000 + number, "", cloud)
+
+
+def manifest_of(name: str, class_names: tuple[str, ...], recipe: str = "", **rows: int) -> DatasetManifest:
+    """What a set of such clouds says of itself; so many of them in each split."""
+    nothing = dict.fromkeys(("title", "citation", "homepage", "terms"), "")
+    return DatasetManifest.model_validate(
+        {
+            "name": name,
+            "recipe": recipe,
+            "card": {"name": name, **nothing, "licence": "CC0-1.0", "scale": "unknown"},
+            "source": {},
+            "class_names": class_names,
+            "part_names": (),
+            "normalise": "none",
+            "sampling": "farthest",
+            "num_points": 64,
+            "rows": rows,
+            "dropped": {},
+            "defects": {},
+            "findings": (),
+            "code_version": "",
+            "source_files": {},
+        }
+    )
 
 
 def publish_pictured(storage: Storage) -> dict[int, Cloud]:

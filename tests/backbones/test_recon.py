@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pointlab.backbones import build_backbone
 from pointlab.backbones.patch_transformer import PatchTransformer, PatchTransformerConfig
-from pointlab.backbones.recon import ReconConfig, ReconTransformer
+from pointlab.backbones.recon import QueryName, ReconConfig, ReconTransformer
 from pointlab.backbones.recon_block import ReconBlock
 from pointlab.data.sample import PointBatch
 from pointlab.objectives import HeadConfig, build_head
@@ -123,6 +123,17 @@ def test_a_subset_of_the_tokens_is_encoded_without_a_trace_of_the_rest() -> None
     torch.testing.assert_close(same_queries, queries)
     assert (part - whole[:, visible]).abs().max() > 0.01
     assert (queries - whole_queries).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("names", [("text", "class"), ()])
+def test_queries_that_are_not_asked_for_leave_no_trace_on_the_rest(names: tuple[QueryName, ...]) -> None:
+    network, (tokens, positions) = tiny().double(), some_tokens()
+    whole, queries = network.encode_with_queries(tokens, positions, stop_gradient=True)
+    found = network.encode_with_queries(tokens, positions, stop_gradient=True, names=names)
+    torch.testing.assert_close(found[0], whole)
+    assert found[1].shape == (2, len(names), 24)
+    for row, name in enumerate(names):
+        torch.testing.assert_close(found[1][:, row], queries[:, ("class", "image", "text").index(name)])
 
 
 def moved_by(loss: Callable[[Tensor, Tensor], Tensor], *, stop_gradient: bool) -> set[str]:

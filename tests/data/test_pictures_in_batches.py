@@ -15,6 +15,7 @@ from pointlab.config import validate
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.batches import Recipe, evaluation_arrays, to_batch, training_arrays, view_batches
 from pointlab.data.cache import CachedSplit, open_split
+from pointlab.data.cached_pictures import NO_PICTURE
 from pointlab.data.captions import NO_CAPTION, caption_hash
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.data.filling import write_split
@@ -23,7 +24,8 @@ from pointlab.data.sample import Cloud
 from pointlab.data.shards import PreparedCloud, decode_attached, decode_shard, encode_shard
 from pointlab.errors import DataError
 from pointlab.experiment.wiring import open_data
-from pointlab.storage import Storage, open_storage
+from pointlab.storage import Storage, open_storage, publish
+from pointlab.teachers.pictures import require_pictures
 
 BOTH = ("pictures", "captions")
 STILL = AugmentationConfig(scale=(1, 1), translation=0)
@@ -81,9 +83,37 @@ def test_the_points_of_a_sample_are_the_same_with_its_pictures_as_without(split:
     recipe = Recipe(3, 40, AugmentationConfig(rotation="full", crop=(0.5, 0.9)), ("normals",), num_views=2)
     bare = training_arrays(split, np.arange(9), recipe)
     full = training_arrays(split, np.arange(9), replace(recipe, inputs=("normals", *BOTH)))
-    assert full.keys() - bare.keys() == set(BOTH)
+    assert full.keys() - bare.keys() == {*BOTH, "picture_numbers"}
     for name, values in bare.items():
         np.testing.assert_array_equal(values, full[name])
+
+
+def test_the_number_of_a_picture_is_that_of_the_picture_that_would_be_shown(split: CachedSplit) -> None:
+    several_epochs = np.arange(3 * len(split))
+    shown = training_arrays(split, several_epochs, Recipe(3, 40, STILL, ("pictures",)))
+    told = training_arrays(split, several_epochs, Recipe(3, 40, STILL, ("picture_numbers",)))
+    assert "pictures" not in told
+    np.testing.assert_array_equal(told["picture_numbers"], shown["picture_numbers"])
+    np.testing.assert_array_equal(split.decoded(told["picture_numbers"]), shown["pictures"])
+    firsts = evaluation_arrays(split, np.arange(len(split)), 40, ("picture_numbers",))["picture_numbers"]
+    assert firsts.tolist() == list(range(0, split.num_pictures, 2))
+
+
+def test_numbers_of_pictures_are_counted_through_the_splits_of_a_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POINTLAB_CACHE", str(tmp_path / "cache"))
+    store = open_storage(str(tmp_path / "store"))
+    clouds = {"train": [pictured_cloud(0, 8), pictured_cloud(1, 8, 8)], "test": [pictured_cloud(2, 8)]}
+    shards = {f"{split}-00000-of-00001.parquet": encode_shard(part, 64) for split, part in clouds.items()}
+    publish(store, "datasets/split-set", "dataset", shards, {})
+    test = open_split(store, "split-set", "test")  # the first to be opened: train is decoded for it
+    assert (test.first_picture, test.num_pictures) == (3, 1)
+    arrays = evaluation_arrays(test, np.arange(1), 2, ("pictures",))
+    assert arrays["picture_numbers"].tolist() == [3]
+    np.testing.assert_array_equal(arrays["pictures"], pictures_of(clouds["test"][0].cloud))
+    with pytest.raises(AssertionError, match="of this split"):
+        test.decoded(np.array([2]))
 
 
 def test_pictures_travel_with_the_first_view_alone(split: CachedSplit) -> None:
@@ -95,6 +125,7 @@ def test_pictures_travel_with_the_first_view_alone(split: CachedSplit) -> None:
         assert batch.pictures is not None
         assert batch.captions is not None
         assert second.pictures is None
+        assert second.picture_numbers is None
         assert second.captions is None
     np.testing.assert_array_equal(
         validated.pictures, evaluation_arrays(split, np.arange(4), 40, BOTH)["pictures"]
@@ -111,7 +142,7 @@ def test_a_split_that_an_older_version_cached_is_filled_again(
         shutil.rmtree(held.folder / name)
     (held.folder / "layout").unlink()
     again = open_split(seen[0], pictured.NAME, "train")
-    assert again.pictures(np.arange(3), np.zeros(3)).shape == (3, 8, 8, 3)
+    assert again.decoded(np.arange(3)).shape == (3, 8, 8, 3)
     assert len(again.caption_texts) == pictured.NUM_CLOUDS // 2
     assert [path.name for path in again.folder.parent.iterdir()] == ["train"]
     np.testing.assert_array_equal(held.per_point["points"], before)  # mapped, although its files are gone
@@ -141,16 +172,29 @@ def test_clouds_without_views_and_captions_leave_nothing_but_arrays(tmp_path: Pa
     split = cached(tmp_path / "train", pictured_cloud(0), pictured_cloud(1))
     assert all(path.suffix == ".npy" for path in split.folder.iterdir())
     assert split.caption_texts == {}
+    assert split.num_pictures == 0
     for what in BOTH:
         with pytest.raises(DataError, match=f"has {what}"):
             evaluation_arrays(split, np.arange(2), 2, (what,))
 
 
-def test_a_cloud_that_has_no_picture_is_named_where_it_is_asked_for(tmp_path: Path) -> None:
-    split = cached(tmp_path / "train", *(pictured_cloud(number, *[8] * number) for number in range(4)))
-    assert evaluation_arrays(split, np.array([3, 1]), 2, ("pictures",))["pictures"].shape == (2, 8, 8, 3)
+def test_a_cloud_without_a_picture_has_a_black_one_and_no_number(tmp_path: Path) -> None:
+    clouds = (pictured_cloud(number, *[8] * number) for number in range(4))
+    split = cached(tmp_path / "train", *clouds)
+    arrays = evaluation_arrays(split, np.array([2, 0, 3]), 2, ("pictures",))
+    assert arrays["picture_numbers"].tolist() == [1, NO_PICTURE, 3]
+    assert arrays["pictures"].any((1, 2, 3)).tolist() == [True, False, True]
+    drawn = training_arrays(split, np.arange(40), Recipe(0, 2, STILL, ("picture_numbers",)))
+    assert ((drawn["picture_numbers"] == NO_PICTURE) == (drawn["ids"] == 1000)).all()
+    alone = evaluation_arrays(split, np.array([0]), 2, ("pictures",))["pictures"]
+    assert (alone.shape, alone.any()) == ((1, 8, 8, 3), False)  # as large as the others of the split
+
+
+def test_a_network_that_needs_all_pictures_names_a_cloud_that_has_none(tmp_path: Path) -> None:
+    split = cached(tmp_path / "train", pictured_cloud(0), pictured_cloud(1, 8))
     with pytest.raises(DataError, match="1 of 2 clouds of a batch have no picture, such as 1000"):
-        evaluation_arrays(split, np.array([2, 0]), 2, ("pictures",))
+        require_pictures(to_batch(evaluation_arrays(split, np.arange(2), 2, ("pictures",))))
+    assert require_pictures(to_batch(evaluation_arrays(split, np.array([1]), 2, ("pictures",)))).any()
 
 
 def test_pictures_that_differ_in_size_are_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from conftest import SHAPES, TRAINING, tiny_pretrain
+from conftest import BACKBONE, SHAPES, TRAINING, tiny_pretrain
 from pointlab.config import merge, validate
 from pointlab.experiment import PretrainExperiment, TeacherExperiment
 from pointlab.launch import run
@@ -24,6 +24,20 @@ POINTNET = {
 ACT_PARTS = ("backbone", "paradigm", "teacher")
 DECODER = {"decoder": {"depth": 1, "num_heads": 2}}
 VIEWS = {"rotation": "vertical", "crop": [0.6, 1.0]}
+PICTURED = merge(SHAPES, {"name": "pictured", "source": {"num_views": 1, "view_size": 16}})
+TOWER = {"width": 16, "depth": 1, "num_heads": 2}
+TEACHERS: dict[str, dict[str, Any]] = {
+    "vit": {"picture_size": 16, **TOWER},
+    "clip": {"picture_size": 16, "vision": TOWER, "text": TOWER, "num_features": 8},
+}
+RECON = BACKBONE | {"kind": "recon"}
+CLIP = {
+    "kind": "teacher",
+    "name": "two-towers",
+    "data": PICTURED,
+    "network": {"kind": "clip"} | TEACHERS["clip"],
+    "training": merge(TRAINING, {"epochs": 1}),
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "supervised": {"paradigm": {"mixing": {"kind": "random"}}},
     "geometric": {"paradigm": {"stages": "all"}},
@@ -32,18 +46,22 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "masked": {"paradigm": DECODER},
     "act_autoencoder": {part: STAGE_ONE[part] for part in ACT_PARTS},
     "act": {"paradigm": DECODER},
+    "recon": {"data": PICTURED, "backbone": RECON, "paradigm": DECODER},
 }
 """What an experiment has beside the kind of its paradigm."""
 
 
 def experiment_of(kind: str, storage: Storage) -> PretrainExperiment:
-    """A tiny pretraining on two workers; a stage I that it needs is trained in this process."""
+    """A tiny pretraining on two workers; a stage I or a teacher that it needs is trained in this process."""
     name = kind.replace("_", "-")
     plain = tiny_pretrain(storage, name=name, training={"epochs": 1}).model_dump(mode="json")
     settings = plain | SETTINGS[kind] | {"launch": {"kind": "ray", "num_workers": 2}}
     settings["paradigm"] = {"kind": kind} | SETTINGS[kind].get("paradigm", {})
     if kind == "act":
         settings["latents"] = plain | SETTINGS["act_autoencoder"] | {"name": "stage-one"}
+    if kind == "recon":
+        here = {"launch": plain["launch"], "storage": plain["storage"]}
+        settings |= dict.fromkeys(("image_teacher", "text_teacher"), CLIP | here)
     return PretrainExperiment.model_validate(settings)
 
 
@@ -57,14 +75,6 @@ def test_a_paradigm_fits_on_two_workers(storage: Storage, kind: str) -> None:
     num_steps = -(-record.samples_seen // experiment.training.batch_size)
     assert [line["step"] for line in log if "train/loss" in line] == list(range(1, num_steps + 1))
     assert {"validation/loss", "train/loss"} <= record.metrics.keys()
-
-
-PICTURED = merge(SHAPES, {"name": "pictured", "source": {"num_views": 1, "view_size": 16}})
-TOWER = {"width": 16, "depth": 1, "num_heads": 2}
-TEACHERS: dict[str, dict[str, Any]] = {
-    "vit": {"picture_size": 16, **TOWER},
-    "clip": {"picture_size": 16, "vision": TOWER, "text": TOWER, "num_features": 8},
-}
 
 
 @pytest.mark.parametrize("kind", TEACHERS)

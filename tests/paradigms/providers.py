@@ -1,4 +1,5 @@
-"""Small frozen networks in the places of teachers: a foreign transformer, and a finished stage I of ACT."""
+"""Small frozen networks in the places of teachers: a foreign transformer, a finished stage I of ACT, what
+pictures and texts are said to be like."""
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +9,15 @@ from pointlab.backbones.patches import Patches
 from pointlab.backbones.transformer import TransformerBlock
 from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
 from pointlab.objectives.prompting import ForeignTransformer, PromptConfig
-from pointlab.objectives.targets import Latents
-from pointlab.paradigms import Given
+from pointlab.objectives.targets import (
+    CaptionFeatures,
+    FeatureTable,
+    Latents,
+    PictureNetwork,
+    PromptFeatures,
+    TextTable,
+)
+from pointlab.paradigms import Given, ReconParadigmConfig
 
 SMALL = AutoencoderConfig(
     num_codes=16,
@@ -62,9 +70,42 @@ def noise(num_groups: int = 8, group_size: int = 4, batch: int = 4) -> Patches:
     )
 
 
-def with_providers() -> Given:
-    """All that any paradigm asks for."""
-    return Given(num_classes=3, providers={"teacher": small_foreign(), "latents": small_latents()})
+class SmallPictureNetwork(PictureNetwork):
+    """Mean colours, mixed; it remembers the pictures that it was shown last."""
+
+    width = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Parameter(always((3, 6)))
+        self.shown = torch.zeros(0)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        self.shown = pictures
+        mixed: Tensor = pictures.float().mean((1, 2)) / 255 @ self.mix
+        return mixed
+
+
+def always(shape: tuple[int, ...]) -> Tensor:
+    """Normal numbers, the same for a shape."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(9))
+
+
+def teachers_for(config: ReconParadigmConfig) -> dict[str, nn.Module]:
+    """What a ReCon of this config learns from: of 8 pictures, of captions 5 and 6, or of 20 classes."""
+    images = SmallPictureNetwork() if config.varies_pictures else FeatureTable(always((8, 6)))
+    texts: TextTable = CaptionFeatures([5, 6], always((2, 5)))
+    if config.text == "prompts":
+        texts = PromptFeatures(always((20, 4, 5)))
+    return {"image_teacher": images, "text_teacher": texts}
+
+
+def with_providers(recon: ReconParadigmConfig | None = None) -> Given:
+    """All that any paradigm asks for, and what this ReCon does."""
+    teachers = teachers_for(recon or ReconParadigmConfig())
+    return Given(
+        num_classes=3, providers={"teacher": small_foreign(), "latents": small_latents(), **teachers}
+    )
 
 
 def contents(module: nn.Module) -> dict[str, bytes]:

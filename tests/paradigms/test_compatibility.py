@@ -8,17 +8,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from backbones.tiny import TINY
 from conftest import PRETRAIN
+from paradigms.masked_cases import ALL_OF_RECON
 from paradigms.providers import SMALL, with_providers
 from paradigms.two_views import two_views
 from pointlab.backbones import BACKBONES, BackboneConfig, build_backbone
 from pointlab.config import merge
 from pointlab.experiment import PretrainExperiment
-from pointlab.paradigms import PARADIGMS, ParadigmConfig, build_paradigm
+from pointlab.paradigms import PARADIGMS, ParadigmConfig, ReconParadigmConfig, build_paradigm
 from pointlab.paradigms.compatibility import ONLY, REFUSALS, refusal_of, require_compatible
 
 SETTINGS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in PARADIGMS}
 SETTINGS["act_autoencoder"]["autoencoder"] = SMALL
 SETTINGS["act-released"] = {"kind": "act", "teacher": "released"}
+SETTINGS["recon-all"] = ALL_OF_RECON.model_dump()
+SETTINGS["recon-points"] = {"kind": "recon", "image_weight": 0, "text_weight": 0}
 SETTINGS["contrastive-momentum"] = {"kind": "contrastive", "momentum": {"queue_size": 8}}
 PAIRS = [(paradigm, backbone) for paradigm in SETTINGS for backbone in TINY]
 
@@ -34,10 +37,13 @@ def is_refused(paradigm: ParadigmConfig, backbone: BackboneConfig) -> bool:
 
 
 def may_rest(name: str, paradigm: ParadigmConfig) -> bool:
-    """Whether a loss need not depend on this parameter: a decoder's, where points are not asked for, and the
-    class token's in Point-MAE."""
+    """Whether a loss need not depend on this parameter: a decoder's, where points are not asked for, the
+    class token's in Point-MAE, and in ReCon those of queries that are not asked."""
     if "propagations" in name:
         return paradigm.kind != "point_contrast"
+    if isinstance(paradigm, ReconParadigmConfig) and "query_" in name:
+        is_learned_row = name.startswith(("backbone.query_tokens.", "backbone.query_positions."))
+        return not paradigm.queries or (is_learned_row and name.rpartition(".")[2] not in paradigm.queries)
     return "backbone.class_" in name and paradigm.kind == "masked"
 
 
@@ -61,7 +67,8 @@ def test_a_pair_that_goes_together_takes_two_steps(name: str, backbone: str) -> 
     torch.manual_seed(0)
     config = paradigm_config(name)
     require_compatible(config, TINY[backbone])
-    paradigm = build_paradigm(config, build_backbone(TINY[backbone]), with_providers()).train()
+    given = with_providers(config if isinstance(config, ReconParadigmConfig) else None)
+    paradigm = build_paradigm(config, build_backbone(TINY[backbone]), given).train()
     paradigm.freeze()
     assert paradigm.num_views == config.num_views
     trained = {name: p for name, p in paradigm.named_parameters() if p.requires_grad}

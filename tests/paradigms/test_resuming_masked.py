@@ -26,3 +26,4 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_undisturbed_one(storage: St
     assert b"backbone." in weights
     assert b"foreign." not in weights  # what teaches is read anew
     assert b"latents." not in weights
+    assert b"_teacher." not in weights

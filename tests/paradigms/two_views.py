@@ -16,13 +16,23 @@ def two_views(
 ) -> PointBatch:
     """Clouds with labels and normals; the views show points of one stored cloud in different orders.
 
-    With `num_shown`, views are padded: they show only so many points.
+    With `num_shown`, views are padded: they show only so many points. The last cloud lacks picture and
+    caption.
     """
     draw = torch.Generator().manual_seed(seed)
     stored = torch.randn(num_clouds, num_points, 3, generator=draw)
     labels = torch.arange(num_clouds) % 3
     first, second = (_view(stored, labels, num_shown or num_points, draw) for _ in range(2))
-    return replace(first, views=(second,))
+    numbers = torch.arange(num_clouds)
+    is_there = numbers < num_clouds - 1
+    pictures = torch.randint(256, (num_clouds, 4, 4, 3), generator=draw, dtype=torch.uint8)
+    return replace(
+        first,
+        pictures=pictures * is_there.view(-1, 1, 1, 1),
+        picture_numbers=torch.where(is_there, numbers, -1),
+        captions=torch.where(is_there, 5 + numbers % 2, -1),
+        views=(second,),
+    )
 
 
 def _view(stored: Tensor, labels: Tensor, num_shown: int, draw: torch.Generator) -> PointBatch:

@@ -6,6 +6,7 @@ Pretraining", ICML 2023. Patches, their embedder and the embedding of their cent
 queries to say what a picture and a caption of the cloud say, without disturbing the patches.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
@@ -79,14 +80,17 @@ class ReconTransformer(PatchBackbone):
         positions: Float[Tensor, "batch tokens 3"],
         *,
         stop_gradient: bool,
+        names: Sequence[QueryName] | None = None,
     ) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch queries width"]]:
         """`tokens` after all blocks and the final norm, and the queries, in the order of the setting.
 
         `tokens` are any subset of a cloud's patches, in any order. With `stop_gradient`, as in the paper's
         pretraining, a loss on the queries trains the queries' own part and the final norm alone; in
-        fine-tuning it trains all.
+        fine-tuning it trains all. `names`: the queries that are asked for, in their order, perhaps none; as
+        queries do not see each other, leaving some out changes nothing of the rest.
         """
-        places, (queries, query_places) = self.positional(positions), self._queries(len(tokens))
+        names = self.config.queries if names is None else names
+        places, (queries, query_places) = self.positional(positions), self._queries(len(tokens), names)
         for block in self.blocks:
             tokens, queries = block(tokens + places, queries + query_places, stop_gradient=stop_gradient)
         return self.norm(tokens), self.norm(queries)
@@ -98,7 +102,8 @@ class ReconTransformer(PatchBackbone):
         stages: AbstractSet[str],
     ) -> dict[str, Features]:
         """Features of `tokens` after each of `stages`, the final norm applied as in `PatchTransformer`."""
-        places, (queries, query_places) = self.positional(positions), self._queries(len(tokens))
+        places = self.positional(positions)
+        queries, query_places = self._queries(len(tokens), self.config.queries)
         found = {self.stages[0]: _features(tokens, queries, positions)} if self.stages[0] in stages else {}
         for stage, block in zip(self.stages[1:], self.blocks, strict=True):
             tokens, queries = block(tokens + places, queries + query_places, stop_gradient=False)
@@ -117,10 +122,11 @@ class ReconTransformer(PatchBackbone):
         tokens, queries = self.encode_with_queries(self.embed(patches), patches.centres, stop_gradient=False)
         return torch.cat([queries.amax(1), tokens.amax(1) + tokens.mean(1)], dim=1)
 
-    def _queries(self, batch: int) -> tuple[Tensor, Tensor]:
-        """The learned queries and their positions, for each cloud of a batch."""
+    def _queries(self, batch: int, names: Sequence[QueryName]) -> tuple[Tensor, Tensor]:
+        """The learned queries of these names and their positions, for each cloud of a batch."""
+        none = self.norm.weight.new_empty(1, 0, self.config.width)
         rows, places = (
-            torch.cat([learned[name] for name in self.config.queries], dim=1).expand(batch, -1, -1)
+            torch.cat([none, *(learned[name] for name in names)], dim=1).expand(batch, -1, -1)
             for learned in (self.query_tokens, self.query_positions)
         )
         return rows, places

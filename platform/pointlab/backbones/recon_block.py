@@ -64,16 +64,26 @@ class ReconBlock(nn.Module):
         """Each stream x: x ← norm(x) + attention, then x ← norm(x) + mlp, with drop path on every branch.
 
         Queries attend to the normalised tokens as these are before their own attention. With
-        `stop_gradient`, what is asked of the queries does not move the tokens.
+        `stop_gradient`, what is asked of the queries does not move the tokens. Where there are no queries,
+        their half is left out.
         """
-        queries, tokens = self.query_attention_norm(queries), self.local_attention_norm(tokens)
-        source = tokens.detach() if stop_gradient else tokens
-        queries = queries + self.drop_path(self.query_attention(queries, source))
+        tokens = self.local_attention_norm(tokens)
+        if queries.shape[1] > 0:
+            queries = self._read(queries, tokens.detach() if stop_gradient else tokens)
+        return self._mixed(tokens), queries
+
+    def _read(self, queries: Queries, tokens: Tokens) -> Queries:
+        queries = self.query_attention_norm(queries)
+        queries = queries + self.drop_path(self.query_attention(queries, tokens))
+        queries = self.query_mlp_norm(queries)
+        told: Tensor = queries + self.drop_path(self.query_mlp(queries))
+        return told
+
+    def _mixed(self, tokens: Tokens) -> Tokens:
         tokens = tokens + self.drop_path(self.local_attention(tokens))
-        queries, tokens = self.query_mlp_norm(queries), self.local_mlp_norm(tokens)
-        queries = queries + self.drop_path(self.query_mlp(queries))
-        tokens = tokens + self.drop_path(self.local_mlp(tokens))
-        return tokens, queries
+        tokens = self.local_mlp_norm(tokens)
+        mixed: Tensor = tokens + self.drop_path(self.local_mlp(tokens))
+        return mixed
 
 
 def recon_blocks(

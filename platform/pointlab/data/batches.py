@@ -18,7 +18,7 @@ from pointlab.data.order import locate
 from pointlab.data.sample import Arrays, PointBatch
 from pointlab.seeding import KeyedDraws
 
-PER_SAMPLE = ("pictures", "captions")
+PER_SAMPLE = ("pictures", "picture_numbers", "captions")
 """Inputs that belong to a sample as a whole; all others have a row for each point."""
 POINTS_TOGETHER = 1 << 16
 """Points augmented together: their arrays stay within the processor's cache."""
@@ -95,10 +95,16 @@ def _gathered(split: CachedSplit, rows: np.ndarray, places: np.ndarray, inputs: 
 def _of_samples(
     split: CachedSplit, rows: np.ndarray, inputs: tuple[str, ...], draws: np.ndarray | None = None
 ) -> Arrays:
-    """Those of the inputs that belong to samples; without draws, the picture of each is its first."""
+    """Those of the inputs that belong to samples; without draws, the picture of each is its first.
+
+    Whoever asks for pictures gets their numbers too, which alone tell a missing one from a black one.
+    """
     arrays: Arrays = {}
-    if "pictures" in inputs:
-        arrays["pictures"] = split.pictures(rows, np.zeros(len(rows)) if draws is None else draws)
+    if "pictures" in inputs or "picture_numbers" in inputs:
+        numbers = split.picture_numbers(rows, np.zeros(len(rows)) if draws is None else draws)
+        arrays["picture_numbers"] = numbers
+        if "pictures" in inputs:
+            arrays["pictures"] = split.decoded(numbers)
     if "captions" in inputs:
         arrays["captions"] = split.captions(rows)
     return arrays

@@ -10,13 +10,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from pointlab.data.cached_pictures import PICTURES, CachedPictures
+from pointlab.data.cached_pictures import NO_PICTURE, PICTURES, CachedPictures
 from pointlab.data.captions import CAPTIONS, CachedCaptions
 from pointlab.data.filling import write_split
 from pointlab.data.shards import decode_attached, decode_shard
@@ -40,10 +41,15 @@ class CachedSplit:
     """One split of a prepared set, mapped from disk.
 
     It has `ids`, `labels`, `groups`, per-point arrays and, where there are any, pictures and captions.
+
+    Pictures have numbers that are unique in the set: `num_pictures` of them from `first_picture` on.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Map the arrays of a filled cache folder."""
+    def __init__(self, folder: Path, count_pictures_before: Callable[[], int] = lambda: 0) -> None:
+        """Map the arrays of a filled cache folder.
+
+        The function tells how many pictures the splits before this one have; by default, none.
+        """
         mapped = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
         arrays = {name: array.view(np.ndarray) for name, array in mapped.items()}
         self.folder = folder
@@ -53,6 +59,7 @@ class CachedSplit:
         pictures, captions = folder / PICTURES, folder / CAPTIONS
         self._pictures = CachedPictures(pictures) if pictures.exists() else None
         self._captions = CachedCaptions(captions) if captions.exists() else None
+        self._count_pictures_before = count_pictures_before
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,13 +94,42 @@ class CachedSplit:
             for name in names
         }
 
-    def pictures(
+    @property
+    def num_pictures(self) -> int:
+        """How many colour pictures all clouds have together."""
+        return 0 if self._pictures is None else len(self._pictures)
+
+    @cached_property
+    def first_picture(self) -> int:
+        """Number of the first picture; they are counted through the splits of the set, in their order.
+
+        The first call opens the splits before this one, see `open_split`.
+        """
+        return self._count_pictures_before()
+
+    def picture_numbers(
         self, rows: Int64[np.ndarray, " clouds"], draws: Float64[np.ndarray, " clouds"]
-    ) -> UInt8[np.ndarray, "clouds height width 3"]:
-        """A decoded picture of each of these clouds: of its own, the one that a draw in [0, 1) falls on."""
+    ) -> Int64[np.ndarray, " clouds"]:
+        """Number of a picture of each of these clouds: of its own, the one that a draw in [0, 1) falls on.
+
+        `NO_PICTURE` where a cloud has none; nothing is decoded. Raises DataError where no cloud has any.
+        """
+        numbers = self._with_pictures().numbers(rows, draws)
+        return np.where(numbers == NO_PICTURE, NO_PICTURE, numbers + self.first_picture)
+
+    def decoded(
+        self, numbers: Int64[np.ndarray, " pictures"]
+    ) -> UInt8[np.ndarray, "pictures height width 3"]:
+        """The pictures of these numbers, in their order; black ones in the places of `NO_PICTURE`."""
+        pictures = self._with_pictures()
+        is_none, within = numbers == NO_PICTURE, numbers - self.first_picture
+        assert (is_none | ((within >= 0) & (within < len(pictures)))).all(), "pictures of this split"
+        return pictures.decoded(np.where(is_none, NO_PICTURE, within), self.ids)
+
+    def _with_pictures(self) -> CachedPictures:
         if self._pictures is None:
             raise self._lacks("pictures", "prepare it with views (source.num_views of shapes)")
-        return self._pictures.decoded(rows, self.ids[rows], draws)
+        return self._pictures
 
     def captions(self, rows: Int64[np.ndarray, " clouds"]) -> Int64[np.ndarray, " clouds"]:
         """Hash of the caption of each of these clouds, -1 where one has none; see `caption_texts`."""
@@ -142,7 +178,22 @@ def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
         os.utime(folder.parent)
         _make_room(cache_folder(), bound, keep=dataset)
     os.utime(folder.parent)
-    return CachedSplit(folder)
+    return CachedSplit(folder, lambda: _count_pictures_before(storage, dataset, split))
+
+
+def _count_pictures_before(storage: Storage, dataset: str, split: str) -> int:
+    """Pictures of the splits before this one, which are decoded into the cache if they are not there."""
+    before = SPLITS[: SPLITS.index(split)] if split in SPLITS else ()
+    there = [name for name in before if _exists(storage, dataset, name)]
+    return sum(open_split(storage, dataset, name).num_pictures for name in there)
+
+
+def _exists(storage: Storage, dataset: str, split: str) -> bool:
+    """Whether the set has such a split; the store is asked only where the cache does not know."""
+    if _is_filled(cache_folder() / dataset / split):
+        return True
+    manifest = read_manifest(storage, f"datasets/{dataset}")
+    return manifest is not None and split in _splits(manifest)
 
 
 def _is_filled(folder: Path) -> bool:

@@ -16,6 +16,8 @@ from pointlab.errors import DataError
 
 PICTURES = "pictures"
 """Folder of a cached split that holds them, where any cloud has one."""
+NO_PICTURE = -1
+"""In the place of a number."""
 
 
 class PictureWriter:
@@ -65,44 +67,54 @@ class CachedPictures:
         mapped = (np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in names)
         self._content, self._borders, self._firsts = mapped
 
-    def decoded(
-        self,
-        rows: Int64[np.ndarray, " clouds"],
-        ids: Int64[np.ndarray, " clouds"],
-        draws: Float64[np.ndarray, " clouds"],
-    ) -> UInt8[np.ndarray, "clouds height width 3"]:
-        """A picture of each of these clouds: of its own, the one that a draw in [0, 1) falls on.
+    def __len__(self) -> int:
+        return len(self._borders) - 1
 
-        Raises DataError, which names a cloud by its id, where one has no picture or one of another size.
+    def numbers(
+        self, rows: Int64[np.ndarray, " clouds"], draws: Float64[np.ndarray, " clouds"]
+    ) -> Int64[np.ndarray, " clouds"]:
+        """Number of one picture of each of these clouds: of its own, the one that a draw in [0, 1) falls on.
+
+        `NO_PICTURE` where a cloud has none.
         """
         first, past = self._firsts[rows], self._firsts[rows + 1]
-        bare = ids[first == past]
-        if len(bare):
-            raise DataError(
-                f"{len(bare)} of {len(rows)} clouds of a batch have no picture, such as {bare[0]}.",
-                expected="a colour picture of every cloud",
-                remedy="add views to the source files of these clouds, or take the clouds out",
-            )
         chosen = first + (draws * (past - first)).astype(np.int64)
-        return _stacked(
-            [self._picture(*pair) for pair in zip(chosen.tolist(), ids.tolist(), strict=True)], ids
-        )
+        return np.where(first == past, NO_PICTURE, chosen)
 
-    def _picture(self, number: int, identity: int) -> UInt8[np.ndarray, "height width 3"]:
+    def decoded(
+        self, numbers: Int64[np.ndarray, " pictures"], ids: Int64[np.ndarray, " clouds"]
+    ) -> UInt8[np.ndarray, "pictures height width 3"]:
+        """The pictures of these numbers, black in the places of `NO_PICTURE`; `ids` are those of all clouds.
+
+        Raises DataError, which names a cloud by its id, where they differ in size.
+        """
+        places = np.flatnonzero(numbers != NO_PICTURE)
+        wanted = numbers[places].tolist()
+        owners = [self._owner(number, ids) for number in wanted]
+        found = [self._decode(number, owner) for number, owner in zip(wanted, owners, strict=True)]
+        _require_one_size(found, owners)
+        example = found[0] if found else self._decode(0, self._owner(0, ids))
+        pictures = np.zeros((len(numbers), *example.shape), np.uint8)
+        for place, picture in zip(places.tolist(), found, strict=True):
+            pictures[place] = picture
+        return pictures
+
+    def _owner(self, number: int, ids: Int64[np.ndarray, " clouds"]) -> int:
+        """Id of the cloud that a picture is of."""
+        return int(ids[np.searchsorted(self._firsts, number, side="right") - 1])
+
+    def _decode(self, number: int, owner: int) -> UInt8[np.ndarray, "height width 3"]:
         content = self._content[self._borders[number] : self._borders[number + 1]].tobytes()
-        return decode_colour(content, f"A picture of cloud {identity}")
+        return decode_colour(content, f"A picture of cloud {owner}")
 
 
-def _stacked(
-    pictures: list[UInt8[np.ndarray, "_ _ 3"]], ids: Int64[np.ndarray, " clouds"]
-) -> UInt8[np.ndarray, "clouds height width 3"]:
-    others = [number for number, picture in enumerate(pictures) if picture.shape != pictures[0].shape]
+def _require_one_size(pictures: list[UInt8[np.ndarray, "_ _ 3"]], owners: list[int]) -> None:
+    others = [place for place, picture in enumerate(pictures) if picture.shape != pictures[0].shape]
     if others:
-        sizes = [f"{pictures[number].shape[1]} x {pictures[number].shape[0]}" for number in (0, others[0])]
+        sizes = [f"{pictures[place].shape[1]} x {pictures[place].shape[0]}" for place in (0, others[0])]
         raise DataError(
-            f"The pictures of a batch differ in size: cloud {ids[0]} has {sizes[0]} pixels, cloud"
-            f" {ids[others[0]]} has {sizes[1]}.",
+            f"The pictures of a batch differ in size: cloud {owners[0]} has {sizes[0]} pixels, cloud"
+            f" {owners[others[0]]} has {sizes[1]}.",
             expected="one width and height for all pictures of a set",
             remedy="scale or render the source's pictures to one size and prepare the set again",
         )
-    return np.stack(pictures)

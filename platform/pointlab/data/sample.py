@@ -70,10 +70,11 @@ class PointBatch:
 
     `ids` are the 63-bit sample ids; `labels` index classes; `rows` say which point of the stored cloud each
     one is, where that is asked for; `point_labels` and `rows` are -1 in padded rows. Where asked for,
-    `pictures` show each cloud once, in red, green and blue from 0 to 255, and `captions` are hashes of what
-    is said of it (`CachedSplit.caption_texts`), -1 where that is nothing. `views` are further augmented
-    copies of the same samples, in the same order, where a paradigm compares several; the batch itself is the
-    first, and it alone has pictures and captions.
+    `pictures` show each cloud once, in red, green and blue from 0 to 255, `picture_numbers` say which of the
+    set's pictures these are, or would be (`CachedSplit.decoded`), and `captions` are hashes of what is said
+    of it (`CachedSplit.caption_texts`). Numbers and hashes are -1 where a cloud has none, and its picture is
+    black. `views` are further augmented copies of the same samples, in the same order, where a paradigm
+    compares several; the batch itself is the first, and it alone has pictures and captions.
     """
 
     points: Float32[Tensor, "batch points 3"]
@@ -85,6 +86,7 @@ class PointBatch:
     point_labels: Int64[Tensor, "batch points"] | None = None
     rows: Int64[Tensor, "batch points"] | None = None
     pictures: UInt8[Tensor, "batch height width 3"] | None = None
+    picture_numbers: Int64[Tensor, " batch"] | None = None
     captions: Int64[Tensor, " batch"] | None = None
     views: tuple["PointBatch", ...] = ()
 

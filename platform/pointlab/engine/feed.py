@@ -61,8 +61,8 @@ def _samples_per_block(plan: FeedPlan) -> int:
     if "pictures" not in plan.recipe.inputs:
         return most
     split = open_split(plan.storage, plan.dataset, "train")
-    picture = split.pictures(np.zeros(1, np.int64), np.zeros(1))
-    return min(most, PICTURE_BYTES_PER_BLOCK // picture.nbytes)
+    example = split.decoded(np.array([split.first_picture]))
+    return min(most, PICTURE_BYTES_PER_BLOCK // example.nbytes)
 
 
 def open_stream(plan: FeedPlan, steps_per_block: int) -> Iterator[Arrays]:

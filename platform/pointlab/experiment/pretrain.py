@@ -13,17 +13,12 @@ from pointlab.errors import ConfigError
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.resolve import datasets_of_parent
-from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherSource
+from pointlab.experiment.roles import WANTED, notes_on, require_able, require_roles, require_shown
+from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment, TeacherSource
 from pointlab.paradigms import ParadigmConfig, SupervisedConfig
 from pointlab.paradigms.compatibility import require_compatible
 from pointlab.training import TrainingConfig
 
-LEARNS_FROM = {"act_autoencoder": "teacher", "act": "latents"}
-"""The field that a paradigm needs beside it, and that no other one may have."""
-WANTED = {
-    "teacher": "a network of pictures or words (kind teacher, folder or random)",
-    "latents": "a stage I (a pretraining with paradigm.kind act_autoencoder)",
-}
 PATCHES = ("num_groups", "group_size", "skip_near_origin")
 """What patches depend on: stage I sees those of its student."""
 
@@ -58,6 +53,11 @@ class PretrainExperiment(StrictModel):
     ) = None
     """The stage I whose latents `act` predicts: a pretraining by `act_autoencoder`, made first if it is
     missing, or an import of a released one."""
+    image_teacher: FinishedTeacher | None = None
+    """The network of pictures whose features `recon` predicts; null where `paradigm.image_weight` is 0. A
+    `kind: teacher` is made first if it is missing, once for both fields where they are equal."""
+    text_teacher: FinishedTeacher | None = None
+    """The two towers whose features of texts `recon` predicts; null where `paradigm.text_weight` is 0."""
     training: TrainingConfig = TrainingConfig()
     launch: RayByDefault = LaunchConfig(kind="ray")
     storage: StorageConfig = StorageConfig()
@@ -107,26 +107,17 @@ class PretrainExperiment(StrictModel):
 
     @model_validator(mode="after")
     def _learns_from_what_is_there(self) -> "PretrainExperiment":
-        kind = self.paradigm.kind
-        needed = LEARNS_FROM.get(kind)
-        for role in LEARNS_FROM.values():
-            if role == needed and getattr(self, role) is None:
-                raise ValueError(f"paradigm {kind} learns from {WANTED[role]}: set {role}, beside paradigm")
-            if role != needed and getattr(self, role) is not None:
-                raise ValueError(
-                    f"{role} is given, but paradigm {kind} has no use for it: leave {role} out, or set"
-                    f" paradigm.kind to {next(user for user, its in LEARNS_FROM.items() if its == role)}"
-                )
+        require_roles(self.paradigm, self._learns_from)
+        require_shown(self.paradigm, self._learns_from, self.data)
         if self.latents is not None:
             self._require_stage_one(self.latents)
-        if (
-            isinstance(self.teacher, TeacherExperiment | RandomTeacher)
-            and self.teacher.network.kind == "resnet"
-        ):
-            raise ValueError(
-                "teacher.network is a resnet, which has no transformer blocks: choose the kind vit or clip"
-            )
+        require_able(self._learns_from)
         return self
+
+    @property
+    def _learns_from(self) -> dict[str, Any]:
+        """The networks that are named here, by the fields for them; None where one is left out."""
+        return {role: getattr(self, role) for role in WANTED}
 
     def _require_stage_one(self, latents: "PretrainExperiment | ImportExperiment") -> None:
         """ValueError for a parent that has no latents, or none of this backbone's patches."""
@@ -152,20 +143,17 @@ class PretrainExperiment(StrictModel):
 
     @property
     def parents(self) -> "dict[str, PretrainExperiment | ImportExperiment | TeacherExperiment]":
-        """The experiments to finish first: a stage I, a teacher that is trained here."""
-        found: dict[str, PretrainExperiment | ImportExperiment | TeacherExperiment] = {}
-        if isinstance(self.teacher, TeacherExperiment):
-            found["teacher"] = self.teacher
-        if self.latents is not None:
-            found["latents"] = self.latents
-        return found
+        """The experiments to finish first: a stage I, teachers that are trained here."""
+        made = (PretrainExperiment, ImportExperiment, TeacherExperiment)
+        return {role: each for role, each in self._learns_from.items() if isinstance(each, made)}
 
     @property
     def notes(self) -> dict[str, str]:
         """What a reader of its figures should know of its settings."""
+        notes = notes_on(self.paradigm)
         if self.paradigm.num_views == 1 or not self.augmentation.keeps_shape:
-            return {}
-        return {
+            return notes
+        return notes | {
             "views": "two views of a cloud differ in pose and scale alone, which makes the contrast easy:"
             " augmentation.jitter and augmentation.crop make it harder"
         }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from pointlab.experiment.features import build_features
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import build_providers, needs_of
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
@@ -13,9 +14,10 @@ from pointlab.training import Run, TrainContext, Trainer
 def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> Findings:
     """Train, store the exported modules, and hand over the validation figures of the selected step."""
     experiment = resolved.experiment
+    data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
     providers = build_providers(resolved, context.storage)
     needs = needs_of(resolved, providers, context.storage)
-    data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
+    providers |= build_features(resolved, context.storage, data, context.device)
     backbone = seeded_backbone(experiment.backbone, experiment.seed)
     with seeded(experiment.seed, "paradigm"):
         given = replace(data.given(), providers=providers)

@@ -1,10 +1,12 @@
 """The frozen networks that a pretraining learns from: a teacher, and the latents of a finished stage I.
 
 Both are read anew at the start of every training process and never saved with it: a teacher is named by the
-hash of its weights, and a stage I is the model that its own run left.
+hash of its weights, and a stage I is the model that its own run left. What teachers say of pictures and texts
+is in `features.py`; where they are found, and what is kept of them, is the same and here.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save as save_safetensors
@@ -40,7 +42,7 @@ from pointlab.training.checkpoint import load_weights
 
 
 def build_providers(resolved: Resolved[PretrainExperiment], storage: Storage) -> dict[str, nn.Module]:
-    """The networks that the experiment names, by role: without gradients and in eval mode."""
+    """The networks of ACT's stages that the experiment names, by role: no gradients, in eval mode."""
     found: dict[str, nn.Module] = {}
     if resolved.experiment.teacher is not None:
         found["teacher"] = _teacher(resolved, storage)
@@ -52,8 +54,26 @@ def build_providers(resolved: Resolved[PretrainExperiment], storage: Storage) ->
 def needs_of(
     resolved: Resolved[PretrainExperiment], providers: Mapping[str, nn.Module], storage: Storage
 ) -> dict[str, Any]:
-    """What the exported modules cannot be used without: the teacher, by where it is from and by its hash."""
-    return {"teacher": _named(resolved, providers["teacher"], storage)} if "teacher" in providers else {}
+    """What the exported modules cannot be used without, or belong to: each teacher, by where it is from and
+    by its hash.
+    """
+    roles = ("teacher", "image_teacher", "text_teacher")
+    named = [role for role in roles if getattr(resolved.experiment, role) is not None]
+    return {role: _named(resolved, role, providers.get(role), storage) for role in named}
+
+
+def teacher_folder(resolved: Resolved[PretrainExperiment], role: str, storage: Storage) -> Path:
+    """The folder of `transformers` with the network of this role: of its run, or of its hash.
+
+    Raises StorageError where that run left none, DataError where the folder is missing or holds others.
+    """
+    source = getattr(resolved.experiment, role)
+    if isinstance(source, TeacherExperiment):
+        return local_model(storage, resolved.parents[role])
+    assert isinstance(source, TeacherFolder), "random weights have no folder"
+    folder = find_folder(source.path)
+    require_hash(folder, source.sha256)
+    return folder
 
 
 def _teacher(resolved: Resolved[PretrainExperiment], storage: Storage) -> ForeignTransformer:
@@ -62,22 +82,20 @@ def _teacher(resolved: Resolved[PretrainExperiment], storage: Storage) -> Foreig
     with seeded("teacher"):  # what is drawn before weights are read leaves torch's generator where it was
         if isinstance(source, RandomTeacher):
             return random_foreign_transformer(source.network, source.seed)
-        if isinstance(source, TeacherExperiment):
-            return foreign_transformer(local_model(storage, resolved.parents["teacher"]))
-        folder = find_folder(source.path)
-        require_hash(folder, source.sha256)
-        return foreign_transformer(folder)
+        return foreign_transformer(teacher_folder(resolved, "teacher", storage))
 
 
-def _named(resolved: Resolved[PretrainExperiment], network: nn.Module, storage: Storage) -> dict[str, str]:
-    """Kind and sha256 of the teacher: of the weights of its folder, or of those that were drawn.
+def _named(
+    resolved: Resolved[PretrainExperiment], role: str, network: nn.Module | None, storage: Storage
+) -> dict[str, str]:
+    """Kind and sha256 of a teacher: of the weights of its folder, or of those that were drawn in `network`.
 
     And the hash of its folder's config.json as far as it counts: equal weights with other heads are another
     function.
     """
-    match resolved.experiment.teacher:
+    match getattr(resolved.experiment, role):
         case TeacherExperiment():
-            run = resolved.parents["teacher"]
+            run = resolved.parents[role]
             manifest = model_manifest(storage, run)
             config = read_verified(storage, f"runs/{run}/model", CONFIG, manifest, f"runs/{run}")
             own = {"sha256": manifest.details["sha256"], "architecture": architecture_of(config)}
@@ -85,6 +103,7 @@ def _named(resolved: Resolved[PretrainExperiment], network: nn.Module, storage: 
         case TeacherFolder() as source:
             architecture = architecture_of(find_folder(source.path))
             return {"kind": "folder", "sha256": source.sha256, "architecture": architecture}
+    assert network is not None, "random weights are in the network alone"
     drawn = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     return {"kind": "random", "sha256": sha256(save_safetensors(drawn))}
 
@@ -142,7 +161,7 @@ def _require_same_teacher(
 ) -> None:
     """Its run may have been deleted and made anew on another machine, or be drawn by another torch."""
     then = model_manifest(storage, resolved.run).details["teacher"]
-    now = _named(resolved, foreign, storage)
+    now = _named(resolved, "teacher", foreign, storage)
     where = storage.locate(f"runs/{resolved.run}")
     for name, what in (("sha256", "weights of the sha256"), ("architecture", "a config.json of the hash")):
         if name in then and then[name] != now.get(name):

@@ -37,13 +37,10 @@ class TeacherExperiment(StrictModel):
                 "training.optimiser.layer_decay is for the stages of a backbone, and a teacher has none:"
                 " leave it out"
             )
-        if (lacking := _lacking(self.data)) is not None:
+        if (lacking := lacks_pictures(self.data)) is not None:
             raise ValueError(f"a teacher learns from pictures, and {self.data.name} has none: {lacking}")
-        if self.network.kind == "clip" and getattr(self.data.source, "captions", True) is False:
-            raise ValueError(
-                f"two towers learn from captions, and {self.data.name} has none: set data.source.captions to"
-                " true"
-            )
+        if self.network.kind == "clip" and (lacking := lacks_captions(self.data)) is not None:
+            raise ValueError(f"two towers learn from captions, and {self.data.name} has none: {lacking}")
         return self
 
     @property
@@ -57,12 +54,20 @@ class TeacherExperiment(StrictModel):
         return {"data": self.data}
 
 
-def _lacking(data: DatasetConfig) -> str | None:
+def lacks_pictures(data: DatasetConfig) -> str | None:
     """What to set so that the source gives pictures; None where it may, as far as its settings tell."""
     source: Any = data.source
     if getattr(source, "num_views", 1) == 0:
         return "set data.source.num_views, such as 8"
-    return "set data.source.images to true" if getattr(source, "images", True) is False else None
+    if getattr(source, "pictures", "") is None:
+        return "set data.source.pictures to where they lie, such as shapenet_img/{synset}-{model}.png"
+    return None
+
+
+def lacks_captions(data: DatasetConfig) -> str | None:
+    """What to set so that the source gives captions; None where it may, as far as its settings tell."""
+    is_off = getattr(data.source, "captions", "") is None
+    return "set data.source.captions to the file that holds them, such as shapenet55.json" if is_off else None
 
 
 class TeacherFolder(StrictModel):
@@ -91,3 +96,5 @@ class RandomTeacher(StrictModel):
 
 
 TeacherSource = Annotated[TeacherExperiment | TeacherFolder | RandomTeacher, Field(discriminator="kind")]
+FinishedTeacher = Annotated[TeacherExperiment | TeacherFolder, Field(discriminator="kind")]
+"""One that has learned to say something: what random weights say of a picture teaches nothing of it."""

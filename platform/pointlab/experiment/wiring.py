@@ -71,9 +71,14 @@ class Data:
         has_estimated = self.manifest.estimated_normals is not None
         return Given(self.num_classes, num_rows, has_estimated, captions=self.captions)
 
+    @property
+    def learned_from(self) -> tuple[str, ...]:
+        """The splits that a training reads: all but test, as far as they are there."""
+        return tuple(name for name in ("train", "validation") if self.manifest.rows.get(name))
+
     def captions(self) -> dict[int, str]:
         """What is said of the clouds of training and validation, by hash."""
-        splits = [self.split(name) for name in ("train", "validation") if self.manifest.rows.get(name)]
+        splits = [self.split(name) for name in self.learned_from]
         return {identity: text for split in splits for identity, text in split.caption_texts.items()}
 
     def for_training(

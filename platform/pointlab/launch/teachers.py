@@ -7,25 +7,34 @@ from pointlab.experiment import PretrainExperiment, SearchExperiment, StudyExper
 from pointlab.experiment.lineage import parents_of
 from pointlab.experiment.teacher import TeacherFolder
 from pointlab.teachers import find_folder, require_hash
+from pointlab.teachers.families import FAMILIES, READING, SIGHTED
+from pointlab.teachers.folders import require_type
+
+KINDS = {"teacher": tuple(FAMILIES), "image_teacher": tuple(SIGHTED), "text_teacher": READING}
+"""By the field of a pretraining: the types of networks that it takes."""
 
 
 def require_teachers(experiment: Any) -> None:
-    """Return if each folder of a teacher that `experiment` or its lineage names holds the weights it means.
+    """Return if each folder of a teacher that `experiment` or its lineage names can be what it is for.
 
-    DataError for one that is not there or holds others; asked before a set is prepared, which may take long.
+    DataError for one that is not there, holds other weights than are meant, or a network of another kind;
+    asked before a set is prepared, which may take long.
     """
-    for source in dict.fromkeys(_folders(experiment)):
-        require_hash(find_folder(source.path), source.sha256)
+    for source, role in dict.fromkeys(_folders(experiment)):
+        folder = find_folder(source.path)
+        require_hash(folder, source.sha256)
+        require_type(folder, KINDS[role])
 
 
-def _folders(experiment: Any) -> Iterator[TeacherFolder]:
-    """The folders in an experiment and all that it starts from; some perhaps more than once."""
+def _folders(experiment: Any) -> Iterator[tuple[TeacherFolder, str]]:
+    """The folders in an experiment and all that it starts from, and what for; some perhaps more than once."""
     if isinstance(experiment, StudyExperiment):
         for cell in experiment.cells:
             yield from _folders(cell.experiment)
     if isinstance(experiment, SearchExperiment):
         yield from _folders(experiment.transfer)
-    if isinstance(experiment, PretrainExperiment) and isinstance(experiment.teacher, TeacherFolder):
-        yield experiment.teacher
+    if isinstance(experiment, PretrainExperiment):
+        sources = {role: getattr(experiment, role) for role in KINDS}
+        yield from ((source, role) for role, source in sources.items() if isinstance(source, TeacherFolder))
     for parent in parents_of(experiment).values():
         yield from _folders(parent)

@@ -39,6 +39,8 @@ def build_recon_pretrain(shapes: Shapes, unstored: Unstored) -> Built:
     """Encoder with queries, decoder, last layer, projections."""
     builder = Builder(shapes, unstored, "MAE_encoder.")
     built = _masked(builder, builder.recon_transformer(0.1), "MAE_decoder", "increase_dim.0")
+    if shapes.has("cls_proj."):
+        built.modules["class_projection"] = builder.class_projection("cls_proj")
     return _with_projections(builder, built)
 
 

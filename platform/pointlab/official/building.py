@@ -21,6 +21,7 @@ from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
 from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
 from pointlab.objectives.folding import NUM_CELLS
 from pointlab.objectives.prompting import ForeignTransformer, PromptConfig
+from pointlab.objectives.self_contrast import ClassProjection
 from pointlab.official.foreign import VisionTransformer
 from pointlab.official.shapes import Shapes
 
@@ -99,6 +100,10 @@ class Builder:
         return nn.Linear(
             self.shapes.size(name, 1), self.shapes.size(name), bias=self.shapes.has(f"{theirs}.bias")
         )
+
+    def class_projection(self, theirs: str) -> ClassProjection:
+        """What ReCon's class queries are compared behind."""
+        return ClassProjection(self.width, self.shapes.size(f"{theirs}.0.weight"))
 
     def head(self, num_features: int, deep: Literal["mlp2", "mlp3"]) -> tuple[Head, HeadConfig, int]:
         """The classifier on pooled features, of one layer where the file has one, else `deep`; its settings;

@@ -222,11 +222,11 @@ LAYOUTS: dict[LayoutName, Layout] = {
             Part("decoder", names.decoder("MAE_decoder")),
             _layer("to_points", "increase_dim.0", kernel_axes=1),
             *PROJECTIONS,
+            Part("class_projection", (Renaming("cls_proj.*", "*"),)),
         ),
         build=assembly.build_recon_pretrain,
         wants="a recon backbone with the queries class, image, text; a masked decoder;"
         " a layer to points; perhaps projections",
-        unused={"cls_proj.": "the projection of the self-contrast loss, which no paradigm here has"},
         dropped={"img_encoder.": TEACHER, "text_encoder.": TEACHER},
     ),
     "recon_classifier": Layout(

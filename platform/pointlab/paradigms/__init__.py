@@ -17,6 +17,7 @@ from pointlab.paradigms.contrastive import ContrastiveConfig, build_contrastive
 from pointlab.paradigms.geometric import Geometric, GeometricConfig
 from pointlab.paradigms.masked import Masked, MaskedConfig
 from pointlab.paradigms.point_contrast import PointContrast, PointContrastConfig
+from pointlab.paradigms.recon import Recon, ReconParadigmConfig
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 
 PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {
@@ -27,6 +28,7 @@ PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {
     "masked": Masked,
     "act_autoencoder": ActAutoencoder,
     "act": Act,
+    "recon": Recon,
 }
 
 
@@ -41,7 +43,8 @@ ParadigmConfig = Annotated[
     | PointContrastConfig
     | MaskedConfig
     | ActAutoencoderConfig
-    | ActConfig,
+    | ActConfig
+    | ReconParadigmConfig,
     Field(discriminator="kind"),
     BeforeValidator(_supervised_by_default),
 ]
@@ -65,6 +68,7 @@ __all__ = [
     "Paradigm",
     "ParadigmConfig",
     "PointContrastConfig",
+    "ReconParadigmConfig",
     "StepOutput",
     "SupervisedConfig",
     "Trainable",

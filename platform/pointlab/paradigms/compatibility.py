@@ -38,6 +38,7 @@ ONLY = {
         "patch_embedding",
         "its codes stand for single patches, which are to know nothing of the others yet",
     ),
+    "recon": Only("recon", "it trains queries that read patches, and nothing else has them"),
 }
 _ARE_PATCHES = (
     "its tokens are patches around centres that are others in each view, and features in between are"

@@ -10,7 +10,13 @@ METHODS = {
     "wise_ft_lp": "the WiSE-FT-LP mixture",
 }
 """What a transfer's protocol is called in a sentence."""
-PARENT_ROLES = {"pretrained": "pretraining data", "latents": "stage I's data", "teacher": "teacher's data"}
+PARENT_ROLES = {
+    "pretrained": "pretraining data",
+    "latents": "stage I's data",
+    "teacher": "teacher's data",
+    "image_teacher": "image teacher's data",
+    "text_teacher": "text teacher's data",
+}
 TRAINED_ROLES = {"data": "training data", "shifted": "shifted set", **PARENT_ROLES}
 
 

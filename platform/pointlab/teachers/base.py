@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from pointlab.data.picture_augmentation import PictureAugmentation
 from pointlab.paradigms import Trainable
-from pointlab.teachers.settings import PictureAugmentation
 
 
 class Teacher(Trainable):

@@ -100,9 +100,13 @@ def _figures(metrics: Mapping[str, float]) -> str:
 
 
 def _in_config(config: NetworkConfig, sha256: str) -> str:
+    source = f"{{kind: folder, path: <this folder>, sha256: {sha256}}}"
     if isinstance(config, ResNetConfig):
-        return "It has no transformer blocks, so ACT cannot learn from it: it is there to compare with."
-    return f"In a config of pointlab: `teacher: {{kind: folder, path: <this folder>, sha256: {sha256}}}`."
+        return (
+            "It has no transformer blocks, so ACT cannot learn from it; ReCon can: in a config of pointlab,"
+            f" `image_teacher: {source}`."
+        )
+    return f"In a config of pointlab: `teacher: {source}`."
 
 
 def _described(config: NetworkConfig) -> str:

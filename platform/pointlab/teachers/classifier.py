@@ -6,14 +6,15 @@ Learning for Image Recognition", CVPR 2016.
 
 import torch.nn.functional as F
 
+from pointlab.data.picture_augmentation import PictureAugmentation, varied
 from pointlab.data.sample import PointBatch
 from pointlab.paradigms import StepOutput
 from pointlab.paradigms.base import require_labels
 from pointlab.paradigms.classifying import is_right
 from pointlab.teachers.base import Teacher
 from pointlab.teachers.networks import build_classifier
-from pointlab.teachers.pictures import require_pictures, to_pixels, varied
-from pointlab.teachers.settings import PictureAugmentation, ResNetConfig, VitConfig
+from pointlab.teachers.pictures import require_pictures, to_pixels
+from pointlab.teachers.settings import ResNetConfig, VitConfig
 
 
 class PictureClassifier(Teacher):

@@ -47,12 +47,20 @@ def _pooled(network: Any, pixels: Any) -> Any:
     return said.last_hidden_state[:, 0] if said.pooler_output is None else said.pooler_output
 
 
+def _averaged(network: Any, pixels: Any) -> Any:
+    return network(pixel_values=pixels).pooler_output.flatten(1)
+
+
 SIGHTED = {
     "clip": Sighted(lambda library: library.CLIPModel, _projected, lambda config: config.projection_dim),
     "vit": Sighted(lambda library: library.ViTModel, _pooled, lambda config: config.hidden_size),
     "dinov2": Sighted(lambda library: library.Dinov2Model, _pooled, lambda config: config.hidden_size),
+    "resnet": Sighted(lambda library: library.ResNetModel, _averaged, lambda config: config.hidden_sizes[-1]),
 }
 """CLIP says its projected features; a ViT that brings its pooling layer tanh(Linear(class token)), as the one
-that ReCon learns from, and one without, like DINOv2, the class token after the final norm."""
+that ReCon learns from, and one without, like DINOv2, the class token after the final norm; a ResNet the mean
+of its last map."""
+READING = ("clip",)
+"""Those that say a vector of a text."""
 POOLER = "pooler."
 """Begins the names of the layer that a folder may lack."""

@@ -1,6 +1,6 @@
 """What a finished network says of pictures and of texts, one vector each: the targets of ReCon."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,9 @@ TOGETHER = 64
 Item = TypeVar("Item")
 
 
+CPU = torch.device("cpu")
+
+
 def image_features(
     folder: Path, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Float[Tensor, "pictures width"]:
@@ -28,21 +31,30 @@ def image_features(
     """
     if len(pictures) == 0:
         raise DataError("No picture was given to be looked at.", expected="one or more pictures")
-    teacher = ImageTeacher(folder)
     alike = (list(group) for _, group in groupby(pictures, key=lambda picture: picture.shape))
-    parts = (part for group in alike for part in _parts(group))
-    return torch.cat([teacher(torch.from_numpy(np.stack(part))) for part in parts])
+    parts = (np.stack(part) for group in alike for part in _parts(group))
+    return torch.cat(list(said_of_pictures(folder, parts)))
 
 
-def text_features(folder: Path, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
-    """What a `TextTeacher` says of texts; those that are too long for it are cut.
+def said_of_pictures(
+    folder: Path, batches: Iterable[UInt8[np.ndarray, "_ _ _ 3"]], device: torch.device = CPU
+) -> Iterator[Float[Tensor, "_ width"]]:
+    """What an `ImageTeacher` says of each batch of pictures, computed on `device`, one after the other."""
+    teacher = ImageTeacher(folder).to(device)
+    return (teacher(torch.from_numpy(batch)).cpu() for batch in batches)
+
+
+def text_features(
+    folder: Path, texts: Sequence[str], device: torch.device = CPU
+) -> Float[Tensor, "texts width"]:
+    """What a `TextTeacher` says of texts, computed on `device`; those that are too long for it are cut.
 
     Raises DataError for a folder that it does not take, and for no texts.
     """
-    teacher = TextTeacher(folder)
+    teacher = TextTeacher(folder).to(device)
     tokens, mask = teacher.tokenised(texts)
     parts = zip(tokens.split(TOGETHER), mask.split(TOGETHER), strict=True)
-    return torch.cat([teacher(*part) for part in parts])
+    return torch.cat([teacher(*part).cpu() for part in parts])
 
 
 def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

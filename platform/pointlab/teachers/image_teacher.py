@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointlab.errors import DataError
+from pointlab.objectives.targets import PictureNetwork
 from pointlab.teachers.families import POOLER, SIGHTED
 from pointlab.teachers.folders import require_type
 from pointlab.teachers.library import quiet_transformers
@@ -20,7 +21,7 @@ PREPARATIONS = ("preprocessor_config.json", "processor_config.json")
 """Where a folder tells how pictures are prepared; newer ones keep it in the second."""
 
 
-class ImageTeacher(nn.Module):
+class ImageTeacher(PictureNetwork):
     """Pictures to features as the network gives them, not normalised; never in training mode.
 
     Of a CLIP the projected features; of a ViT or DINOv2 the class token after the final norm, or

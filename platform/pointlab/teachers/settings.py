@@ -1,4 +1,4 @@
-"""Sizes of the image and text networks that can be trained here, and how their pictures are varied.
+"""Sizes of the image and text networks that can be trained here.
 
 All are built by `transformers` from its own configurations, so that what is trained here is stored and loaded
 as an ordinary folder of that library.
@@ -6,20 +6,9 @@ as an ordinary folder of that library.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from pointlab.config import StrictModel
-
-
-class PictureAugmentation(StrictModel):
-    """What is drawn for every picture in training; validation sees them as they are."""
-
-    shift: NonNegativeInt = 4
-    """Largest shift along each axis, in pixels of the network's input; border pixels are repeated beyond
-    theirs."""
-    flip: bool = True
-    """Whether half of the pictures are mirrored left to right: no class or caption of the built-in objects
-    knows a side. Writing does."""
 
 
 def _require_whole(whole: int, parts: int, wholes: str, of: str) -> None:

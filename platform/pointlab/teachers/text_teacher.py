@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from pointlab.errors import DataError
+from pointlab.teachers.families import READING
 from pointlab.teachers.folders import require_type
 from pointlab.teachers.library import quiet_transformers
 from pointlab.teachers.loading import FAILURES, LOADED_FROM_HERE, damaged, load_network
@@ -29,7 +30,7 @@ class TextTeacher(nn.Module):
     def __init__(self, folder: Path) -> None:
         """Load network and tokenizer; DataError for another kind of folder, or where the two do not fit."""
         super().__init__()
-        require_type(folder, ["clip"])
+        require_type(folder, READING)
         self.tokenizer = _tokenizer_of(folder)
         network, _ = load_network(folder, lambda library: library.CLIPModel)
         self.network: Any = network.requires_grad_(False)

@@ -14,14 +14,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from pointlab import distributed
+from pointlab.data.picture_augmentation import PictureAugmentation, varied
 from pointlab.data.sample import PointBatch
 from pointlab.objectives.hypersphere import unit_length
 from pointlab.paradigms import StepOutput
 from pointlab.paradigms.classifying import is_right
 from pointlab.teachers.base import Teacher
 from pointlab.teachers.networks import build_two_towers
-from pointlab.teachers.pictures import require_pictures, to_pixels, varied
-from pointlab.teachers.settings import ClipConfig, PictureAugmentation
+from pointlab.teachers.pictures import require_pictures, to_pixels
+from pointlab.teachers.settings import ClipConfig
 from pointlab.teachers.words import CaptionTable, train_tokenizer
 
 LARGEST_SCALE = 100.0

@@ -35,6 +35,7 @@ from written_objects import (
     LISTED,
     LONE_H5,
     RELEASES,
+    TRIPLETS,
     clouds,
     fixed_point_arrays,
     part_table,
@@ -208,7 +209,7 @@ def test_scanobjectnn_without_background_is_another_folder_and_may_have_no_mask(
 
 def test_shapenet55_rows_have_classes_pictures_and_texts(tmp_path: Path) -> None:
     write_shapenet55(tmp_path)
-    index, found = read_all(ShapeNet55(images=True, captions=True), tmp_path)
+    index, found = read_all(TRIPLETS, tmp_path)
     assert index.class_names == ("airplane", "chair")
     names = LISTED["train"] + LISTED["test"]
     assert [row.file for row in index.rows] == [f"shapenet_pc/{name}.npy" for name in names]
@@ -225,7 +226,7 @@ def test_shapenet55_rows_have_classes_pictures_and_texts(tmp_path: Path) -> None
 
 def test_a_rendering_by_an_unknown_camera_has_no_numbers_to_project_with(tmp_path: Path) -> None:
     write_shapenet55(tmp_path)
-    _, found = read_all(ShapeNet55(images=True), tmp_path)
+    _, found = read_all(TRIPLETS, tmp_path)
     picture = found[0].views[0].colour
     assert picture is not None
     assert np.isnan(picture.pose).all()

@@ -154,7 +154,8 @@ SCAN_DEFECTS = {
         f"{SCAN} .*'mask'",
     ),
 }
-CLOUD, PICTURE = f"shapenet_pc/{CHAIR}-a1.npy", f"shapenet_img/{CHAIR}-a1.png"
+CLOUD, PICTURES = f"shapenet_pc/{CHAIR}-a1.npy", "shapenet_img"
+PICTURE = f"{PICTURES}/{CHAIR}-a1.png"
 TEST_LIST, TEXTS = "ShapeNet-55/test.txt", "shapenet55.json"
 SHAPENET_DEFECTS = {
     "no list": (remove(TEST_LIST), f"no file .*{TEST_LIST}"),
@@ -172,11 +173,15 @@ SHAPENET_DEFECTS = {
     "integers": (array(CLOUD, np.zeros((8, 3), int)), f"{CLOUD} .*int64"),
     "four columns": (array(CLOUD, np.zeros((8, 4))), rf"{CLOUD} .*\(8, 4\)"),
     "no points": (array(CLOUD, np.zeros((0, 3))), rf"{CLOUD} .*\(0, 3\)"),
-    "listed picture missing": (remove(PICTURE), f"missing, the first is .*{PICTURE}"),
+    "no pictures": (
+        lambda root: (root / PICTURES).rename(root / "img"),
+        f"{PICTURES}/.* has no picture of any of 5",
+    ),
     "no picture": (raw(PICTURE, b"<html>"), f"{PICTURE} cannot be read"),
     "no texts": (remove(TEXTS), f"no file .*{TEXTS}"),
     "truncated texts": (truncate(TEXTS, 3), f"{TEXTS} cannot be read"),
-    "a category without text": (text(TEXTS, "[]"), f"{TEXTS} has no text of {AIRPLANE}"),
+    "texts of nothing": (text(TEXTS, "[]"), f"{TEXTS} below .* has no caption of any of 5"),
+    "several texts of one": (text(TEXTS, '{"a1": ["a", "b"]}'), f"{TEXTS} cannot be read: .*valid string"),
     "two texts": (
         text(TEXTS, json.dumps([{"catalogue": int(CHAIR), "describe": word} for word in "ab"])),
         f"{TEXTS} has two texts of {CHAIR}",

@@ -183,12 +183,13 @@ def write_lone_h5(root: Path) -> None:
         write_h5(root / f"{name}.h5", data=vectors(3, 6, seed=seed), label=np.array([0, 1, 0]))
 
 
+TRIPLETS = ShapeNet55(pictures="shapenet_img/{synset}-{model}.png", captions="shapenet55.json")
 LONE_H5 = ModelNetH5(files={"train": ["a.h5"], "test": ["b.h5"]}, class_names=["beam", "wall"])
 RELEASES = {
     "modelnet_dat": (ModelNetDat(), write_dat),
     "modelnet_fewshot": (ModelNetFewshot(), write_fewshot),
     "scanobjectnn": (ScanObjectNN(), write_scanobjectnn),
-    "shapenet55": (ShapeNet55(images=True, captions=True), write_shapenet55),
+    "shapenet55": (TRIPLETS, write_shapenet55),
     "shapenet_part": (ShapeNetPart(), write_shapenet_part),
     "modelnet_c": (ModelNetC(), write_modelnet_c),
     "modelnet40_c": (ModelNet40C(), write_modelnet40_c),

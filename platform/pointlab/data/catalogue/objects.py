@@ -40,6 +40,8 @@ SHAPENET55 = Card(
     terms=RESEARCH_ONLY,
     known_defects={
         "list row without a model": "04379243-.npy and 02747177-.npy name no model: left out",
+        "object without a picture": "none is where the pattern says: kept without, and masked in training",
+        "object without a caption": "none is given for it or its category: kept without, masked in training",
     },
     downloads=(Download("https://github.com/yuxumin/PoinTr", "links to shared drives"),),
     kinds=("shapenet55",),

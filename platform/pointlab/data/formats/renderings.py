@@ -16,7 +16,7 @@ def read_rendering(path: Path) -> View:
     """A view whose intrinsics and pose are NaN: whoever projects by them gets NaN, never a wrong pixel."""
     with parsing(path, "a picture"):
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as picture:  # what batches decode
             width, height = picture.size
     unknown = Pinhole(width, height, *(math.nan,) * 4)
-    return View("rendering", Picture(content, unknown, np.full((4, 4), math.nan)))
+    return View(path.stem, Picture(content, unknown, np.full((4, 4), math.nan)))

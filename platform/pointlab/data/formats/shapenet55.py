@@ -1,7 +1,7 @@
-"""ShapeNet-55, ShapeNet-34 and its 21 unseen categories: 8192 points a cloud, with renderings and captions.
+"""ShapeNet-55, ShapeNet-34 and its 21 unseen categories: 8192 points a cloud, perhaps pictures and captions.
 
 The lists of PoinTr (Yu et al., ICCV 2021; github.com/yuxumin/PoinTr), the pictures and texts of ReCon (Qi et
-al., ICML 2023). The folder `ShapeNet55-34` holds
+al., ICML 2023), or others below the same folder. `ShapeNet55-34` holds
 
     ShapeNet-55/{train,test}.txt      names such as 02691156-1a04e3eab45ca15dd86060f189eb133.npy
     ShapeNet-34/, ShapeNet-Unseen21/  likewise, of the categories that they are named by
@@ -10,26 +10,29 @@ al., ICML 2023). The folder `ShapeNet55-34` holds
     shapenet55.json                   [{"catalogue": 2691156, "describe": "..."}, ...], a text a category
 
 A class is a synset (WordNet offset, what stands before the first dash); labels are places in the sorted
-synsets of the lists. The rest of the name, dashes included, is the model.
+synsets of the lists. The rest of the name, dashes included, is the model. An object without picture or
+caption stays, and is counted.
 """
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import PositiveInt
+from pydantic import PositiveInt, field_validator
 
 from pointlab.data.catalogue.objects import SHAPENET55
 from pointlab.data.catalogue.shapenet import SYNSETS
 from pointlab.data.formats.files import read_lists, require_root
 from pointlab.data.formats.modelnet import require_points
 from pointlab.data.formats.npy import open_npy, require_points_array
+from pointlab.data.formats.picture_patterns import find_pictures, require_pattern
 from pointlab.data.formats.renderings import read_rendering
-from pointlab.data.formats.shapenet_texts import read_texts
+from pointlab.data.formats.shapenet_texts import read_texts, text_of
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
@@ -41,7 +44,7 @@ LISTS = {
     "34": ("ShapeNet-34",),
     "unseen21": ("ShapeNet-Unseen21", "ShapeNetUnseen21"),
 }
-CLOUDS, PICTURES, TEXTS = "shapenet_pc", "shapenet_img", "shapenet55.json"
+CLOUDS = "shapenet_pc"
 WITHOUT_MODEL = ("04379243-.npy", "02747177-.npy")
 """Rows of the official lists that name no model."""
 
@@ -52,10 +55,13 @@ class ShapeNet55(Source):
     kind: Literal["shapenet55"] = "shapenet55"
     subset: Literal["55", "34", "unseen21"] = "55"
     """Which lists; 55, on which self-supervised methods are trained."""
-    images: bool = False
-    """Whether each cloud brings its rendering along; only cross-modal training needs it."""
-    captions: bool = False
-    """Whether each cloud brings the text of its category along; only cross-modal training needs it."""
+    pictures: str | None = None
+    """Where the pictures of each object lie below the root, such as "shapenet_img/{synset}-{model}.png", the
+    release's, or "rendering/{synset}/{model}/*.png"; none by default, as only cross-modal training needs
+    them."""
+    captions: str | None = None
+    """A JSON file below the root with a text by model, <synset>-<model> or synset, or in the release's form,
+    shapenet55.json; none by default, as only cross-modal training needs it."""
     num_points: PositiveInt | None = None
     """The first so many points of each cloud (they are in random order); None, as released: all."""
 
@@ -68,39 +74,58 @@ class ShapeNet55(Source):
         num_defects = sum(map(len, listed)) - sum(map(len, names))
         if num_defects:
             logger.warning("%d rows of the lists in %s name no model: left out", num_defects, folder)
-        synsets = sorted({_synset(name, folder) for part in names for name in part})
+        synsets = sorted({_object(name, folder)[0] for part in names for name in part})
         rows = [
-            SourceRow(f"{CLOUDS}/{name}", 0, split, synsets.index(_synset(name, folder)))
+            SourceRow(f"{CLOUDS}/{name}", 0, split, synsets.index(_object(name, folder)[0]))
             for split, part in zip(SPLITS, names, strict=True)
             for name in part
         ]
         clouds = [row.file for row in rows]
-        pictures = [_picture_of(name) for name in clouds] if self.images else []
-        _require_present(folder, clouds + pictures)
-        if self.captions:
-            read_texts(folder / TEXTS, synsets)
+        _require_present(folder, clouds)
+        pictures = [self._find_pictures(folder, name) for name in clouds]
+        defects = {"list row without a model": num_defects, **self._num_lacking(folder, clouds, pictures)}
         return SourceIndex(
             class_names=tuple(SYNSETS.get(synset, synset) for synset in synsets),
             rows=tuple(rows),
-            files=(*lists, *([TEXTS] if self.captions else []), *clouds, *pictures),
+            files=(*lists, *([self.captions] if self.captions else []), *clouds, *chain(*pictures)),
             points_per_cloud=self.num_points,
             card=SHAPENET55,
-            defects={"list row without a model": num_defects} if num_defects else {},
+            defects={name: count for name, count in defects.items() if count},
         )
 
     def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
-        """The clouds of `rows`, in their order, with what was asked for of picture and text."""
+        """The clouds of `rows`, in their order, with what was asked for of pictures and text."""
         folder = require_root(root, self.kind)
-        texts = read_texts(folder / TEXTS) if self.captions and rows else {}
+        texts = self._texts(folder)
         return [
             Cloud(
                 self._read_points(folder / row.file),
                 label=row.label,
-                caption=texts.get(_synset(Path(row.file).name, folder)),
-                views=(read_rendering(folder / _picture_of(row.file)),) if self.images else (),
+                caption=text_of(texts, *_object(row.file, folder)),
+                views=tuple(read_rendering(folder / name) for name in self._find_pictures(folder, row.file)),
             )
             for row in rows
         ]
+
+    @field_validator("pictures")
+    @classmethod
+    def _is_a_pattern(cls, pictures: str | None) -> str | None:
+        return None if pictures is None else require_pattern(pictures)
+
+    def _find_pictures(self, folder: Path, cloud: str) -> list[str]:
+        return find_pictures(folder, self.pictures, *_object(cloud, folder)) if self.pictures else []
+
+    def _texts(self, folder: Path) -> Mapping[str, str]:
+        return read_texts(folder / self.captions) if self.captions else {}
+
+    def _num_lacking(self, folder: Path, clouds: list[str], pictures: list[list[str]]) -> dict[str, int]:
+        """How many objects lack a picture and a caption, of what is asked for."""
+        texts = self._texts(folder)
+        captions = [text_of(texts, *_object(name, folder)) for name in clouds]
+        return {
+            "object without a picture": _num_empty(pictures, "picture", self.pictures, folder),
+            "object without a caption": _num_empty(captions, "caption", self.captions, folder),
+        }
 
     def _lists_folder(self, folder: Path) -> str:
         names = LISTS[self.subset]
@@ -119,8 +144,9 @@ class ShapeNet55(Source):
         return np.array(stored[: require_points(path, len(stored), self.num_points)], dtype=np.float32)
 
 
-def _synset(name: str, folder: Path) -> str:
-    """What stands before the first dash of a listed name; DataError where it is no synset."""
+def _object(cloud: str, folder: Path) -> tuple[str, str]:
+    """Synset and model by the name of a cloud's file; DataError where it has none before its first dash."""
+    name = Path(cloud).name
     synset, _, model = name.removesuffix(".npy").partition("-")
     if not (len(synset) == 8 and synset.isdigit() and model and name.endswith(".npy")):
         raise DataError(
@@ -128,11 +154,21 @@ def _synset(name: str, folder: Path) -> str:
             expected="<synset of 8 digits>-<model>.npy",
             remedy="restore the lists of the release",
         )
-    return synset
+    return synset, model
 
 
-def _picture_of(cloud: str) -> str:
-    return f"{PICTURES}/{Path(cloud).stem}.png"
+def _num_empty(found: Sequence[object], what: str, where: str | None, folder: Path) -> int:
+    """For how many objects nothing was found, if it was looked for; DataError where for all of them."""
+    num_empty = 0 if where is None else sum(not one for one in found)
+    if num_empty and num_empty == len(found):
+        raise DataError(
+            f"{where} below {folder} has no {what} of any of {len(found)} listed objects.",
+            expected="synsets and models as the lists name them",
+            remedy=f"compare a name there with a row of the lists, or set {what}s to null",
+        )
+    if num_empty:
+        logger.warning("%d of %d objects have no %s by %s", num_empty, len(found), what, folder / str(where))
+    return num_empty
 
 
 def _require_present(folder: Path, files: list[str]) -> None:

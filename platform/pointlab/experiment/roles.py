@@ -1,0 +1,99 @@
+"""Which other networks a paradigm learns from: the fields of a pretraining that name them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, lacks_captions, lacks_pictures
+from pointlab.paradigms import ParadigmConfig, ReconParadigmConfig
+
+LEARNS_FROM: dict[str, dict[str, str | None]] = {
+    "act_autoencoder": {"teacher": None},
+    "act": {"latents": None},
+    "recon": {"image_teacher": "image_weight", "text_teacher": "text_weight"},
+}
+"""By paradigm: the fields that it needs beside it and that no other one may have, each with the weight of the
+loss that it is for, where it may be zero and the field then left out."""
+WANTED = {
+    "teacher": "a network of pictures or words (kind teacher, folder or random)",
+    "latents": "a stage I (a pretraining with paradigm.kind act_autoencoder)",
+    "image_teacher": "a network that sees pictures (kind teacher or folder)",
+    "text_teacher": "a network that reads (two towers, kind teacher or folder)",
+}
+ABLE = {
+    "teacher": (("vit", "clip"), "has no transformer blocks"),
+    "text_teacher": (("clip",), "does not read"),
+}
+"""By field: the kinds of networks that can teach, of those that are trained here, and why others cannot."""
+PREPARED = "pictures are not augmented: the teacher's features of each were computed once and kept"
+ON_THE_FLY = "pictures are augmented: the teacher's features were computed at every step"
+PROMPTS = "prompts that name the class of each cloud: labels were seen in pretraining, as words"
+CAPTIONS = "captions of the set: they may name the class, whose words were then seen in pretraining"
+BY_LABELS = "clouds of one class were taken for equal: labels were seen in pretraining"
+
+
+def require_roles(paradigm: ParadigmConfig, given: Mapping[str, Any]) -> None:
+    """ValueError where one of the fields in `given` (None: left out) is missing, or of no use."""
+    weights = LEARNS_FROM.get(paradigm.kind, {})
+    for role, value in given.items():
+        weight = weights.get(role)
+        is_used = role in weights and (weight is None or getattr(paradigm, weight) > 0)
+        if is_used and value is None:
+            otherwise = f", or paradigm.{weight} to 0" if weight else ""
+            raise ValueError(
+                f"paradigm {paradigm.kind} learns from {WANTED[role]}: set {role}, beside paradigm{otherwise}"
+            )
+        if not is_used and value is not None:
+            raise ValueError(f"{role} is given, but {_no_use(paradigm.kind, role, weight)}")
+
+
+def _no_use(kind: str, role: str, weight: str | None) -> str:
+    if weight is not None:
+        return f"paradigm.{weight} is 0: leave {role} out, or raise that weight"
+    user = next(user for user, roles in LEARNS_FROM.items() if role in roles)
+    return f"paradigm {kind} has no use for it: leave {role} out, or set paradigm.kind to {user}"
+
+
+def require_able(given: Mapping[str, Any]) -> None:
+    """ValueError for a network without what it is to teach with: blocks, features of pictures or of texts."""
+    for role, (kinds, reason) in ABLE.items():
+        source = given[role]
+        if not isinstance(source, TeacherExperiment | RandomTeacher):
+            continue
+        if (kind := source.network.kind) not in kinds:
+            raise ValueError(
+                f"{role}.network is a {kind}, which {reason}: choose the kind {' or '.join(kinds)}"
+            )
+
+
+def require_shown(paradigm: ParadigmConfig, given: Mapping[str, Any], data: DatasetConfig) -> None:
+    """ValueError where, as far as its settings tell, the set lacks the pictures or texts to learn of."""
+    if given["image_teacher"] is not None and (lacking := lacks_pictures(data)) is not None:
+        raise ValueError(
+            f"image_teacher sees pictures, and {data.name} has none: {lacking}, or leave the teacher out and"
+            " set paradigm.image_weight to 0"
+        )
+    reads = given["text_teacher"] is not None and _reads_captions(paradigm)
+    if reads and (lacking := lacks_captions(data)) is not None:
+        raise ValueError(
+            f"text_teacher reads captions, and {data.name} has none: {lacking}, or set paradigm.text to"
+            " prompts"
+        )
+
+
+def _reads_captions(paradigm: ParadigmConfig) -> bool:
+    return isinstance(paradigm, ReconParadigmConfig) and paradigm.text == "captions"
+
+
+def notes_on(paradigm: ParadigmConfig) -> dict[str, str]:
+    """What a reader should know of how pictures and texts were learned of."""
+    if not isinstance(paradigm, ReconParadigmConfig):
+        return {}
+    notes: dict[str, str] = {}
+    if paradigm.image_weight > 0:
+        notes["image features"] = ON_THE_FLY if paradigm.varies_pictures else PREPARED
+    if paradigm.text_weight > 0:
+        notes["texts"] = CAPTIONS if _reads_captions(paradigm) else PROMPTS
+    if paradigm.contrast_weight > 0 and not _reads_captions(paradigm):
+        notes["contrast"] = BY_LABELS
+    return notes

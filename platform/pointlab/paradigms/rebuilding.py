@@ -1,0 +1,89 @@
+"""What the paradigms share that hide patches and rebuild their points from the visible ones.
+
+Point-MAE: Pang et al., "Masked Autoencoders for Point Cloud Self-supervised Learning", ECCV 2022; the
+reconstruction of ReCon is the same.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointlab.backbones import BackboneConfig, PatchTransformer, ReconTransformer
+from pointlab.backbones.patch_transformer import PatchTransformerConfig
+from pointlab.backbones.patches import Patches
+from pointlab.backbones.recon import ReconConfig
+from pointlab.data.sample import PointBatch
+from pointlab.geometry import chamfer_distance
+from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
+from pointlab.objectives.masking import MaskConfig, draw_mask
+from pointlab.paradigms.base import Paradigm, ParadigmSettings
+
+
+class RebuildingConfig(ParadigmSettings):
+    """What is hidden, and how it is rebuilt."""
+
+    mask: MaskConfig = MaskConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    distance: Literal["l2", "l1"] = "l2"
+    """The Chamfer distance; Point-MAE's and ReCon's is l2."""
+    embed: Literal["all", "visible"] = "all"
+    """all: the embedder's BatchNorm sees hidden patches as well, as in the papers; visible: it does not,
+    which is faster and changes results."""
+
+    def require_fitting(self, backbone: BackboneConfig) -> None:
+        """ConfigError where no patch would be hidden, or heads cannot share the width."""
+        assert isinstance(backbone, PatchTransformerConfig | ReconConfig), "declared in compatibility.py"
+        self.mask.num_hidden(backbone.num_groups)
+        self.decoder.require_width(backbone.width)
+
+
+@dataclass(frozen=True)
+class Halved:
+    """The visible patches of clouds, the hidden ones, and a token for each that is visible."""
+
+    seen: Patches
+    unseen: Patches
+    tokens: Float[Tensor, "batch visible width"]
+
+
+class Rebuilding(Paradigm):
+    """A backbone of patches, a decoder, and a layer from its tokens to the points of hidden patches."""
+
+    config: RebuildingConfig
+    backbone: PatchTransformer | ReconTransformer
+
+    def __init__(self, config: RebuildingConfig, backbone: PatchTransformer | ReconTransformer) -> None:
+        """Take over `backbone`; decoder and layer are new. Raises ConfigError as `require_fitting` does."""
+        super().__init__()
+        config.require_fitting(backbone.config)
+        self.config, self.backbone = config, backbone
+        self.decoder = MaskedDecoder(config.decoder, backbone.width)
+        self.to_points = nn.Linear(backbone.width, 3 * backbone.config.group_size)
+
+    def exported(self) -> dict[str, nn.Module]:
+        """The backbone, and beside it what rebuilds hidden patches: the released layouts have all three."""
+        return {"backbone": self.backbone, "decoder": self.decoder, "to_points": self.to_points}
+
+    def halved(self, batch: PointBatch) -> Halved:
+        """Patches of the batch, some of them hidden by a new draw, and the visible ones embedded."""
+        patches = self.backbone.group(batch)
+        mask = draw_mask(patches.centres, self.config.mask)
+        seen, unseen = patches.at(mask.visible), patches.at(mask.hidden)
+        tokens = self.backbone.embed(seen, unseen if self.config.embed == "all" else None)
+        return Halved(seen, unseen, tokens)
+
+    def reconstruction(
+        self, latent: Float[Tensor, "batch visible width"], patches: Halved
+    ) -> Float[Tensor, ""]:
+        """The Chamfer distance of hidden patches, relative to their centres, to what is rebuilt of them from
+        the encoder's visible tokens."""
+        rebuilt = self.to_points(self.decoder(latent, patches.seen.centres, patches.unseen.centres))
+        target = patches.unseen.neighbourhoods.flatten(0, 1)
+        return chamfer_distance(_as_clouds(rebuilt), target, norm=self.config.distance)
+
+
+def _as_clouds(patches: Float[Tensor, "batch hidden coordinates"]) -> Float[Tensor, "patches points 3"]:
+    clouds: Tensor = patches.flatten(0, 1).unflatten(1, (-1, 3))
+    return clouds
