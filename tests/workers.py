@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-PATIENCE = 120
+PATIENCE = 300
 """Seconds for a job."""
 
 

@@ -141,7 +141,7 @@ def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) ->
         elif entry["type"] in {"model_type", "model_attributes_type"}:
             yield f"{where}: {_expected_mapping(path, known_paths(model))} (found {entry['input']!r:.80})"
         else:
-            yield f"{where}: {_in_words(entry)}"
+            yield f"{where}: {_in_words(entry)}" if where else _in_words(entry)
 
 
 def _in_words(entry: Any) -> str:

@@ -18,7 +18,7 @@ from pointlab.experiment.providers import build_providers
 from pointlab.experiment.resolve import Resolved
 from pointlab.launch import resolve, run
 from pointlab.objectives.targets import Latents
-from pointlab.official import import_checkpoint, write_checkpoint
+from pointlab.official import Unstored, import_checkpoint, write_checkpoint
 from pointlab.storage import Storage
 from tiny_act import tiny_act
 
@@ -47,9 +47,11 @@ def test_a_stage_one_trained_here_goes_out_with_its_teacher_and_teaches_again(
     suffix: str,
 ) -> None:
     path, runs = tmp_path / f"stage-one{suffix}", finished[1]
-    export(runs["one"], to=path, layout="act_autoencoder", root=stored.address)
+    export(runs["one"], to=path, root=stored.address)
     imported = import_checkpoint(path)
     assert imported.layout == "act_autoencoder"
+    with pytest.raises(ConfigError, match=r"unstored.teacher_heads is 1, but the file says .* with 2"):
+        import_checkpoint(path, unstored=Unstored(teacher_heads=1))
     assert imported.unstored.said == {
         "num_groups": 8,
         "group_size": 4,

@@ -154,8 +154,15 @@ def test_a_released_backbone_is_transferred_and_written_out_for_others(
     assert torch.equal(
         back.modules["head"].state_dict()["0.weight"], read_module(storage, record.run, "head")["weight"]
     )
+    written = path.read_bytes()
+    with pytest.raises(ConfigError, match="--overwrite"):
+        export(record.run, to=path, layout="point_mae_classifier", root=storage.address)
+    export(record.run, to=path, layout="point_mae_classifier", overwrite=True, root=storage.address)
+    again = import_checkpoint(path).report.mapped
+    assert len(written) == len(path.read_bytes())
+    assert list(again) == list(back.report.mapped)
     with pytest.raises(DataError, match="not to be written as Point-BERT"):
-        export(record.run, to=path, layout="point_bert_classifier", root=storage.address)
+        export(record.run, to=tmp_path / "b.pth", layout="point_bert_classifier", root=storage.address)
 
 
 def test_a_fresh_class_token_is_drawn_by_the_seed(storage: Storage, pretrained: Path) -> None:

@@ -16,7 +16,7 @@ from pointlab.experiment.imported import ASSUMED
 from pointlab.launch import run as launch
 from pointlab.official import LAYOUTS, write_checkpoint
 from pointlab.official.card import card_of, card_path, write_card
-from pointlab.official.exporting import require_suffix
+from pointlab.official.exporting import require_new
 from pointlab.official.layouts import known_layout
 from pointlab.storage import Record
 from pointlab.terminal import say, show_table, shown_progress
@@ -63,11 +63,13 @@ def import_file(
 def export(
     run: Annotated[str, typer.Argument(help="A finished run: a pretraining, a transfer, an import.")],
     to: Annotated[Path, typer.Option(help="File to write: .pth or .safetensors.")],
+    *,
     layout: Layout = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of this name.")] = False,
     root: Root = None,
 ) -> None:
     """Write a run's networks in the layout that others' code reads, and a card beside them."""
-    require_suffix(to)
+    require_new(to, overwrite=overwrite)
     exported, details = export_run(existing(root), run, layout)
     card = card_path(to)
     write_checkpoint(exported, to)

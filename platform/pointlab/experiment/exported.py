@@ -15,13 +15,21 @@ from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import model_manifest, read_modules
 from pointlab.objectives.prompting import ForeignTransformer
 from pointlab.objectives.targets import Latents
-from pointlab.official import Exported, Unstored, export_weights
+from pointlab.official import LAYOUTS, Exported, LayoutName, Unstored, export_weights
 from pointlab.official.foreign import as_released
 from pointlab.official.layouts import known_layout
 from pointlab.storage import Record, Storage, require_record
 
 States = dict[str, Mapping[str, Tensor]]
 NO_PLACE_FOR_FOREIGN = "the layout has blocks of a vision transformer, and those of this teacher are others"
+
+
+LAYOUT_OF: dict[str, LayoutName] = {
+    "masked": "point_mae_pretrain",
+    "act_autoencoder": "act_autoencoder",
+    "act": "act_pretrain",
+}
+"""Where a pretraining goes unless something else is asked for, by its paradigm."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class Frozen:
 
 
 def export_run(storage: Storage, run: str, layout: str | None = None) -> tuple[Exported, Mapping[str, Any]]:
-    """The networks of a finished run in `layout`, by default the one they came in, and details of its model.
+    """The networks of a finished run in `layout`, by default the one they came in or that is
+    their paradigm's, and details of its model.
 
     What ACT's stages learned from is read again, where it was, and written with them. Raises StorageError for
     a run without a model, ConfigError for one whose layout nobody names or that left no backbone, DataError
@@ -43,11 +52,17 @@ def export_run(storage: Storage, run: str, layout: str | None = None) -> tuple[E
     record = require_record(storage, run)
     manifest = model_manifest(storage, run)
     details = manifest.details
-    named = layout or details.get("layout")
-    if named is None:
-        raise ConfigError(f"{run} was not imported, so it has no layout.", remedy="choose one with --layout")
     if "backbone" not in details:
-        raise ConfigError(f"{run} left no backbone.", expected="a pretraining, a transfer or an import")
+        raise ConfigError(
+            f"{run} left no backbone.",
+            expected="a pretraining, a transfer or an import",
+            remedy="a teacher's model needs no export: its folder is one of transformers already",
+        )
+    named = layout or details.get("layout") or LAYOUT_OF.get(_paradigm_of(record))
+    if named is None:
+        raise ConfigError(
+            f"{run} may go into several layouts.", remedy=f"choose one with --layout: {', '.join(LAYOUTS)}"
+        )
     states = read_modules(storage, run)
     frozen = _frozen(record, storage)
     said: Unstored = validate(Unstored, details.get("unstored", {}), f"the model of {run}")
@@ -56,6 +71,11 @@ def export_run(storage: Storage, run: str, layout: str | None = None) -> tuple[E
         states | frozen.states, known_layout(named), backbone, said.or_else(frozen.unstored)
     )
     return replace(exported, left_out=exported.left_out | frozen.left_out), details
+
+
+def _paradigm_of(record: Record) -> str:
+    """Kind of the paradigm of a pretraining; nothing for other runs."""
+    return str(record.config["paradigm"]["kind"]) if record.kind == "pretrain" else ""
 
 
 def _frozen(record: Record, storage: Storage) -> Frozen:

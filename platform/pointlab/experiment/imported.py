@@ -122,7 +122,8 @@ class ImportExperiment(StrictModel):
         path = Path(self.path)
         if not path.is_file():
             again = "" if self.found is None else " to look into again, now that other settings are asked for"
-            raise ValueError(f"there is no file {self.path}{again}")
+            what = "is a folder, not a file" if path.is_dir() else "is not there"
+            raise ValueError(f"path: {self.path} {what}{again}")
         status = path.stat()
         return _look_into(asked, (status.st_mtime_ns, status.st_size))
 

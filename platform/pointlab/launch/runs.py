@@ -14,7 +14,7 @@ from typing import Any
 
 from pointlab.config import dump
 from pointlab.data.dataset import find_prepared
-from pointlab.errors import ConfigError
+from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import (
     AnalyseExperiment,
     EvaluateExperiment,
@@ -153,10 +153,10 @@ def _make(
 
 @contextlib.contextmanager
 def _withdrawn_if_refused(storage: Storage, path: str) -> Iterator[None]:
-    """Settings that prove to be impossible, such as with this backbone or set, leave no run behind."""
+    """Settings or files that prove to be impossible, such as with this backbone, leave no run behind."""
     try:
         yield
-    except ConfigError:
+    except (ConfigError, DataError):
         if "checkpoints" not in storage.folders(path):
             storage.delete_file(f"{path}/config.yaml")
         raise

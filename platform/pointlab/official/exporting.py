@@ -75,7 +75,7 @@ def export_weights(
         raise _unsuitable(LAYOUTS[layout], f"{what} has no place in {layout}.")
     weights, left_out = dict(states.get(UNUSED, {})), {}
     for part in LAYOUTS[layout].parts:
-        for name, tensor in states.get(part.module, {}).items():
+        for name, tensor in sorted(states.get(part.module, {}).items()):  # as stored, they have no order
             if why := NO_PLACE.get((layout, name)):
                 left_out[f"{part.module}.{name}"] = why
             else:
@@ -118,6 +118,16 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         raise PointlabError(f"{path} cannot be written: {error}.", remedy="choose another place") from None
 
 
+def require_new(path: Path, *, overwrite: bool) -> None:
+    """Return if `write_checkpoint` takes this name, and nothing would be lost; else ConfigError."""
+    require_suffix(path)
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise ConfigError(
+            f"There is {'a folder' if path.is_dir() else 'a file'} {path} already.",
+            remedy="choose another name" + ("" if path.is_dir() else ", or give --overwrite"),
+        )
+
+
 def require_suffix(path: Path) -> None:
     """Return if the name is one that `write_checkpoint` takes; else ConfigError."""
     if path.suffix not in (".pth", ".safetensors"):
@@ -156,5 +166,6 @@ def _unsuitable(layout: Layout, found: str) -> DataError:
     return DataError(
         f"{found} So it is not to be written as {layout.title}.",
         expected=layout.wants,
-        remedy="choose the layout of its kind",
+        remedy="choose the layout of its kind, or transfer such a network: an import without class token gets"
+        " one by fresh_class_token: true",
     )

@@ -67,6 +67,7 @@ def sketch_checkpoint(
     name = recognise(weights) if layout is None else known_layout(layout)
     _require_equal_blocks(stored.weights, name)
     said: Unstored = validate(Unstored, stored.settings, "what the checkpoint says of itself")
+    _require_agreement(unstored or Unstored(), said)
     unstored = (unstored or Unstored()).or_else(said)
     return Sketch(name, stored, weights, unstored, match(weights, name, unstored, dropped))
 
@@ -107,6 +108,17 @@ def import_sketched(sketch: Sketch) -> Imported:
         sketch.stored.notes,
         sketch.unstored,
     )
+
+
+def _require_agreement(asked: Unstored, said: Unstored) -> None:
+    """Refuse heads that a file of ours says otherwise; how clouds are grouped may be chosen anew."""
+    for name in ("num_heads", "decoder_heads", "teacher_heads"):
+        mine, its = getattr(asked, name), getattr(said, name)
+        if None not in (mine, its) and mine != its:
+            raise ConfigError(
+                f"unstored.{name} is {mine}, but the file says that it was trained with {its}.",
+                remedy=f"leave unstored.{name} out",
+            )
 
 
 def _require_equal_blocks(weights: Mapping[str, Tensor], name: LayoutName) -> None:

@@ -15,7 +15,7 @@ from pointlab.teachers.image_teacher import ImageTeacher
 from pointlab.teachers.text_teacher import TextTeacher
 
 TOGETHER = 64
-"""Pictures or texts at a time: their activations in a ViT-B fit into a gigabyte."""
+"""Pictures at a time: their activations in a ViT-B fit into a gigabyte."""
 Item = TypeVar("Item")
 
 
@@ -49,11 +49,14 @@ def text_features(
 ) -> Float[Tensor, "texts width"]:
     """What a `TextTeacher` says of texts, computed on `device`; those that are too long for it are cut.
 
+    They are read one by one: a matrix product of more rows rounds differently, and the bits of a text's
+    features are to depend on nothing beside it.
+
     Raises DataError for a folder that it does not take, and for no texts.
     """
     teacher = TextTeacher(folder).to(device)
     tokens, mask = teacher.tokenised(texts)
-    parts = zip(tokens.split(TOGETHER), mask.split(TOGETHER), strict=True)
+    parts = zip(tokens.split(1), mask.split(1), strict=True)
     return torch.cat([teacher(*part).cpu() for part in parts])
 
 

@@ -26,6 +26,12 @@ def find_folder(path: str) -> Path:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return folder
+    if folder.is_absolute() or path.startswith("."):
+        raise DataError(
+            f"There is no folder {path}.",
+            expected="a folder with config.json and model.safetensors",
+            remedy="check the path; every node that trains must see it",
+        )
     import huggingface_hub
     from huggingface_hub.errors import HFValidationError
 
@@ -35,7 +41,7 @@ def find_folder(path: str) -> Path:
     except failures as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(
-            f"There is no folder {path}, and the hub gives none of this name: {reason}",
+            f"There is no folder {path}, and the hub gives none of this name: {reason}.",
             expected="a folder with config.json and model.safetensors, or the name of a public model",
             remedy="check the path; offline, copy the folder here from a machine that has it",
         ) from None
