@@ -173,9 +173,24 @@ def test_clouds_without_views_and_captions_leave_nothing_but_arrays(tmp_path: Pa
     assert all(path.suffix == ".npy" for path in split.folder.iterdir())
     assert split.caption_texts == {}
     assert split.num_pictures == 0
-    for what in BOTH:
-        with pytest.raises(DataError, match=f"has {what}"):
-            evaluation_arrays(split, np.arange(2), 2, (what,))
+
+
+@pytest.mark.parametrize(("bare", "full"), [("validation", "train"), ("train", "test")])
+def test_a_split_without_any_picture_and_caption_lacks_them_like_a_cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: str, full: str
+) -> None:
+    monkeypatch.setenv("POINTLAB_CACHE", str(tmp_path / "cache"))
+    store = open_storage(str(tmp_path / "store"))
+    clouds = {bare: [pictured_cloud(0), pictured_cloud(1)], full: [pictured_cloud(2, 8, caption="a cup")]}
+    shards = {f"{split}-00000-of-00001.parquet": encode_shard(part, 64) for split, part in clouds.items()}
+    publish(store, "datasets/half-seen", "dataset", shards, {})
+    split = open_split(store, "half-seen", bare)
+    arrays = training_arrays(split, np.arange(2), Recipe(3, 40, STILL, BOTH))
+    assert arrays["picture_numbers"].tolist() == [NO_PICTURE] * 2
+    assert arrays["captions"].tolist() == [NO_CAPTION] * 2
+    assert (arrays["pictures"].shape, arrays["pictures"].any()) == ((2, 8, 8, 3), False)
+    shown = evaluation_arrays(open_split(store, "half-seen", full), np.arange(1), 2, BOTH)
+    assert shown["picture_numbers"].tolist() == [0]
 
 
 def test_a_cloud_without_a_picture_has_a_black_one_and_no_number(tmp_path: Path) -> None:
@@ -232,6 +247,6 @@ def prepared(storage: Storage) -> str:
 
 def test_a_set_without_views_says_so_by_name(storage: Storage) -> None:
     name = prepared(storage)
-    with pytest.raises(DataError, match=f"No cloud of the train split of {name} has pictures") as caught:
+    with pytest.raises(DataError, match=f"No cloud of {name} has pictures") as caught:
         training_arrays(open_split(storage, name, "train"), np.arange(2), Recipe(0, 40, STILL, ("pictures",)))
     assert "num_views" in caught.value.remedy

@@ -12,13 +12,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from pointlab.data.cached_pictures import NO_PICTURE, PICTURES, CachedPictures
-from pointlab.data.captions import CAPTIONS, CachedCaptions
+from pointlab.data.captions import CAPTIONS, NO_CAPTION, CachedCaptions
 from pointlab.data.filling import write_split
 from pointlab.data.shards import decode_attached, decode_shard
 from pointlab.data.source import SPLITS
@@ -42,13 +43,17 @@ class CachedSplit:
 
     It has `ids`, `labels`, `groups`, per-point arrays and, where there are any, pictures and captions.
 
-    Pictures have numbers that are unique in the set: `num_pictures` of them from `first_picture` on.
+    Pictures have numbers that are unique in the set: `num_pictures` of them from `first_picture` on. That no
+    cloud of a split has a picture or a caption is no error: each of its clouds lacks one.
     """
 
-    def __init__(self, folder: Path, count_pictures_before: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, folder: Path, open_other: "Callable[[str], CachedSplit | None]" = lambda _: None
+    ) -> None:
         """Map the arrays of a filled cache folder.
 
-        The function tells how many pictures the splits before this one have; by default, none.
+        The function opens another split of the set, None where there is none of this name; by default, the
+        split is the only one.
         """
         mapped = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
         arrays = {name: array.view(np.ndarray) for name, array in mapped.items()}
@@ -59,7 +64,7 @@ class CachedSplit:
         pictures, captions = folder / PICTURES, folder / CAPTIONS
         self._pictures = CachedPictures(pictures) if pictures.exists() else None
         self._captions = CachedCaptions(captions) if captions.exists() else None
-        self._count_pictures_before = count_pictures_before
+        self._open_other = open_other
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -105,36 +110,50 @@ class CachedSplit:
 
         The first call opens the splits before this one, see `open_split`.
         """
-        return self._count_pictures_before()
+        before = map(self._open_other, takewhile(lambda name: name != self.folder.name, SPLITS))
+        return sum(split.num_pictures for split in before if split is not None)
 
     def picture_numbers(
         self, rows: Int64[np.ndarray, " clouds"], draws: Float64[np.ndarray, " clouds"]
     ) -> Int64[np.ndarray, " clouds"]:
         """Number of a picture of each of these clouds: of its own, the one that a draw in [0, 1) falls on.
 
-        `NO_PICTURE` where a cloud has none; nothing is decoded. Raises DataError where no cloud has any.
+        `NO_PICTURE` where a cloud has none; nothing is decoded.
         """
-        numbers = self._with_pictures().numbers(rows, draws)
+        if self._pictures is None:
+            return np.full(len(rows), NO_PICTURE)
+        numbers = self._pictures.numbers(rows, draws)
         return np.where(numbers == NO_PICTURE, NO_PICTURE, numbers + self.first_picture)
 
     def decoded(
         self, numbers: Int64[np.ndarray, " pictures"]
     ) -> UInt8[np.ndarray, "pictures height width 3"]:
-        """The pictures of these numbers, in their order; black ones in the places of `NO_PICTURE`."""
-        pictures = self._with_pictures()
-        is_none, within = numbers == NO_PICTURE, numbers - self.first_picture
-        assert (is_none | ((within >= 0) & (within < len(pictures)))).all(), "pictures of this split"
-        return pictures.decoded(np.where(is_none, NO_PICTURE, within), self.ids)
+        """The pictures of these numbers, in their order; black ones in the places of `NO_PICTURE`.
 
-    def _with_pictures(self) -> CachedPictures:
+        Raises DataError where no split of the set has pictures: black ones would have no size.
+        """
+        is_none, within = numbers == NO_PICTURE, numbers - self.first_picture
+        assert (is_none | ((within >= 0) & (within < self.num_pictures))).all(), "pictures of this split"
         if self._pictures is None:
-            raise self._lacks("pictures", "prepare it with views (source.num_views of shapes)")
-        return self._pictures
+            return np.zeros((len(numbers), *self._shape_elsewhere), np.uint8)
+        return self._pictures.decoded(np.where(is_none, NO_PICTURE, within), self.ids)
+
+    @cached_property
+    def _shape_elsewhere(self) -> tuple[int, ...]:
+        """Height, width and channels of the pictures of the set, where this split has none."""
+        for split in map(self._open_other, (name for name in SPLITS if name != self.folder.name)):
+            if split is not None and split.num_pictures > 0:
+                return split.decoded(np.array([NO_PICTURE])).shape[1:]
+        raise DataError(
+            f"No cloud of {self.folder.parent.name} has pictures.",
+            remedy="prepare it with views (source.num_views of shapes), choose a set that has them, or a"
+            " paradigm that does without",
+        )
 
     def captions(self, rows: Int64[np.ndarray, " clouds"]) -> Int64[np.ndarray, " clouds"]:
         """Hash of the caption of each of these clouds, -1 where one has none; see `caption_texts`."""
         if self._captions is None:
-            raise self._lacks("captions", "add them to its source files")
+            return np.full(len(rows), NO_CAPTION)
         hashes: Int64[np.ndarray, " clouds"] = self._captions.hashes[rows]
         return hashes
 
@@ -142,12 +161,6 @@ class CachedSplit:
     def caption_texts(self) -> dict[int, str]:
         """The captions of this split by their hashes; none where no cloud has one."""
         return {} if self._captions is None else self._captions.texts
-
-    def _lacks(self, what: str, remedy: str) -> DataError:
-        return DataError(
-            f"No cloud of the {self.folder.name} split of {self.folder.parent.name} has {what}.",
-            remedy=f"{remedy}, choose a set that has them, or a paradigm that does without",
-        )
 
     def _require(self, names: tuple[str, ...]) -> None:
         missing = [name for name in names if name not in self.per_point]
@@ -178,14 +191,11 @@ def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
         os.utime(folder.parent)
         _make_room(cache_folder(), bound, keep=dataset)
     os.utime(folder.parent)
-    return CachedSplit(folder, lambda: _count_pictures_before(storage, dataset, split))
 
+    def open_other(name: str) -> CachedSplit | None:
+        return open_split(storage, dataset, name) if _exists(storage, dataset, name) else None
 
-def _count_pictures_before(storage: Storage, dataset: str, split: str) -> int:
-    """Pictures of the splits before this one, which are decoded into the cache if they are not there."""
-    before = SPLITS[: SPLITS.index(split)] if split in SPLITS else ()
-    there = [name for name in before if _exists(storage, dataset, name)]
-    return sum(open_split(storage, dataset, name).num_pictures for name in there)
+    return CachedSplit(folder, open_other)
 
 
 def _exists(storage: Storage, dataset: str, split: str) -> bool:

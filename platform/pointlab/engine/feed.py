@@ -22,6 +22,7 @@ import ray.data
 
 from pointlab.data.batches import training_arrays
 from pointlab.data.cache import open_split
+from pointlab.data.cached_pictures import NO_PICTURE
 from pointlab.data.sample import Arrays
 from pointlab.engine.session import quiet_ray_data
 from pointlab.training.context import FeedPlan
@@ -56,12 +57,12 @@ def ray_feed(plan: FeedPlan) -> Iterator[Arrays]:
 
 
 def _samples_per_block(plan: FeedPlan) -> int:
-    """As many as the bounds above leave; all pictures of a set have the size of its first."""
+    """As many as the bounds above leave; all pictures of a set have one size."""
     most = min(SAMPLES_PER_BLOCK, POINTS_PER_BLOCK // plan.recipe.num_points)
     if "pictures" not in plan.recipe.inputs:
         return most
     split = open_split(plan.storage, plan.dataset, "train")
-    example = split.decoded(np.array([split.first_picture]))
+    example = split.decoded(np.array([NO_PICTURE]))
     return min(most, PICTURE_BYTES_PER_BLOCK // example.nbytes)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pointlab.data.formats import ModelNetH5, Npz, ScanObjectNN, ShapeNet55
 from pointlab.data.preparation import find_problem
@@ -48,6 +49,10 @@ def raw(name: str, content: bytes) -> Spoil:
 
 def array(name: str, content: Any) -> Spoil:
     return lambda root: np.save(root / name, np.asarray(content))
+
+
+def picture(name: str, width: int, height: int) -> Spoil:
+    return lambda root: Image.new("RGB", (width, height)).save(root / name)
 
 
 def h5(name: str, **arrays: np.ndarray) -> Spoil:
@@ -165,6 +170,7 @@ SHAPENET_DEFECTS = {
     "listed twice": (text(TEST_LIST, f"{CHAIR}-a1.npy"), f"{TEST_LIST} lists '{CHAIR}-a1.npy'"),
     "no synset": (text(TEST_LIST, "chair-a1.npy"), "the row 'chair-a1.npy'"),
     "an unknown row without a model": (text(TEST_LIST, f"{CHAIR}-.npy"), f"the row '{CHAIR}-.npy'"),
+    "a model that is a folder above": (text(TEST_LIST, f"{CHAIR}-...npy"), r"the row '.*-\.\.\.npy'"),
     "another extension": (text(TEST_LIST, f"{AIRPLANE}-d4.txt"), f"the row '{AIRPLANE}-d4.txt'"),
     "truncated cloud": (truncate(CLOUD), f"{CLOUD} cannot be read"),
     "empty cloud": (raw(CLOUD, b""), f"{CLOUD} cannot be read"),
@@ -178,6 +184,12 @@ SHAPENET_DEFECTS = {
         f"{PICTURES}/.* has no picture of any of 5",
     ),
     "no picture": (raw(PICTURE, b"<html>"), f"{PICTURE} cannot be read"),
+    "half a picture": (truncate(PICTURE, 30), f"{PICTURE} cannot be read"),
+    "a picture of another size": (
+        picture(PICTURE, 3, 2),
+        f"The pictures differ in size: .*{PICTURE} has 3 x 2 pixels",
+    ),
+    "a picture out of bounds": (picture(PICTURE, 4097, 1), f"{PICTURE} has 4097 x 1 pixels"),
     "no texts": (remove(TEXTS), f"no file .*{TEXTS}"),
     "truncated texts": (truncate(TEXTS, 3), f"{TEXTS} cannot be read"),
     "texts of nothing": (text(TEXTS, "[]"), f"{TEXTS} below .* has no caption of any of 5"),

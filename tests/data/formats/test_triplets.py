@@ -1,6 +1,7 @@
 """Points, pictures and captions of ShapeNet-style folders, of which an object may lack some."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from pointlab.config import validate
 from pointlab.data.formats import ShapeNet55
 from pointlab.data.formats.picture_patterns import find_pictures
+from pointlab.data.formats.shapenet_texts import read_texts
 from pointlab.errors import ConfigError
 from written_objects import AIRPLANE, CHAIR, read_all, write_shapenet55
 
@@ -18,7 +20,7 @@ def test_shapenet_objects_have_the_pictures_and_captions_that_there_are_and_lack
     tmp_path: Path,
 ) -> None:
     write_shapenet55(tmp_path)
-    texts = {f"{CHAIR}-a1": "an armchair", "b2": "a glider", AIRPLANE: "an airplane", "c3": ""}
+    texts = {f"{CHAIR}-a1": "an armchair", "b2": "a glider", AIRPLANE: "an airplane", "c3": " "}
     (tmp_path / "said.json").write_text(json.dumps(texts))
     for name in ("a1/r_001.png", "a1/r_000.png", "a1/depth.png", "d[4]/r_000.jpg"):
         path = tmp_path / f"views/{CHAIR if name.startswith('a1') else AIRPLANE}/{name}"
@@ -49,6 +51,8 @@ def test_names_of_models_are_no_wildcards(tmp_path: Path) -> None:
         ("img/{synset}.png", "name an object by {model}"),
         ("img/{id}-{model}.png", "and nothing else"),
         ("img/{model.png", "is no pattern"),
+        ("img/{model!r}.png", "as they are"),
+        ("img/{model:>5}.png", "as they are"),
         ("../{model}.png", "below the root"),
         ("*/{model}.png", "wildcard in a folder"),
     ],
@@ -58,3 +62,39 @@ def test_a_pattern_that_finds_no_pictures_of_objects_is_a_mistake_of_the_config(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         validate(ShapeNet55, {"kind": "shapenet55", "pictures": pattern}, "source")
+
+
+@pytest.mark.parametrize("captions", ["../said.json", "/said.json", ""])
+def test_captions_lie_below_the_root(captions: str) -> None:
+    with pytest.raises(ConfigError, match="below the root"):
+        validate(ShapeNet55, {"kind": "shapenet55", "captions": captions}, "source")
+
+
+def test_texts_of_categories_are_read_in_the_forms_that_the_release_s_own_reader_takes(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {"catalogue": int(AIRPLANE), "describe": "an airplane", "source": "by hand"},
+        {"catalogue": CHAIR, "describe": "a chair"},
+    ]
+    path = tmp_path / "said.json"
+    path.write_text(json.dumps(rows), encoding="utf-8-sig")
+    assert read_texts(path) == {AIRPLANE: "an airplane", CHAIR: "a chair"}
+
+
+def test_a_folder_is_listed_once_although_others_are_looked_into_between(tmp_path: Path) -> None:
+    for synset in (CHAIR, AIRPLANE):
+        (tmp_path / synset).mkdir()
+        (tmp_path / synset / "a-0.png").touch()
+
+    def found(synset: str) -> list[str]:
+        return find_pictures(tmp_path, "{synset}/{model}-?.png", synset, "a")
+
+    assert found(CHAIR) == [f"{CHAIR}/a-0.png"]
+    changed = (tmp_path / CHAIR).stat()
+    assert found(AIRPLANE) == [f"{AIRPLANE}/a-0.png"]
+    (tmp_path / CHAIR / "a-1.png").touch()
+    os.utime(tmp_path / CHAIR, ns=(changed.st_atime_ns, changed.st_mtime_ns))  # as if nothing had changed
+    assert len(found(CHAIR)) == 1
+    os.utime(tmp_path / CHAIR)
+    assert len(found(CHAIR)) == 2

@@ -5,18 +5,17 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pointlab.data.formats.files import require_file
+from pointlab.data.formats.files import read_text_file
 from pointlab.errors import DataError
 
 
 def read_json(path: Path, kind: Any) -> Any:
     """What the file holds, as the type `kind`, such as `list[str]`; DataError where it is anything else."""
     try:
-        return TypeAdapter(kind).validate_json(require_file(path).read_bytes(), strict=True)
-    except (OSError, ValidationError) as error:
-        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        return TypeAdapter(kind).validate_json(read_text_file(path), strict=True)
+    except ValidationError as error:
         raise DataError(
-            f"{path} cannot be read: {problem}.",
+            f"{path} cannot be read: {error.errors()[0]['msg']}.",
             expected="a whole JSON file of the release",
             remedy="download or unpack it again",
         ) from None

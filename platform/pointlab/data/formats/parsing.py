@@ -36,13 +36,18 @@ def unreadable(path: Path, found: str, what: str) -> DataError:
     )
 
 
+def is_below(text: str) -> bool:
+    """Whether this is a path relative to a folder that cannot lead out of it."""
+    path = PurePosixPath(text)
+    return bool(text) and not (path.is_absolute() or ".." in path.parts or PureWindowsPath(text).drive)
+
+
 def path_below(text: str, origin: str) -> PurePosixPath:
     """The relative path `text` of a list; DataError, which says where, if it leads out of the folder."""
-    path = PurePosixPath(text)
-    if not text or path.is_absolute() or ".." in path.parts or PureWindowsPath(text).drive:
+    if not is_below(text):
         raise DataError(
             f"{origin} has the path {text!r}.",
             expected="a path below the folder of the list, without '..'",
             remedy="write it relative to that folder",
         )
-    return path
+    return PurePosixPath(text)

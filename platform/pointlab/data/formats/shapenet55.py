@@ -19,7 +19,7 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -30,8 +30,8 @@ from pointlab.data.catalogue.shapenet import SYNSETS
 from pointlab.data.formats.files import read_lists, require_root
 from pointlab.data.formats.modelnet import require_points
 from pointlab.data.formats.npy import open_npy, require_points_array
-from pointlab.data.formats.picture_patterns import find_pictures, require_pattern
-from pointlab.data.formats.renderings import read_rendering
+from pointlab.data.formats.picture_patterns import find_pictures, require_below, require_pattern
+from pointlab.data.formats.renderings import read_rendering, require_one_size
 from pointlab.data.formats.shapenet_texts import read_texts, text_of
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
@@ -52,6 +52,7 @@ WITHOUT_MODEL = ("04379243-.npy", "02747177-.npy")
 class ShapeNet55(Source):
     """Clouds of ShapeNetCore by the lists of PoinTr, in the unit sphere or nearly so."""
 
+    version: ClassVar[int] = 2
     kind: Literal["shapenet55"] = "shapenet55"
     subset: Literal["55", "34", "unseen21"] = "55"
     """Which lists; 55, on which self-supervised methods are trained."""
@@ -66,7 +67,7 @@ class ShapeNet55(Source):
     """The first so many points of each cloud (they are in random order); None, as released: all."""
 
     def index(self, root: Path | None) -> SourceIndex:
-        """Rows of all listed shapes; only the lists are read and the folders are looked into."""
+        """Rows of all listed shapes; beside the lists only names and the headers of pictures are read."""
         folder = require_root(root, self.kind)
         lists = [f"{self._lists_folder(folder)}/{split}.txt" for split in SPLITS]
         listed = read_lists(*(folder / name for name in lists))
@@ -83,6 +84,7 @@ class ShapeNet55(Source):
         clouds = [row.file for row in rows]
         _require_present(folder, clouds)
         pictures = [self._find_pictures(folder, name) for name in clouds]
+        require_one_size(folder / name for name in chain(*pictures))
         defects = {"list row without a model": num_defects, **self._num_lacking(folder, clouds, pictures)}
         return SourceIndex(
             class_names=tuple(SYNSETS.get(synset, synset) for synset in synsets),
@@ -111,6 +113,11 @@ class ShapeNet55(Source):
     @classmethod
     def _is_a_pattern(cls, pictures: str | None) -> str | None:
         return None if pictures is None else require_pattern(pictures)
+
+    @field_validator("captions")
+    @classmethod
+    def _is_below_the_root(cls, captions: str | None) -> str | None:
+        return None if captions is None else require_below(captions)
 
     def _find_pictures(self, folder: Path, cloud: str) -> list[str]:
         return find_pictures(folder, self.pictures, *_object(cloud, folder)) if self.pictures else []
@@ -145,10 +152,14 @@ class ShapeNet55(Source):
 
 
 def _object(cloud: str, folder: Path) -> tuple[str, str]:
-    """Synset and model by the name of a cloud's file; DataError where it has none before its first dash."""
+    """Synset and model by the name of a cloud's file; DataError where it has none before its first dash.
+
+    A model is the name of a folder in some releases, so that "." and ".." are none.
+    """
     name = Path(cloud).name
     synset, _, model = name.removesuffix(".npy").partition("-")
-    if not (len(synset) == 8 and synset.isdigit() and model and name.endswith(".npy")):
+    is_named = len(synset) == 8 and synset.isdigit() and model not in ("", ".", "..")
+    if not (is_named and name.endswith(".npy")):
         raise DataError(
             f"A list in {folder} has the row {name!r}.",
             expected="<synset of 8 digits>-<model>.npy",

@@ -6,19 +6,21 @@ Either {"<synset>-<model>" or "<model>" or "<synset>": text, ...}, or ReCon's li
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pointlab.config import StrictModel
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
 from pointlab.data.formats.files import require_file
 from pointlab.data.formats.json_files import read_json
 from pointlab.errors import DataError
 
 
-class CategoryText(StrictModel):
-    """A row of shapenet55.json."""
+class CategoryText(BaseModel):
+    """A row of shapenet55.json; as for the release's own reader, it may have further fields."""
 
-    catalogue: int
-    """The synset as a number, without its leading zero."""
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    catalogue: NonNegativeInt | Annotated[str, Field(pattern="^[0-9]+$")]
+    """The synset as a number, without its leading zero, or as its digits."""
     describe: str
     """What is said of its shapes."""
 
@@ -32,9 +34,9 @@ def read_texts(path: Path) -> Mapping[str, str]:
 
 
 def text_of(texts: Mapping[str, str], synset: str, model: str) -> str | None:
-    """What is said of this object, or else of its category."""
+    """What is said of this object, or else of its category; a text of blanks says nothing."""
     keys = (f"{synset}-{model}", model, synset)
-    return next((texts[key] for key in keys if texts.get(key)), None)
+    return next((texts[key] for key in keys if texts.get(key, "").strip()), None)
 
 
 @lru_cache(maxsize=1)
@@ -45,7 +47,7 @@ def _read_at(path: Path, changed: int) -> Mapping[str, str]:  # noqa: ARG001
         return found
     texts: dict[str, str] = {}
     for row in read_json(path, list[CategoryText]):
-        synset = f"{row.catalogue:08d}"
+        synset = f"{int(row.catalogue):08d}"
         if texts.setdefault(synset, row.describe) != row.describe:
             raise DataError(
                 f"{path} has two texts of {synset}.",
