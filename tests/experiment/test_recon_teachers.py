@@ -1,6 +1,8 @@
 """ReCon learns from teachers of pictures and texts: made first, asked once, kept out of what is stored."""
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from conftest import BACKBONE
 from pointlab.config import merge, validate
 from pointlab.data.cache import cache_folder
 from pointlab.data.sample import PointBatch
-from pointlab.errors import ConfigError, DataError
+from pointlab.errors import ConfigError, DataError, StorageError
 from pointlab.experiment import PretrainExperiment
 from pointlab.experiment.features import build_features
+from pointlab.experiment.finished_teachers import BEGAN_WITH, require_same_teachers
 from pointlab.experiment.lineage import make_lineage_definite
+from pointlab.experiment.providers import needs_of
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import Data, model_manifest, open_data
 from pointlab.launch import resolve, run
@@ -156,6 +160,50 @@ def test_notes_tell_whether_labels_were_seen(tmp_path: Path) -> None:
     assert "labels were seen" in tiny_recon(storage, paradigm={"text": "prompts"}).notes["texts"]
     assert "labels" not in "".join(tiny_recon(storage).notes.values())
     assert tiny_recon(storage, **POINTS_ONLY).notes == {}
+    contrast = {"paradigm": {"contrast_weight": 1}}
+    assert "captions" in tiny_recon(storage, **merge(POINTS_ONLY, contrast)).notes["contrast"]
+    labelled = merge(contrast, {"paradigm": {"text": "prompts"}})
+    assert "labels were seen" in tiny_recon(storage, **merge(POINTS_ONLY, labelled)).notes["contrast"]
+
+
+def test_notes_tell_what_teachers_have_seen(recon_store: Storage) -> None:
+    assert "captions" in tiny_recon(recon_store).notes["text teacher"]
+    classifier = TOWERS | {"network": {"kind": "vit", "picture_size": 16}}
+    settings = RECON | {"storage": {"root": recon_store.address}, "image_teacher": classifier}
+    assert "seen labels" in validate(PretrainExperiment, settings, "test").notes["image teacher"]
+    assert "not known" in in_folder(recon_store, folder_in(recon_store)).notes["image teacher"]
+
+
+def in_folder(storage: Storage, folder: Path) -> PretrainExperiment:
+    """A ReCon whose image teacher is somebody else's."""
+    teacher = {"kind": "folder", "path": str(folder), "sha256": hash_of(folder)}
+    settings = RECON | {"storage": {"root": storage.address}, "image_teacher": teacher}
+    experiment: PretrainExperiment = validate(PretrainExperiment, settings, "test")
+    return experiment
+
+
+def test_a_run_goes_on_with_the_teachers_alone_that_it_began_with(
+    recon_store: Storage, tmp_path: Path
+) -> None:
+    """Equal weights after another preparation of pictures say something else."""
+    found, _ = resolved_in(recon_store)
+    folder = shutil.copytree(folder_in(recon_store), tmp_path / "towers")
+    same = replace(found, experiment=in_folder(recon_store, folder))
+
+    def begin_or_go_on(run: str) -> None:
+        require_same_teachers(recon_store, run, needs_of(same, {}, recon_store))
+
+    begin_or_go_on("new")
+    begin_or_go_on(found.run)
+    preparation = folder / "preprocessor_config.json"
+    preparation.write_text(preparation.read_text().replace("0.5", "0.25"))
+    begin_or_go_on("new")  # nothing was trained yet
+    message = f"The image_teacher of {found.run} now has files that prepare pictures"
+    with pytest.raises(StorageError, match=message):
+        begin_or_go_on(found.run)
+    recon_store.delete_file(f"runs/{found.run}/{BEGAN_WITH}")
+    begin_or_go_on(found.run)  # begun by an earlier version, which did not write it down
+    assert recon_store.exists(f"runs/{found.run}/{BEGAN_WITH}")
 
 
 def test_a_set_without_pictures_captions_or_labels_is_told(recon_store: Storage) -> None:
@@ -167,6 +215,7 @@ def test_a_set_without_pictures_captions_or_labels_is_told(recon_store: Storage)
         ({"text_teacher": None, "paradigm": {"text_weight": 0}}, "picture"),
         ({"image_teacher": None, "paradigm": {"image_weight": 0}}, "caption"),
         ({"image_teacher": None, "paradigm": {"image_weight": 0, "text": "prompts"}}, "label"),
+        (merge(POINTS_ONLY, {"paradigm": {"contrast_weight": 1}}), "caption"),
     ):
         changed = Resolved(tiny_recon(recon_store, **changes), found.run, found.datasets, found.parents)
         with pytest.raises(DataError, match=f"No cloud of {published} .* has a {what}"):
@@ -202,15 +251,25 @@ def test_another_teacher_is_another_run(tmp_path: Path) -> None:
     assert len({name(), name(image_teacher={"seed": 1}), name(text_teacher={"seed": 1})}) == 3
 
 
-@pytest.mark.parametrize("role", ["image_teacher", "text_teacher"])
-def test_a_folder_of_another_kind_is_told_before_a_set_is_prepared(tmp_path: Path, role: str) -> None:
-    (folder := tmp_path / "bert").mkdir()
-    (folder / "config.json").write_text('{"model_type": "bert"}')
+@pytest.mark.parametrize(
+    ("role", "kind", "message"),
+    [
+        ("image_teacher", "bert", "a network of the type 'bert'"),
+        ("text_teacher", "bert", "a network of the type 'bert'"),
+        ("image_teacher", "clip", "has no preprocessor_config.json"),
+        ("text_teacher", "clip", "has no tokenizer"),
+    ],
+)
+def test_a_folder_of_another_kind_or_not_whole_is_told_before_a_set_is_prepared(
+    tmp_path: Path, role: str, kind: str, message: str
+) -> None:
+    (folder := tmp_path / "given").mkdir()
+    (folder / "config.json").write_text(f'{{"model_type": "{kind}"}}')
     (folder / "model.safetensors").write_bytes(b"")
     teacher = {"kind": "folder", "path": str(folder), "sha256": hash_of(folder)}
     storage = Storage(str(tmp_path / "store"))
     settings = RECON | {role: teacher, "storage": {"root": storage.address}}
-    with pytest.raises(DataError, match="a network of the type 'bert'"):
+    with pytest.raises(DataError, match=message):
         run(validate(PretrainExperiment, settings, "test"))
     assert not storage.folders("datasets")
 

@@ -166,9 +166,15 @@ def test_projections_begin_as_in_the_released_code() -> None:
     torch.manual_seed(0)
     table, texts = FeatureTable(torch.zeros(1, 768)), CaptionFeatures([5], torch.zeros(1, 512))
     given = Given(num_classes=3, providers={"image_teacher": table, "text_teacher": texts})
-    paradigm = Recon(ReconParadigmConfig(), build_backbone(ReconConfig(depth=1)), given)
-    for layer, width in ((paradigm.image_projection, 768), (paradigm.text_projection, 512)):
-        assert layer.weight.shape == (width, 384)
+    paradigm = Recon(ReconParadigmConfig(contrast_weight=1), build_backbone(ReconConfig(depth=1)), given)
+    of_classes: Any = paradigm.class_projection
+    for layer, shape in (
+        (paradigm.image_projection, (768, 384)),
+        (paradigm.text_projection, (512, 384)),
+        (of_classes[0], (128, 384)),
+        (of_classes[3], (128, 128)),
+    ):
+        assert layer.weight.shape == shape
         assert layer.weight.mean().item() == pytest.approx(0.02, abs=1e-3)
         assert layer.weight.std().item() == pytest.approx(0.01, abs=1e-3)
         assert not layer.bias.any()

@@ -1,6 +1,6 @@
 """What finished networks say is computed once on a machine, and kept whole or not at all."""
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pointlab.data.cache import cache_folder
+from pointlab.errors import DataError
 from pointlab.teachers import caching
 from pointlab.teachers.caching import kept
 from pointlab.teachers.prompts import TEMPLATES, prompts_of
@@ -17,11 +18,30 @@ from pointlab.teachers.prompts import TEMPLATES, prompts_of
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POINTLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(caching, "PART", 2)
 
 
-def two_parts() -> Iterator[Tensor]:
-    yield torch.arange(6.0).view(3, 2)
-    yield torch.ones(1, 2)
+ROWS = torch.arange(10.0).view(5, 2)
+"""What is said, of which a part has two rows."""
+
+
+class Speaker:
+    """Says `ROWS`, and remembers of which rows it was asked; it fails once, at `fails_at`."""
+
+    def __init__(self, fails_at: int | None = None, error: type[Exception] = RuntimeError) -> None:
+        self.asked: list[int] = []
+        self.fails_at, self.error = fails_at, error
+
+    def __call__(self, first: int, last: int) -> Tensor:
+        if first == self.fails_at:
+            self.fails_at = None
+            raise self.error("the machine went down")
+        self.asked += range(first, last)
+        return ROWS[first:last]
+
+
+def table(speaker: Speaker, *key: str) -> Tensor:
+    return kept(speaker, len(ROWS), *key or ("pictures", "a set"))
 
 
 def files() -> list[Path]:
@@ -29,37 +49,76 @@ def files() -> list[Path]:
 
 
 def test_features_are_computed_once_and_whoever_writes_into_them_changes_no_file() -> None:
-    expected = torch.cat(list(two_parts()))
-    first = kept(two_parts, "pictures", "a set")
-    assert torch.equal(first, expected)
+    first, second = table(Speaker()), Speaker()
+    assert torch.equal(first, ROWS)
     first.zero_()
-    assert torch.equal(kept(failing, "pictures", "a set"), expected)
+    assert torch.equal(table(second), ROWS)
+    assert not second.asked
     assert len(files()) == 1
+    assert torch.equal(table(second, "pictures", "another set"), ROWS)
+    assert second.asked == [0, 1, 2, 3, 4]
+
+
+def test_who_is_interrupted_goes_on_from_the_last_part_and_leaves_the_table_alone() -> None:
+    speaker = Speaker(fails_at=2)
     with pytest.raises(RuntimeError):
-        kept(failing, "pictures", "another set")
-
-
-def failing() -> Iterator[Tensor]:
-    yield torch.zeros(2, 2)
-    raise RuntimeError("the machine went down")
-
-
-def test_a_table_that_was_not_finished_is_not_taken_for_one() -> None:
-    with pytest.raises(RuntimeError):
-        kept(failing, "pictures", "a set")
+        table(speaker)
     assert not files()
-    assert torch.equal(kept(two_parts, "pictures", "a set"), torch.cat(list(two_parts())))
+    assert torch.equal(table(speaker), ROWS)
+    assert speaker.asked == [0, 1, 2, 3, 4]
+    assert {path.suffix for path in files()[0].parent.iterdir()} == {".npy", ".lock"}
 
 
-def test_the_tables_used_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("length", [0, 60, 140])
+def test_a_damaged_table_is_made_anew(length: int) -> None:
+    table(Speaker())
+    (path,) = files()
+    path.write_bytes(path.read_bytes()[:length])
+    assert torch.equal(table(Speaker()), ROWS)
+    np.save(path, ROWS[:4].numpy())
+    assert torch.equal(table(Speaker()), ROWS)
+
+
+def test_what_a_teacher_lacks_is_not_blamed_on_the_cache_and_what_the_disk_refuses_is() -> None:
+    with pytest.raises(FileNotFoundError, match="went down"):
+        table(Speaker(fails_at=0, error=FileNotFoundError))
+    features = cache_folder() / "features"
+    shutil.rmtree(features)
+    features.touch()
+    with pytest.raises(DataError, match="cannot be kept in the cache"):
+        table(Speaker())
+
+
+def test_a_table_that_another_process_forgets_meanwhile_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgets = [True]
+
+    def forget(newest: Path) -> None:
+        if forgets:
+            forgets.pop()
+            newest.unlink()
+
+    monkeypatch.setattr(caching, "_forget_oldest", forget)
+    assert torch.equal(table(Speaker()), ROWS)
+
+
+def test_the_tables_used_longest_ago_are_forgotten_whole_or_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caching, "NUM_KEPT", 2)
-    held = kept(two_parts, "0")
+    with pytest.raises(RuntimeError):
+        table(Speaker(fails_at=2), "unfinished")
+    held = table(Speaker(), "0")
     for number in ("1", "2"):
-        kept(two_parts, number)
+        table(Speaker(), number)
     assert len(files()) == 2
-    assert torch.equal(held, torch.cat(list(two_parts())))  # who has one keeps it
-    again = [np.load(path) for path in files()]
-    assert all(np.array_equal(one, held.numpy()) for one in again)
+    assert torch.equal(held, ROWS)  # who has one keeps it
+    assert all(np.array_equal(np.load(path), ROWS.numpy()) for path in files())
+    assert not [*files()[0].parent.glob("*.parts")]
+
+
+def test_another_device_or_library_has_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_with = [caching._made_with(torch.device(kind)) for kind in ("cpu", "cuda")]
+    monkeypatch.setattr(caching, "version", lambda name: f"{name} 0")
+    made_with.append(caching._made_with(torch.device("cpu")))
+    assert len({tuple(each) for each in made_with}) == 3
 
 
 def test_recon_has_sixty_prompts_of_a_class_and_none_of_them_is_held_out() -> None:

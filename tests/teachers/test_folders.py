@@ -16,6 +16,7 @@ from pointlab.errors import ConfigError, DataError
 from pointlab.seeding import generator
 from pointlab.teachers import (
     ClipConfig,
+    ImageTeacher,
     ResNetConfig,
     VitConfig,
     find_folder,
@@ -99,6 +100,33 @@ def test_a_vit_with_its_own_pooling_says_what_that_gives(tmp_path: Path) -> None
     with torch.no_grad():
         expected = network(to_pixels(torch.from_numpy(pictures), 8)).pooler_output
     torch.testing.assert_close(image_features(tmp_path, list(pictures)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"crop_pct": 0.5}, {"crop_pct": 1.0, "do_flip_channel_order": True}])
+def test_pictures_of_the_right_size_that_a_processor_crops_or_mixes_are_left_to_it(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """As released ResNets have it: their settings look like those of others."""
+    import transformers as t
+
+    t.ViTModel(t.ViTConfig(**PICTURES, **WIDE)).save_pretrained(tmp_path)
+    name = "ConvNextImageProcessor" if settings["crop_pct"] < 1 else "MobileViTImageProcessor"
+    preparation = preprocessor_settings(8, name) | {"size": {"shortest_edge": 8}, **settings}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(preparation))
+    teacher = ImageTeacher(tmp_path)
+    pictures = generator("pictures").integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    expected = teacher.processor(list(pictures), return_tensors="pt", input_data_format="channels_last")
+    torch.testing.assert_close(teacher.prepared(torch.from_numpy(pictures)), expected["pixel_values"])
+
+
+def test_what_a_teacher_says_is_in_float32_under_autocast_too(saved: Saved) -> None:
+    folder = saved("dinov2")
+    settings = preprocessor_settings(8, "ViTImageProcessor")
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    teacher, pictures = ImageTeacher(folder), torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        said = teacher(pictures)
+    assert torch.equal(said, teacher(pictures))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -4,12 +4,13 @@ Like other networks that are learned from, they are in no checkpoint and no mode
 """
 
 import logging
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from torch import nn
 
 from pointlab.data.cache import CachedSplit
@@ -22,10 +23,10 @@ from pointlab.objectives.targets import CaptionFeatures, FeatureTable, PromptFea
 from pointlab.paradigms import ReconParadigmConfig
 from pointlab.storage import Storage
 from pointlab.teachers import ImageTeacher, cached_image_features, cached_text_features
-from pointlab.teachers.features import TOGETHER
 from pointlab.teachers.prompts import prompts_of
 
 logger = logging.getLogger(__name__)
+WITHOUT_TEXTS = "or paradigm.text_weight and paradigm.contrast_weight to 0"
 
 
 def build_features(
@@ -44,6 +45,8 @@ def build_features(
         if paradigm.image_weight > 0:
             folder = teacher_folder(resolved, "image_teacher", storage)
             found["image_teacher"] = _of_pictures(folder, data, device, is_table=not paradigm.varies_pictures)
+        if paradigm.text_weight > 0 or paradigm.contrast_weight > 0:
+            _require_texts(paradigm.text, data)
         if paradigm.text_weight > 0:
             folder = teacher_folder(resolved, "text_teacher", storage)
             of_texts = _of_captions if paradigm.text == "captions" else _of_prompts
@@ -61,20 +64,34 @@ def _of_pictures(
     if not is_table:
         return ImageTeacher(folder)
     logger.info("%s: features of %d pictures, computed once", data.name, num_pictures)
-    return FeatureTable(cached_image_features(folder, _pictures(splits), data.name, device))
+    numbers = np.concatenate([_numbers_of(split) for split in splits])
+    return FeatureTable(cached_image_features(folder, numbers, partial(_decoded, splits), data.name, device))
 
 
-def _pictures(splits: list[CachedSplit]) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
-    for split in splits:
-        numbers = split.first_picture + np.arange(split.num_pictures)
-        for first in range(0, len(numbers), TOGETHER):
-            yield split.decoded(numbers[first : first + TOGETHER])
+def _numbers_of(split: CachedSplit) -> Int64[np.ndarray, " pictures"]:
+    return split.first_picture + np.arange(split.num_pictures)
+
+
+def _decoded(
+    splits: list[CachedSplit], numbers: Int64[np.ndarray, " pictures"]
+) -> UInt8[np.ndarray, "pictures height width 3"]:
+    """The pictures of these numbers, which ascend as those of the splits do."""
+    of_splits = (numbers[np.isin(numbers, _numbers_of(split))] for split in splits)
+    pairs = zip(splits, of_splits, strict=True)
+    return np.concatenate([split.decoded(wanted) for split, wanted in pairs if len(wanted) > 0])
+
+
+def _require_texts(kind: Literal["captions", "prompts"], data: Data) -> None:
+    """DataError where no cloud has what it is grouped and described by; a whole split may lack it."""
+    if kind == "captions" and not data.captions():
+        raise _lacking(data, "caption", f"set paradigm.text to prompts, {WITHOUT_TEXTS}")
+    labels = (data.split(name).labels for name in data.learned_from)
+    if kind == "prompts" and not any(bool((of_split >= 0).any()) for of_split in labels):
+        raise _lacking(data, "label", f"set paradigm.text to captions, {WITHOUT_TEXTS}")
 
 
 def _of_prompts(folder: Path, data: Data, device: torch.device) -> TextTable:
     """Of all prompts of all classes."""
-    if not any(bool((data.split(name).labels >= 0).any()) for name in data.learned_from):
-        raise _lacking(data, "label", "set paradigm.text to captions, or paradigm.text_weight to 0")
     prompts = [prompt for name in data.manifest.class_names for prompt in prompts_of(name)]
     features = cached_text_features(folder, prompts, device)
     return PromptFeatures(features.unflatten(0, (data.num_classes, -1)))
@@ -83,8 +100,6 @@ def _of_prompts(folder: Path, data: Data, device: torch.device) -> TextTable:
 def _of_captions(folder: Path, data: Data, device: torch.device) -> TextTable:
     """Of all captions of training and validation."""
     captions = data.captions()
-    if not captions:
-        raise _lacking(data, "caption", "set paradigm.text to prompts, or paradigm.text_weight to 0")
     hashes = sorted(captions)
     texts = [captions[identity] for identity in hashes]
     return CaptionFeatures(hashes, cached_text_features(folder, texts, device))

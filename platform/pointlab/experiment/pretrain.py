@@ -150,7 +150,7 @@ class PretrainExperiment(StrictModel):
     @property
     def notes(self) -> dict[str, str]:
         """What a reader of its figures should know of its settings."""
-        notes = notes_on(self.paradigm)
+        notes = notes_on(self.paradigm, self._learns_from)
         if self.paradigm.num_views == 1 or not self.augmentation.keeps_shape:
             return notes
         return notes | {

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from pointlab.experiment.features import build_features
+from pointlab.experiment.finished_teachers import require_same_teachers
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import build_providers, needs_of
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
@@ -17,6 +18,7 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
     providers = build_providers(resolved, context.storage)
     needs = needs_of(resolved, providers, context.storage)
+    require_same_teachers(context.storage, resolved.run, needs)
     providers |= build_features(resolved, context.storage, data, context.device)
     backbone = seeded_backbone(experiment.backbone, experiment.seed)
     with seeded(experiment.seed, "paradigm"):

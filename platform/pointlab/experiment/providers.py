@@ -16,11 +16,11 @@ from pointlab.backbones import BackboneConfig
 from pointlab.backbones.patch_embedding import PatchEmbedding
 from pointlab.config import validate
 from pointlab.errors import ConfigError, StorageError
+from pointlab.experiment.finished_teachers import difference, folder_of, hashes_of
 from pointlab.experiment.imported import ImportExperiment
-from pointlab.experiment.local_models import local_model
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherFolder
+from pointlab.experiment.teacher import RandomTeacher
 from pointlab.experiment.wiring import model_manifest, read_module, read_modules, seeded, seeded_backbone
 from pointlab.objectives.autoencoder import Autoencoder
 from pointlab.objectives.prompting import ForeignTransformer
@@ -28,16 +28,8 @@ from pointlab.objectives.targets import Latents
 from pointlab.official import Unstored, export_weights, import_checkpoint
 from pointlab.paradigms.act_autoencoder import ActAutoencoderConfig
 from pointlab.storage import Storage, read_record
-from pointlab.storage.artifact import read_verified
 from pointlab.storage.files import sha256
-from pointlab.teachers import (
-    architecture_of,
-    find_folder,
-    foreign_transformer,
-    random_foreign_transformer,
-    require_hash,
-)
-from pointlab.teachers.folders import CONFIG
+from pointlab.teachers import foreign_transformer, random_foreign_transformer
 from pointlab.training.checkpoint import load_weights
 
 
@@ -68,12 +60,8 @@ def teacher_folder(resolved: Resolved[PretrainExperiment], role: str, storage: S
     Raises StorageError where that run left none, DataError where the folder is missing or holds others.
     """
     source = getattr(resolved.experiment, role)
-    if isinstance(source, TeacherExperiment):
-        return local_model(storage, resolved.parents[role])
-    assert isinstance(source, TeacherFolder), "random weights have no folder"
-    folder = find_folder(source.path)
-    require_hash(folder, source.sha256)
-    return folder
+    assert not isinstance(source, RandomTeacher), "random weights have no folder"
+    return folder_of(source, resolved.parents.get(role), storage)
 
 
 def _teacher(resolved: Resolved[PretrainExperiment], storage: Storage) -> ForeignTransformer:
@@ -88,21 +76,16 @@ def _teacher(resolved: Resolved[PretrainExperiment], storage: Storage) -> Foreig
 def _named(
     resolved: Resolved[PretrainExperiment], role: str, network: nn.Module | None, storage: Storage
 ) -> dict[str, str]:
-    """Kind and sha256 of a teacher: of the weights of its folder, or of those that were drawn in `network`.
+    """`hashes_of` a teacher; of a random one the sha256 of the weights that were drawn in `network`.
 
-    And the hash of its folder's config.json as far as it counts: equal weights with other heads are another
-    function.
+    How pictures and texts are prepared counts where features are learned from, and not for ACT's blocks.
     """
-    match getattr(resolved.experiment, role):
-        case TeacherExperiment():
-            run = resolved.parents[role]
-            manifest = model_manifest(storage, run)
-            config = read_verified(storage, f"runs/{run}/model", CONFIG, manifest, f"runs/{run}")
-            own = {"sha256": manifest.details["sha256"], "architecture": architecture_of(config)}
-            return {"kind": "teacher", "run": run, **own}
-        case TeacherFolder() as source:
-            architecture = architecture_of(find_folder(source.path))
-            return {"kind": "folder", "sha256": source.sha256, "architecture": architecture}
+    source = getattr(resolved.experiment, role)
+    if not isinstance(source, RandomTeacher):
+        hashes = hashes_of(source, resolved.parents.get(role), storage)
+        if role == "teacher":
+            del hashes["identity"]
+        return hashes
     assert network is not None, "random weights are in the network alone"
     drawn = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     return {"kind": "random", "sha256": sha256(save_safetensors(drawn))}
@@ -163,10 +146,10 @@ def _require_same_teacher(
     then = model_manifest(storage, resolved.run).details["teacher"]
     now = _named(resolved, "teacher", foreign, storage)
     where = storage.locate(f"runs/{resolved.run}")
-    for name, what in (("sha256", "weights of the sha256"), ("architecture", "a config.json of the hash")):
-        if name in then and then[name] != now.get(name):
-            raise StorageError(
-                f"The teacher of {resolved.run} now has {what} {now.get(name)}.",
-                expected=f"{then[name]}, around which that run was trained",
-                remedy=f"bring that teacher back, or delete {where} and run again",
-            )
+    if differing := difference(then, now):
+        found, expected = differing
+        raise StorageError(
+            f"The teacher of {resolved.run} now has {found}.",
+            expected=f"{expected}, around which that run was trained",
+            remedy=f"bring that teacher back, or delete {where} and run again",
+        )

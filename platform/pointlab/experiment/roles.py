@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, lacks_captions, lacks_pictures
+from pointlab.experiment.teacher import (
+    RandomTeacher,
+    TeacherExperiment,
+    TeacherFolder,
+    lacks_captions,
+    lacks_pictures,
+)
 from pointlab.paradigms import ParadigmConfig, ReconParadigmConfig
 
 LEARNS_FROM: dict[str, dict[str, str | None]] = {
@@ -30,6 +36,12 @@ ON_THE_FLY = "pictures are augmented: the teacher's features were computed at ev
 PROMPTS = "prompts that name the class of each cloud: labels were seen in pretraining, as words"
 CAPTIONS = "captions of the set: they may name the class, whose words were then seen in pretraining"
 BY_LABELS = "clouds of one class were taken for equal: labels were seen in pretraining"
+BY_CAPTIONS = f"clouds of one caption were taken for equal; {CAPTIONS}"
+SAW_LABELS = "it learned the classes of its own pictures: what follows it has seen labels by way of it"
+SAW_CAPTIONS = "it learned from captions of its own pictures, which may name classes"
+SAW = {"vit": SAW_LABELS, "resnet": SAW_LABELS, "clip": SAW_CAPTIONS}
+"""By the kind of a network that is trained here."""
+SAW_UNKNOWN = "somebody else trained it: whether it learned classes is not known here"
 
 
 def require_roles(paradigm: ParadigmConfig, given: Mapping[str, Any]) -> None:
@@ -85,15 +97,25 @@ def _reads_captions(paradigm: ParadigmConfig) -> bool:
     return isinstance(paradigm, ReconParadigmConfig) and paradigm.text == "captions"
 
 
-def notes_on(paradigm: ParadigmConfig) -> dict[str, str]:
-    """What a reader should know of how pictures and texts were learned of."""
+def notes_on(paradigm: ParadigmConfig, given: Mapping[str, Any]) -> dict[str, str]:
+    """What a reader should know of how pictures and texts were learned of, and of the teachers in `given`."""
+    notes = _notes_on_teachers(given)
     if not isinstance(paradigm, ReconParadigmConfig):
-        return {}
-    notes: dict[str, str] = {}
+        return notes
     if paradigm.image_weight > 0:
         notes["image features"] = ON_THE_FLY if paradigm.varies_pictures else PREPARED
     if paradigm.text_weight > 0:
         notes["texts"] = CAPTIONS if _reads_captions(paradigm) else PROMPTS
-    if paradigm.contrast_weight > 0 and not _reads_captions(paradigm):
-        notes["contrast"] = BY_LABELS
+    if paradigm.contrast_weight > 0:
+        notes["contrast"] = BY_CAPTIONS if _reads_captions(paradigm) else BY_LABELS
+    return notes
+
+
+def _notes_on_teachers(given: Mapping[str, Any]) -> dict[str, str]:
+    notes: dict[str, str] = {}
+    for role, source in given.items():
+        if isinstance(source, TeacherExperiment):
+            notes[role.replace("_", " ")] = SAW[source.network.kind]
+        elif isinstance(source, TeacherFolder):
+            notes[role.replace("_", " ")] = SAW_UNKNOWN
     return notes

@@ -3,27 +3,39 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pointlab.experiment import PretrainExperiment, SearchExperiment, StudyExperiment
+from pointlab.experiment import (
+    PretrainExperiment,
+    RetrieveExperiment,
+    SearchExperiment,
+    StudyExperiment,
+    TransferExperiment,
+)
 from pointlab.experiment.lineage import parents_of
 from pointlab.experiment.teacher import TeacherFolder
 from pointlab.teachers import find_folder, require_hash
 from pointlab.teachers.families import FAMILIES, READING, SIGHTED
 from pointlab.teachers.folders import require_type
+from pointlab.teachers.image_teacher import require_preparation
+from pointlab.teachers.text_teacher import require_tokenizer
 
 KINDS = {"teacher": tuple(FAMILIES), "image_teacher": tuple(SIGHTED), "text_teacher": READING}
-"""By the field of a pretraining: the types of networks that it takes."""
+"""By the field of an experiment: the types of networks that it takes."""
+BESIDE_WEIGHTS = {"image_teacher": require_preparation, "text_teacher": require_tokenizer}
+"""What such a folder holds beside its network, where features are learned from."""
 
 
 def require_teachers(experiment: Any) -> None:
     """Return if each folder of a teacher that `experiment` or its lineage names can be what it is for.
 
-    DataError for one that is not there, holds other weights than are meant, or a network of another kind;
-    asked before a set is prepared, which may take long.
+    DataError for one that is not there, holds other weights than are meant or a network of another kind, or
+    does not tell how pictures or texts are prepared; asked before a set is prepared, which may take long.
     """
     for source, role in dict.fromkeys(_folders(experiment)):
         folder = find_folder(source.path)
         require_hash(folder, source.sha256)
         require_type(folder, KINDS[role])
+        if role in BESIDE_WEIGHTS:
+            BESIDE_WEIGHTS[role](folder)
 
 
 def _folders(experiment: Any) -> Iterator[tuple[TeacherFolder, str]]:
@@ -33,8 +45,8 @@ def _folders(experiment: Any) -> Iterator[tuple[TeacherFolder, str]]:
             yield from _folders(cell.experiment)
     if isinstance(experiment, SearchExperiment):
         yield from _folders(experiment.transfer)
-    if isinstance(experiment, PretrainExperiment):
-        sources = {role: getattr(experiment, role) for role in KINDS}
+    if isinstance(experiment, PretrainExperiment | TransferExperiment | RetrieveExperiment):
+        sources = {role: getattr(experiment, role, None) for role in KINDS}
         yield from ((source, role) for role, source in sources.items() if isinstance(source, TeacherFolder))
     for parent in parents_of(experiment).values():
         yield from _folders(parent)

@@ -15,15 +15,23 @@ WIDTH = 128
 """Where clouds are compared, as in the released code."""
 
 
+def projection(num_inputs: int, num_outputs: int) -> nn.Linear:
+    """A layer behind a query that begins as in the released code: weights around 0.02, no bias yet."""
+    layer = nn.Linear(num_inputs, num_outputs)
+    nn.init.normal_(layer.weight, mean=0.02, std=0.01)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class ClassProjection(nn.Sequential):
     """Two linear layers, each with BatchNorm behind it, and ReLU in between; as in the released code."""
 
     def __init__(self, num_inputs: int, width: int = WIDTH) -> None:
         super().__init__(
-            nn.Linear(num_inputs, width),
+            projection(num_inputs, width),
             nn.BatchNorm1d(width),
             nn.ReLU(),
-            nn.Linear(width, width),
+            projection(width, width),
             nn.BatchNorm1d(width),
         )
 

@@ -20,7 +20,7 @@ from pointlab.backbones.recon import QueryName, ReconConfig
 from pointlab.data.picture_augmentation import PictureAugmentation, varied
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError
-from pointlab.objectives.self_contrast import ClassProjection, self_contrast
+from pointlab.objectives.self_contrast import ClassProjection, projection, self_contrast
 from pointlab.objectives.targets import FeatureTable, PictureNetwork, Targets, TextTable
 from pointlab.paradigms.base import Given, StepOutput, require_provider
 from pointlab.paradigms.rebuilding import Rebuilding, RebuildingConfig
@@ -100,9 +100,9 @@ class Recon(Rebuilding):
         super().__init__(config, backbone)
         self.image_teacher, self.text_teacher = _image_teacher(config, given), _text_teacher(config, given)
         if self.image_teacher is not None:
-            self.image_projection = _projection(backbone.width, self.image_teacher.width)
+            self.image_projection = projection(backbone.width, self.image_teacher.width)
         if self.text_teacher is not None:
-            self.text_projection = _projection(backbone.width, self.text_teacher.width)
+            self.text_projection = projection(backbone.width, self.text_teacher.width)
         if config.contrast_weight > 0:
             self.class_projection = ClassProjection(backbone.width)
         self.inputs = _inputs(config, self.text_teacher)
@@ -197,11 +197,3 @@ def _inputs(config: ReconParadigmConfig, text_teacher: TextTable | None) -> tupl
     if config.image_weight > 0:
         needed |= {"picture_numbers", "pictures"} if config.varies_pictures else {"picture_numbers"}
     return tuple(sorted(needed))
-
-
-def _projection(width: int, num_features: int) -> nn.Linear:
-    """A layer that begins as in the released code: weights around 0.02, no bias yet."""
-    layer = nn.Linear(width, num_features)
-    nn.init.normal_(layer.weight, mean=0.02, std=0.01)
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -1,109 +1,200 @@
 """What a finished network says of pictures and texts, computed once on each machine and kept there.
 
-By what decides it: `identity_of` the network's folder, and the pictures or texts. A file is written aside and
-renamed, so a reader meets a whole one or none; of several workers on a machine the first computes it. The
-device does not count: features of another one are equal to rounding.
+By what decides it: `identity_of` the network's folder, the pictures or texts, the kind of device, and the
+versions of the libraries, so that equal runs learn from equal bits. Rows are computed in parts, each kept as
+soon as it is there: whoever is interrupted goes on from the last. Files are written aside and renamed, so a
+reader meets a whole one or none; of several workers on a machine the first computes them.
 """
 
+import contextlib
 import fcntl
+import functools
+import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from pointlab.data.cache import cache_folder
 from pointlab.data.growing import GrowingArray
 from pointlab.errors import DataError
 from pointlab.seeding import stable_hash
-from pointlab.teachers.features import said_of_pictures, text_features
+from pointlab.teachers.features import TOGETHER, said_of_pictures, said_of_texts
 from pointlab.teachers.identity import identity_of
+from pointlab.teachers.image_teacher import ImageTeacher
+from pointlab.teachers.text_teacher import TextTeacher
 
-VERSION = 1
+logger = logging.getLogger(__name__)
+VERSION = 2
 """Raised when the code says something else of the same picture or text."""
+LIBRARIES = ("transformers", "tokenizers", "torch", "pillow")
+"""Another version of them may round, resize or read otherwise."""
 NUM_KEPT = 32
 """Tables in the cache: those of a study; that of 40,000 pictures by a ViT-B has 120 megabytes."""
-Pictures = Iterable[UInt8[np.ndarray, "batch height width 3"]]
-Parts = Iterable[Float[Tensor, "_ width"]]
+PART = 16 * TOGETHER
+"""Rows that are lost at most when a worker ends: minutes of a ViT-B on slow cores. Whole batches, so that
+what is computed together does not depend on where somebody was interrupted."""
+NUM_TRIES = 3
+"""How often a table is looked for that other processes forget meanwhile."""
+Decoded = Callable[[Int64[np.ndarray, " _"]], UInt8[np.ndarray, "_ height width 3"]]
+Says = Callable[[int, int], Float[Tensor, "_ width"]]
+"""From the first row of a part and that after its last to what is said of them."""
 
 
 def cached_image_features(
-    folder: Path, pictures: Pictures, key: str, device: torch.device
+    folder: Path, numbers: Int64[np.ndarray, " pictures"], decoded: Decoded, key: str, device: torch.device
 ) -> Float[Tensor, "pictures width"]:
-    """What an `ImageTeacher` says of the pictures that `key` stands for, mapped from disk.
+    """What an `ImageTeacher` says of the pictures of these numbers, mapped from disk.
 
-    `pictures` are gone through, and the network read, only where that is not known here yet.
+    `key` stands for all of them together. They are `decoded`, and the network read, only where what it says
+    is not known here yet.
     """
+    teacher = functools.cache(lambda: ImageTeacher(folder).to(device))
 
-    def parts() -> Parts:
-        return said_of_pictures(folder, pictures, device)
+    def says(first: int, last: int) -> Float[Tensor, "_ width"]:
+        borders = [*range(first, last, TOGETHER), last]
+        batches = (decoded(numbers[start:end]) for start, end in pairwise(borders))
+        return torch.cat(list(said_of_pictures(teacher(), batches)))
 
-    return kept(parts, "pictures", key, identity_of(folder))
+    return kept(says, len(numbers), "pictures", key, identity_of(folder), *_made_with(device))
 
 
 def cached_text_features(
     folder: Path, texts: Sequence[str], device: torch.device
 ) -> Float[Tensor, "texts width"]:
     """What a `TextTeacher` says of these texts, mapped from disk; DataError for no texts."""
+    teacher = functools.cache(lambda: TextTeacher(folder).to(device))
 
-    def parts() -> Parts:
-        return [text_features(folder, texts, device)]
+    def says(first: int, last: int) -> Float[Tensor, "_ width"]:
+        return said_of_texts(teacher(), texts[first:last])
 
-    return kept(parts, "texts", stable_hash(*texts), identity_of(folder))
+    return kept(says, len(texts), "texts", stable_hash(*texts), identity_of(folder), *_made_with(device))
 
 
-def kept(parts: Callable[[], Parts], *key: str) -> Float[Tensor, "rows width"]:
-    """The rows that `parts` gives, from the file of this key, which is written first where it is missing.
+def _made_with(device: torch.device) -> list[str]:
+    return [device.type, *(f"{name} {version(name)}" for name in LIBRARIES)]
 
-    Raises DataError where it cannot be written.
+
+def kept(says: Says, num_rows: int, *key: str) -> Float[Tensor, "rows width"]:
+    """So many rows, one or more, as `says` tells them, from the file of this key; what it lacks is computed.
+
+    Raises DataError where nothing can be kept, and for no rows.
     """
+    if num_rows == 0:
+        raise DataError(f"There are no {key[0]} to be told of.", expected="one or more of them")
     path = cache_folder() / "features" / f"{stable_hash(VERSION, *key)}.npy"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            with _locked(path.with_suffix(".lock")):
-                if not path.exists():  # otherwise another worker was quicker
-                    _write(path, parts())
-        os.utime(path)
-        values = np.load(path, mmap_mode="c").view(np.ndarray)  # whoever writes into it changes no file
-    except OSError as error:
-        raise DataError(
-            f"Features cannot be kept in the cache {cache_folder()}: {error}.",
-            expected="a folder on a local disk with some room",
-            remedy="point POINTLAB_CACHE elsewhere, or free some space",
-        ) from error
-    return torch.from_numpy(values)
+    for _ in range(NUM_TRIES):
+        if (rows := _read(path, num_rows)) is not None:
+            return torch.from_numpy(rows)
+        with _locked(path.with_suffix(".lock")):
+            if _read(path, num_rows) is None:  # otherwise another worker was quicker
+                _write(path, num_rows, says)
+    raise _unkept("tables are deleted as soon as they are there")
 
 
-@contextmanager
+def _read(path: Path, num_rows: int) -> Float[np.ndarray, "rows width"] | None:
+    """The rows in a file, None where it lacks them; whoever writes into them changes no file."""
+    with _explained():
+        try:
+            rows: np.ndarray = np.load(path, mmap_mode="c").view(np.ndarray)
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except (ValueError, EOFError):
+            rows = np.empty((0, 0), np.float32)
+    if len(rows) != num_rows:
+        logger.warning("%s is damaged and made anew", path)
+        return None
+    return rows
+
+
+def _write(path: Path, num_rows: int, says: Says) -> None:
+    """Compute the parts that are missing, and join all."""
+    folder = path.with_suffix(".parts")
+    borders = [*range(0, num_rows, PART), num_rows]
+    parts = [folder / f"{first}.npy" for first in borders[:-1]]
+    for part, (first, last) in zip(parts, pairwise(borders), strict=True):
+        if _read(part, last - first) is None:
+            logger.info("features of rows %d to %d of %d", first, last, num_rows)
+            _store(part, folder, [says(first, last).float().cpu().numpy()])
+    _store(path, folder, (np.load(part) for part in parts))
+    shutil.rmtree(folder, ignore_errors=True)
+    _forget_oldest(path)
+
+
+def _store(path: Path, folder: Path, arrays: Iterable[Float[np.ndarray, "_ width"]]) -> None:
+    """Write the rows of all arrays into one file, which has its name when it is on the disk.
+
+    Until then it is in `folder`, which goes when the table is whole, whoever was killed there.
+    """
+    with _explained():
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as aside:
+            unfinished = Path(aside) / path.name
+            _lay_out(unfinished, iter(arrays))
+            unfinished.rename(path)
+
+
+def _lay_out(path: Path, arrays: Iterator[Float[np.ndarray, "_ width"]]) -> None:
+    first = next(arrays)
+    with GrowingArray(path, first) as rows:
+        rows.append(first)
+        for array in arrays:
+            rows.append(array)
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Alone on this machine; the file stays, as whoever waits for it has it open."""
+    with _explained():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
-def _write(path: Path, parts: Parts) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as aside:
-        each = (part.float().cpu().numpy() for part in parts)
-        first = next(iter(each))
-        with GrowingArray(Path(aside) / "rows.npy", first) as rows:
-            rows.append(first)
-            for part in each:
-                rows.append(part)
-        (Path(aside) / "rows.npy").rename(path)
-    _forget_oldest(path)
-
-
 def _forget_oldest(newest: Path) -> None:
-    """Delete the tables that were used longest ago; who has one mapped keeps it."""
-    others = [path for path in newest.parent.glob("*.npy") if path != newest]
-    by_age = sorted(others, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in by_age[NUM_KEPT - 1 :]:
-        path.unlink(missing_ok=True)
+    """Delete what was used longest ago, whole or in parts; who has a table mapped keeps it."""
+    others = [path for ending in ("npy", "parts") for path in newest.parent.glob(f"*.{ending}")]
+    by_use = sorted((path for path in others if path != newest), key=_last_use, reverse=True)
+    for path in by_use[NUM_KEPT - 1 :]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
         path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _last_use(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # another process forgot it just now
+        return 0
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """What the disk refuses, as a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise _unkept(str(error)) from error
+
+
+def _unkept(reason: str) -> DataError:
+    return DataError(
+        f"Features cannot be kept in the cache {cache_folder()}: {reason}.",
+        expected="a folder on a local disk with some room",
+        remedy="point POINTLAB_CACHE elsewhere, or free some space",
+    )

@@ -19,9 +19,6 @@ TOGETHER = 64
 Item = TypeVar("Item")
 
 
-CPU = torch.device("cpu")
-
-
 def image_features(
     folder: Path, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Float[Tensor, "pictures width"]:
@@ -33,28 +30,30 @@ def image_features(
         raise DataError("No picture was given to be looked at.", expected="one or more pictures")
     alike = (list(group) for _, group in groupby(pictures, key=lambda picture: picture.shape))
     parts = (np.stack(part) for group in alike for part in _parts(group))
-    return torch.cat(list(said_of_pictures(folder, parts)))
+    return torch.cat(list(said_of_pictures(ImageTeacher(folder), parts)))
 
 
 def said_of_pictures(
-    folder: Path, batches: Iterable[UInt8[np.ndarray, "_ _ _ 3"]], device: torch.device = CPU
+    teacher: ImageTeacher, batches: Iterable[UInt8[np.ndarray, "_ _ _ 3"]]
 ) -> Iterator[Float[Tensor, "_ width"]]:
-    """What an `ImageTeacher` says of each batch of pictures, computed on `device`, one after the other."""
-    teacher = ImageTeacher(folder).to(device)
+    """What `teacher` says of each batch of pictures, one after the other."""
     return (teacher(torch.from_numpy(batch)).cpu() for batch in batches)
 
 
-def text_features(
-    folder: Path, texts: Sequence[str], device: torch.device = CPU
-) -> Float[Tensor, "texts width"]:
-    """What a `TextTeacher` says of texts, computed on `device`; those that are too long for it are cut.
-
-    They are read one by one: a matrix product of more rows rounds differently, and the bits of a text's
-    features are to depend on nothing beside it.
+def text_features(folder: Path, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
+    """What a `TextTeacher` says of texts; those that are too long for it are cut.
 
     Raises DataError for a folder that it does not take, and for no texts.
     """
-    teacher = TextTeacher(folder).to(device)
+    return said_of_texts(TextTeacher(folder), texts)
+
+
+def said_of_texts(teacher: TextTeacher, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
+    """What `teacher` says of texts; DataError for none.
+
+    They are read one by one: a matrix product of more rows rounds differently, and the bits of a text's
+    features are to depend on nothing beside it.
+    """
     tokens, mask = teacher.tokenised(texts)
     parts = zip(tokens.split(1), mask.split(1), strict=True)
     return torch.cat([teacher(*part).cpu() for part in parts])

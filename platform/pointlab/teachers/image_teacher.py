@@ -6,12 +6,14 @@ Pictures are prepared as the folder's own image processor does it.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pointlab.errors import DataError
 from pointlab.objectives.targets import PictureNetwork
+from pointlab.seeding import generator
 from pointlab.teachers.families import POOLER, SIGHTED
 from pointlab.teachers.folders import require_type
 from pointlab.teachers.library import quiet_transformers
@@ -19,6 +21,8 @@ from pointlab.teachers.loading import FAILURES, LOADED_FROM_HERE, damaged, load_
 
 PREPARATIONS = ("preprocessor_config.json", "processor_config.json")
 """Where a folder tells how pictures are prepared; newer ones keep it in the second."""
+BACKEND = "pil"
+"""Pillow resizes: the library's other way rounds differently, and would be taken where torchvision is."""
 
 
 class ImageTeacher(PictureNetwork):
@@ -39,6 +43,7 @@ class ImageTeacher(PictureNetwork):
         self.network: Any = network.requires_grad_(False)
         self.width = sighted.width(network.config)
         self._says = sighted.says
+        self._sizes: dict[tuple[int, int], bool] = {}
         self.eval()
 
     def train(self, mode: bool = True) -> "ImageTeacher":  # noqa: ARG002
@@ -48,31 +53,40 @@ class ImageTeacher(PictureNetwork):
 
     @torch.no_grad()
     def forward(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch features"]:
-        """Features of these pictures, on the network's device."""
+        """Features of these pictures, on the network's device; in float32, under autocast too."""
         device = next(self.network.parameters()).device
-        said: Tensor = self._says(self.network, self.prepared(pictures.to(device)))
+        with torch.autocast(device.type, enabled=False):
+            said: Tensor = self._says(self.network, self.prepared(pictures.to(device)))
         return said
 
     def prepared(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 _ _"]:
         """Pixels as the network takes them, on the pictures' device.
 
-        Those of the right size are prepared there; others are resized by the processor, on the CPU.
+        Those whose numbers are merely scaled are prepared there; with others the processor does what its
+        settings say, on the CPU.
         """
-        if self._keeps_size(pictures.shape[1], pictures.shape[2]):
+        if self._merely_scales(pictures.shape[1], pictures.shape[2]):
             return self._scaled(pictures)
+        return self._processed(pictures)
+
+    def _merely_scales(self, height: int, width: int) -> bool:
+        """Whether the processor does no more to pictures of this size, found by trying it on one of noise.
+
+        Not told from its settings: by them one may crop, pad or swap channels under many names.
+        """
+        if (height, width) not in self._sizes:
+            noise = generator("noise", height, width).integers(0, 256, (1, height, width, 3), np.uint8)
+            picture = torch.from_numpy(noise)
+            processed, scaled = self._processed(picture), self._scaled(picture)
+            is_equal = processed.shape == scaled.shape and torch.allclose(processed, scaled, atol=1e-5)
+            self._sizes[height, width] = is_equal
+        return self._sizes[height, width]
+
+    def _processed(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 _ _"]:
         rows = list(pictures.cpu().numpy())
         said = self.processor(rows, return_tensors="pt", input_data_format="channels_last")
         pixels: Tensor = said["pixel_values"]
         return pixels.to(pictures.device)
-
-    def _keeps_size(self, height: int, width: int) -> bool:
-        """Whether the processor would neither resize nor crop such pictures, nor do anything unusual."""
-        does = self.processor
-        if getattr(does, "do_pad", None):
-            return False
-        resized = dict(does.size) if does.do_resize else {}
-        cropped = dict(does.crop_size) if getattr(does, "do_center_crop", None) else {}
-        return _is_kept(resized, height, width) and _is_kept(cropped, height, width)
 
     def _scaled(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 _ _"]:
         does = self.processor
@@ -87,22 +101,20 @@ class ImageTeacher(PictureNetwork):
         return values
 
 
-def _is_kept(size: dict[str, int], height: int, width: int) -> bool:
-    """Whether pictures already have this size, given as both sides or as the shorter one."""
-    if size.keys() <= {"shortest_edge"}:
-        return not size or min(height, width) == size["shortest_edge"]
-    return size == {"height": height, "width": width}
-
-
-def _processor_of(folder: Path) -> Any:
+def require_preparation(folder: Path) -> None:
+    """Return where a folder tells how pictures are prepared; DataError where it does not."""
     if not any((folder / name).is_file() for name in PREPARATIONS):
         raise DataError(
             f"{folder} does not say how pictures are prepared for its network: it has no {PREPARATIONS[0]}.",
             expected="the file that the image processor of transformers saves",
             remedy="copy it from where the network is from",
         )
+
+
+def _processor_of(folder: Path) -> Any:
+    require_preparation(folder)
     with quiet_transformers() as library:
         try:
-            return library.AutoImageProcessor.from_pretrained(folder, **LOADED_FROM_HERE)
+            return library.AutoImageProcessor.from_pretrained(folder, backend=BACKEND, **LOADED_FROM_HERE)
         except FAILURES as error:
             raise damaged(folder, "image processor", error) from error

@@ -66,13 +66,18 @@ class TextTeacher(nn.Module):
         return features
 
 
-def _tokenizer_of(folder: Path) -> Any:
+def require_tokenizer(folder: Path) -> None:
+    """Return where a folder tells how texts become numbers; DataError where it does not."""
     if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
         raise DataError(
             f"{folder} has no tokenizer.",
             expected="tokenizer.json, or vocab.json and merges.txt",
             remedy="copy them from where the network is from: its numbers of words are in them",
         )
+
+
+def _tokenizer_of(folder: Path) -> Any:
+    require_tokenizer(folder)
     with quiet_transformers() as library:
         try:
             return library.AutoTokenizer.from_pretrained(folder, **LOADED_FROM_HERE)
