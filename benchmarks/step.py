@@ -5,8 +5,10 @@ built-in shapes prepared for the purpose: `demo` is the network of configs/demo,
 Point-MAE and ACT (384 wide, 12 deep, 1,024 points). Every figure is the median over the timed steps.
 
 `--set` changes settings as `pointlab run` does, `--paradigm` and `--backbone` are short for two of them. With
-`--against KIND` steps of that paradigm are taken in turn with them, and the ratio of the two is printed.
-`masked.py` splits the step of Point-MAE further, by the parts of its network.
+`--against KIND` steps of that paradigm, as it is by default, are taken in turn with them, and the ratio of
+the two is printed. ReCon has a backbone of its own, and learns from random features as wide as CLIP's; they
+are looked up, as those are that were computed once, so that the step is the student's alone. `masked.py`
+splits the step of Point-MAE further, by the parts of its network.
 """
 
 import argparse
@@ -15,30 +17,42 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from pointlab.config import read_yaml, validate
+from pointlab.config import apply_overrides, merge, read_yaml, validate
 from pointlab.data.augmentation import OVERSAMPLING
 from pointlab.data.batches import Recipe, to_batch, training_arrays
 from pointlab.data.builtin.objects import CLASSES
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.order import Share
-from pointlab.experiment import LaunchConfig, PretrainExperiment, load
+from pointlab.experiment import LaunchConfig, PretrainExperiment
 from pointlab.experiment.wiring import seeded_backbone
 from pointlab.launch import prepare
-from pointlab.paradigms import PARADIGMS, Given, Paradigm, build_paradigm
+from pointlab.objectives.targets import CaptionFeatures, FeatureTable
+from pointlab.paradigms import PARADIGMS, Given, Paradigm, ReconParadigmConfig, build_paradigm
 from pointlab.storage import open_storage
 from pointlab.training import ignore_progress
 from pointlab.training.numerics import autocast, prepare_process
 from pointlab.training.optimiser import build_optimiser
 
-DEMO = Path(__file__).resolve().parents[1] / "configs/demo/pretrain.yaml"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+BACKBONES = {
+    ("demo", "others"): "small.yaml",
+    ("demo", "recon"): "recon-small.yaml",
+    ("papers", "others"): "paper.yaml",
+    ("papers", "recon"): "recon.yaml",
+}
+PICTURES = {"num_views": 1, "view_size": 16}
+"""Of each shape, for ReCon; they are never looked at."""
+CLIP_WIDTH = 512
+"""Channels of the features of CLIP ViT-B/32, of pictures and of texts."""
 PARTS = ("data", "forward", "backward", "optimiser")
 WARM_UP = 3
 """Steps that do not count: the first ones allocate memory and choose kernels."""
@@ -96,39 +110,58 @@ class Laps:
         return time.perf_counter()
 
 
-def configured(options: argparse.Namespace, paradigm: str) -> PretrainExperiment:
-    """The demo's pretraining, with the network and the settings asked for."""
-    settings = [f"training.batch_size={options.batch_size}", f"training.precision={options.precision}"]
-    settings.append(f"training.num_threads={options.threads}")
-    experiment = load(DEMO, [*settings, *options.set]).model_dump(mode="json")
-    if paradigm != experiment["paradigm"]["kind"]:
-        experiment["paradigm"] = {"kind": paradigm}
-    if options.backbone is not None:
-        experiment["backbone"] = read_yaml(options.backbone)
+def configured(options: argparse.Namespace, kind: str, assignments: Sequence[str]) -> PretrainExperiment:
+    """The demo's pretraining by this kind of paradigm, with the network and the settings asked for."""
+    training = {name: getattr(options, name) for name in ("batch_size", "precision")}
+    settings = {"paradigm": {"kind": kind}, "training": training | {"num_threads": options.threads}}
+    content = merge(read_yaml(CONFIGS / "demo/pretrain.yaml"), settings)
+    own = BACKBONES[options.size, "recon" if kind == "recon" else "others"]
+    content["backbone"] = read_yaml(options.backbone or CONFIGS / "backbones" / own)
     if options.size == "papers":
-        experiment |= {"backbone": {"kind": "patch_transformer"}, "num_points": 1024}
-        experiment["data"] |= {"num_points": 1024}
-    found: PretrainExperiment = validate(PretrainExperiment, experiment, "the settings")
+        content = merge(content, {"num_points": 1024, "data": {"num_points": 1024}})
+    content = apply_overrides(content, assignments)
+    if kind == "recon":
+        content = merge(content, {"data": {"source": PICTURES}} | teachers_of(content["paradigm"]))
+    found: PretrainExperiment = validate(PretrainExperiment, content, "the settings")
     return found
 
 
-def prepared_split(folder: Path, num_clouds: int, num_points: int) -> CachedSplit:
+def teachers_of(paradigm: dict[str, Any]) -> dict[str, Any]:
+    """A teacher, which is nowhere, for each loss that ReCon wants one for; `given` makes up what it says."""
+    config: ReconParadigmConfig = validate(ReconParadigmConfig, paradigm, "the paradigm")
+    nowhere = {"kind": "folder", "path": "nowhere", "sha256": 64 * "0"}
+    weights = {"image_teacher": config.image_weight, "text_teacher": config.text_weight}
+    return {role: nowhere for role, weight in weights.items() if weight > 0}
+
+
+def given(split: CachedSplit) -> Given:
+    """The set's classes, and random features of its pictures and captions."""
+    texts = sorted(split.caption_texts)
+    providers = {
+        "image_teacher": FeatureTable(torch.randn(split.num_pictures, CLIP_WIDTH)),
+        "text_teacher": CaptionFeatures(texts, torch.randn(len(texts), CLIP_WIDTH)),
+    }
+    return Given(len(CLASSES), providers=providers)
+
+
+def prepared_split(folder: Path, num_clouds: int, num_points: int, views: dict[str, int]) -> CachedSplit:
     """Shapes enough for a batch or two, with as many points as the augmentation draws from."""
     kept = round(num_points * OVERSAMPLING)
-    per_class = math.ceil(num_clouds / len(CLASSES))
-    source = {"kind": "shapes", "num_train_per_class": per_class, "num_test_per_class": 0, "num_points": kept}
+    counts = {"num_train_per_class": math.ceil(num_clouds / len(CLASSES)), "num_test_per_class": 0}
+    source = {"kind": "shapes", "num_points": kept} | counts | views
     settings = {"name": "shapes", "source": source, "num_points": kept}
     config = validate(DatasetConfig, settings | {"validation_fraction": 0}, "the benchmark")
     storage = open_storage(str(folder / "store"))
     return open_split(storage, prepare(config, storage, LaunchConfig(kind="local"), ignore_progress), "train")
 
 
-def set_up(options: argparse.Namespace, folder: Path, kind: str) -> Bench:
-    experiment = configured(options, kind)
+def set_up(options: argparse.Namespace, folder: Path, kind: str, assignments: Sequence[str]) -> Bench:
+    experiment = configured(options, kind, assignments)
     prepare_process(options.threads)
-    split = prepared_split(folder, 2 * options.batch_size, experiment.num_points)
+    views = PICTURES if kind == "recon" else {}
+    split = prepared_split(folder, 2 * options.batch_size, experiment.num_points, views)
     backbone = seeded_backbone(experiment.backbone, seed=0)
-    paradigm = build_paradigm(experiment.paradigm, backbone, Given(len(CLASSES))).to(options.device)
+    paradigm = build_paradigm(experiment.paradigm, backbone, given(split)).to(options.device)
     optimiser = build_optimiser(paradigm, experiment.training.optimiser)
     return Bench(experiment, split, paradigm.train(), optimiser, options.device)
 
@@ -209,17 +242,23 @@ def main() -> None:
     parser.add_argument("--paradigm", choices=PARADIGMS, default="supervised", help="default: supervised")
     parser.add_argument("--against", choices=PARADIGMS, help="a paradigm whose steps are taken in turn")
     parser.add_argument("--backbone", type=Path, help="YAML file of a backbone, such as those in configs")
-    parser.add_argument("--set", action="append", default=[], help="a setting, as in pointlab run")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        help="a setting, as in pointlab run; those of the paradigm are not for --against",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["POINTLAB_CACHE"] = str(Path(folder) / "cache")
-        bench = set_up(options, Path(folder), options.paradigm)
+        bench = set_up(options, Path(folder), options.paradigm, options.set)
         print(*header(bench, options), sep="; ")
         show_step(bench, options.steps)
         if options.against is None:
             show_optimisers(bench, options.steps)
         else:
-            show_ratio(bench, set_up(options, Path(folder), options.against), options.steps)
+            shared = [one for one in options.set if not one.startswith("paradigm.")]
+            show_ratio(bench, set_up(options, Path(folder), options.against, shared), options.steps)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from pointlab.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str, ...]
+ADDED_LATER: dict[str, JsonValue] = {"identity": "unless default"}
+"""`json_schema_extra` of a field that was added when runs without it existed, and whose default asks for what
+these did: they keep their identity, and stay found. A default of it must never change."""
 ANY_KEY = "*"
 """Stands in a path of the models for the keys of a mapping, which are the user's own."""
 

@@ -11,6 +11,7 @@ from backbones.tiny import TINY
 from paradigms.masked_cases import built
 from paradigms.two_views import two_views
 from pointlab.backbones import build_backbone
+from pointlab.errors import ConfigError
 from pointlab.objectives import HeadConfig
 from pointlab.paradigms import Given
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
@@ -128,6 +129,37 @@ def test_each_stage_below_the_head_learns_slower_by_the_same_factor(name: str) -
     assert rates[id(paradigm.head[0].weight)] == 0.2
     for parameter in backbone.parameters():
         assert rates[id(parameter)] == 0.2 * scales[parameter]
+
+
+CLASS_ROWS = {
+    "patch_transformer": {"class_token", "class_position"},
+    "recon": {"query_tokens.class", "query_positions.class"},
+    "dgcnn": set[str](),
+}
+
+
+@pytest.mark.parametrize("name", CLASS_ROWS)
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5])
+def test_head_and_class_token_or_query_learn_faster_by_the_factor_and_nothing_else(
+    name: str, layer_decay: float
+) -> None:
+    """As in ReCon's released fine-tuning, where names with `cls` in them say which; depth counts beside."""
+    paradigm = supervised(name)
+    names = {parameter: one for one, parameter in paradigm.named_parameters()}
+    rates: dict[float, dict[str, float]] = {}
+    for factor in (1.0, 10.0):
+        config = optimiser_config(head_learning_rate_factor=factor, layer_decay=layer_decay)
+        optimiser = build_optimiser(paradigm, config)
+        set_learning_rate(optimiser, 0.01)
+        rates[factor] = {names[p]: group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    faster = {one for one in rates[1.0] if rates[10.0][one] == pytest.approx(10 * rates[1.0][one])}
+    assert faster == {"head.0.weight", "head.0.bias"} | {f"backbone.{one}" for one in CLASS_ROWS[name]}
+    assert all(rates[10.0][one] == rates[1.0][one] for one in rates[1.0].keys() - faster)
+
+
+def test_a_factor_for_a_head_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ConfigError, match="head_learning_rate_factor is 10, and Masked has no head"):
+        build_optimiser(built("masked"), optimiser_config(head_learning_rate_factor=10))
 
 
 def released(epoch: float, **settings: Any) -> float:

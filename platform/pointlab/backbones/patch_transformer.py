@@ -117,6 +117,10 @@ class PatchTransformer(PatchBackbone):
         patches = self.group(batch)
         return self.encode_stages(self.embed(patches), patches.centres, stages)
 
+    def class_parameters(self) -> list[nn.Parameter]:
+        """The class token and its position, if there is one."""
+        return [row for row in (self.class_token, self.class_position) if row is not None]
+
     def _with_class_token(self, tokens: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Both with the row of the class token put first, if there is one."""
         if self.class_token is None or self.class_position is None:

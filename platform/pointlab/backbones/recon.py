@@ -118,9 +118,14 @@ class ReconTransformer(PatchBackbone):
 
     def svm_features(self, batch: PointBatch) -> Float[Tensor, "batch features"]:
         """What the paper's linear SVM reads: [maximum over queries, maximum + mean over patches]."""
+        self._check_counts(batch)
         patches = self.group(batch)
         tokens, queries = self.encode_with_queries(self.embed(patches), patches.centres, stop_gradient=False)
         return torch.cat([queries.amax(1), tokens.amax(1) + tokens.mean(1)], dim=1)
+
+    def class_parameters(self) -> list[nn.Parameter]:
+        """The class query and its position, if there is one."""
+        return [rows["class"] for rows in (self.query_tokens, self.query_positions) if "class" in rows]
 
     def _queries(self, batch: int, names: Sequence[QueryName]) -> tuple[Tensor, Tensor]:
         """The learned queries of these names and their positions, for each cloud of a batch."""

@@ -91,6 +91,10 @@ class Backbone(nn.Module, ABC):
         self._check_counts(batch)
         return self.compute(batch, frozenset(stages)) if stages else {}
 
+    def svm_features(self, batch: PointBatch) -> Float[Tensor, "batch features"]:
+        """What a linear SVM on the frozen network reads: `pooled`, unless its paper reads something else."""
+        return self(batch).pooled  # type: ignore[no-any-return]
+
     @property
     def point_width(self) -> int:
         """Channels of `point_features`."""
@@ -123,6 +127,10 @@ class Backbone(nn.Module, ABC):
         for name, parameter in self.named_parameters():
             by_stage[self.stage_of(name)].append((name, parameter))
         return list(by_stage.items())
+
+    def class_parameters(self) -> list[nn.Parameter]:
+        """What speaks of the class of a cloud and of nothing else, such as a class token; by default none."""
+        return []
 
     def _check_stages(self, stages: Sequence[str]) -> None:
         unknown = [stage for stage in stages if stage not in self.stages]

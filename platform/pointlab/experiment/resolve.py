@@ -2,7 +2,8 @@
 
 Datasets count by the hash of their content and recipe, parents by their own identity. Fields marked
 `identity: False` (threads, checkpoint intervals, source folders), the launcher and the storage do not
-count: the same run moves from a laptop to a cluster and finds its checkpoints there.
+count: the same run moves from a laptop to a cluster and finds its checkpoints there. Nor does a setting that
+was added when such runs existed (`ADDED_LATER`), where it asks for what they did without it.
 """
 
 import json
@@ -11,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from pointlab.config import ADDED_LATER
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.seeding import stable_hash
@@ -117,7 +120,7 @@ def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outerm
         return {
             name: definition(getattr(value, name), name_of, is_outermost=False)
             for name, info in type(value).model_fields.items()
-            if name not in skipped and _counts(getattr(value, name), info.json_schema_extra)
+            if name not in skipped and _counts(getattr(value, name), info)
         }
     if isinstance(value, dict):
         return {str(key): definition(item, name_of, is_outermost=False) for key, item in value.items()}
@@ -126,7 +129,9 @@ def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outerm
     return value
 
 
-def _counts(value: Any, extra: Any) -> bool:
+def _counts(value: Any, info: FieldInfo) -> bool:
     if isinstance(value, LaunchConfig | StorageConfig):
         return False
-    return not (isinstance(extra, dict) and extra.get("identity") is False)
+    if info.json_schema_extra == ADDED_LATER:
+        return bool(value != info.default)
+    return not (isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("identity") is False)

@@ -81,6 +81,10 @@ class Trainable(nn.Module, ABC):
     def exported(self) -> Mapping[str, nn.Module]:
         """The modules a checkpoint's users want, by name; the rest (heads, decoders) is dropped."""
 
+    def head_parameters(self) -> Iterable[nn.Parameter]:
+        """What tells classes apart, and may learn faster than the rest (`head_learning_rate_factor`)."""
+        return ()
+
     def frozen(self) -> Iterable[nn.Module]:
         """Modules kept out of training: no gradients, eval mode, not saved with every checkpoint."""
         return ()

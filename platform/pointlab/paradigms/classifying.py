@@ -41,6 +41,10 @@ class Classifying(Paradigm):
         )
         return loss
 
+    def head_parameters(self) -> list[nn.Parameter]:
+        """The head, and what the backbone has for the class alone."""
+        return [*self.head.parameters(), *self.backbone.class_parameters()]
+
     def exported(self) -> dict[str, nn.Module]:
         """Backbone and head: a classifier can be used as it is."""
         return {"backbone": self.backbone, "head": self.head}

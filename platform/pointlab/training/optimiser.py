@@ -1,4 +1,5 @@
-"""AdamW or SGD with the papers' weight-decay rule and a learning rate per stage of depth; warm-up and cosine.
+"""AdamW or SGD with the papers' weight-decay rule and learning rates by depth and for the head; warm-up
+and cosine.
 
 The learning rate is a function of the step alone, so a resumed run needs no scheduler state.
 """
@@ -8,6 +9,7 @@ import math
 import torch
 from torch import nn
 
+from pointlab.errors import ConfigError
 from pointlab.paradigms import Paradigm, Trainable
 from pointlab.training.settings import OptimiserConfig, TrainingConfig
 
@@ -41,14 +43,30 @@ def depth_scales(paradigm: Trainable, layer_decay: float) -> dict[nn.Parameter, 
     }
 
 
+def head_scales(paradigm: Trainable, factor: float) -> dict[nn.Parameter, float]:
+    """Learning-rate factor of each parameter of the head; ConfigError where there is none to learn faster."""
+    found = dict.fromkeys(paradigm.head_parameters(), factor)
+    if factor != 1 and not found:
+        raise ConfigError(
+            f"training.optimiser.head_learning_rate_factor is {factor:g}, and {type(paradigm).__name__} has"
+            " no head apart from the rest.",
+            remedy="leave it out, or set it where classes of clouds are learned, as in a transfer",
+        )
+    return found
+
+
 def build_optimiser(paradigm: Trainable, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """Over the trainable parameters, grouped by decay and depth; groups carry their `scale`."""
-    scales = depth_scales(paradigm, config.layer_decay)
+    """Over the trainable parameters, grouped by decay, depth and head; groups carry their `scale`.
+
+    Raises ConfigError where the head is to learn faster and there is none.
+    """
+    by_depth = depth_scales(paradigm, config.layer_decay)
+    of_head = head_scales(paradigm, config.head_learning_rate_factor)
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in paradigm.named_parameters():
         if parameter.requires_grad:
-            key = (decays(name, parameter), scales.get(parameter, 1.0))
-            groups.setdefault(key, []).append(parameter)
+            scale = by_depth.get(parameter, 1.0) * of_head.get(parameter, 1.0)
+            groups.setdefault((decays(name, parameter), scale), []).append(parameter)
     described = [
         {"params": members, "weight_decay": config.weight_decay if decay else 0.0, "scale": scale}
         for (decay, scale), members in groups.items()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pointlab.config import StrictModel
+from pointlab.config import ADDED_LATER, StrictModel
 
 
 class OptimiserConfig(StrictModel):
@@ -19,6 +19,9 @@ class OptimiserConfig(StrictModel):
     weight_decay: float = Field(default=0.05, ge=0)
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor on the learning rate per stage of depth, from the head down; 1 treats all stages alike."""
+    head_learning_rate_factor: float = Field(default=1.0, gt=0, json_schema_extra=ADDED_LATER)
+    """Factor on the learning rate of a head and of the class token or query, which are new where the rest is
+    pretrained; 1, as in the fine-tuning of Point-MAE and ACT, where ReCon's has 10."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Of AdamW."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
