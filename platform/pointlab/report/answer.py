@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
 from pointlab.report.results import Group, group_by_seed, interval, summary
+from pointlab.report.retrieval_findings import key_figures, retrieval_finding
 from pointlab.report.study_finding import study_finding
 from pointlab.report.sweeps import ENDS
 from pointlab.report.wording import METHODS, percent
@@ -57,6 +58,8 @@ def _finding(group: Group) -> str:
         return " ".join(study_finding(record) for record in group.records)
     if group.records[0].kind == "analyse":
         return " ".join(headline(record) for record in group.records)
+    if group.records[0].kind == "retrieve":
+        return " ".join(retrieval_finding(record) for record in group.records)
     reached = [f"{summary(group, metric)} {where}" for metric, where in _headlines(group).items()]
     if not reached:
         return f"{_subject(group)} has ended; its record holds no accuracy."
@@ -84,12 +87,14 @@ def _subject(group: Group) -> str:
 
 
 def _method(stamp: str) -> str:
-    """The protocol in words, and how few labels it had; that it was searched, key figures tell."""
+    """The protocol in words, by which prompts, and how few labels it had; that it was searched, key figures
+    tell."""
     protocol, *further = stamp.split("/")
     few = [part.removesuffix("-per-class") for part in further if part.endswith("-per-class")]
     labels = f" with {few[0]} labelled training clouds of each class" if few else ""
+    prompts = f" by the {further[0].replace('_', '-')} prompts" if protocol == "zero_shot" else ""
     if protocol in METHODS:
-        return METHODS[protocol] + labels
+        return METHODS[protocol] + prompts + labels
     return protocol + (f" ({', '.join(further)})" if further else "")
 
 
@@ -106,6 +111,8 @@ def _choice(group: Group) -> str:
         sentences.append(f"An analysis explains and chooses nothing; it measures on {_split(group)}.")
         favoured = group.records[0].notes.get("selected on the shown split")
         sentences += [f"Not independent of that split: {favoured}."] if favoured else []
+    elif group.records[0].kind == "retrieve":
+        sentences.append("A retrieval ranks and chooses nothing.")
     elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
     return " ".join(sentences)
@@ -131,6 +138,8 @@ def _key_figures(material: Material, group: Group) -> list[KeyFigure]:
         bounds = interval(material, group, metric)
         note = f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
         figures.append(KeyFigure(f"accuracy {where}", summary(group, metric), note))
+    if group.records[0].kind == "retrieve":
+        figures += [KeyFigure(*told) for record in group.records for told in key_figures(record)]
     if group.values("selection/coefficient"):
         value = summary(group, "selection/coefficient")
         figures.append(KeyFigure("mixing coefficient", value, "0 is pretrained, 1 is fine-tuned"))

@@ -14,6 +14,7 @@ from pointlab.report.figures import CHOSEN, TARGET
 from pointlab.report.gallery import SetViews, build_gallery
 from pointlab.report.rendering import render
 from pointlab.report.results import result_tables
+from pointlab.report.retrieval import retrieval_sections
 from pointlab.report.runs import anchors_of, run_rows
 from pointlab.report.scenes import scene
 from pointlab.report.study import study_sections
@@ -37,7 +38,8 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
     """One self-contained HTML page on these finished runs and their parents.
 
     It depends on the store alone: the same records give the same page. Of the data it reads validation
-    splits, never a test split. Raises StorageError for a run that has no record.
+    splits, never a test split: what a retrieval shows of one is stored with its run. Raises StorageError for
+    a run that has no record.
     """
     material = collect(storage, runs)
     gallery = build_gallery(storage, material)
@@ -55,6 +57,7 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         results=result_tables(material),
         corruptions=corruption_tables(material),
         analyses=analysis_sections(material),
+        retrievals=retrieval_sections(storage, material),
         studies=study_sections(material),
         colours={"finished": TARGET, "chosen": CHOSEN},
         max_points=MAX_POINTS,

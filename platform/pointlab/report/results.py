@@ -77,13 +77,13 @@ def group_by_seed(records: Sequence[Record]) -> list[Group]:
 
 
 def result_tables(material: Material) -> list[ResultTable]:
-    """A table for every group of the page's records but analyses and studies, which have their own."""
+    """A table for every group of the page's records but those of kinds that have tables of their own."""
     return [
         ResultTable(
             group, tuple(_row(material, group, metric) for metric in group.metrics if is_of_a_split(metric))
         )
         for group in group_by_seed(material.records)
-        if group.records[0].kind not in ("analyse", "study")
+        if group.records[0].kind not in ("analyse", "study", "retrieve")
     ]
 
 

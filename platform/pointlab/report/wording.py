@@ -6,6 +6,8 @@ GAP = "\N{NO-BREAK SPACE}"
 METHODS = {
     "full": "full fine-tuning",
     "linear_probe": "the linear probe",
+    "linear_svm": "the linear SVM",
+    "zero_shot": "zero-shot classification",
     "wise_ft": "the WiSE-FT mixture",
     "wise_ft_lp": "the WiSE-FT-LP mixture",
 }
@@ -17,6 +19,8 @@ PARENT_ROLES = {
     "image_teacher": "image teacher's data",
     "text_teacher": "text teacher's data",
 }
+OWN_SETS = {"pretrain": "pretraining data", "teacher": "training data", "retrieve": "searched set"}
+"""What the set in the role `data` was to a run, by its kind; a target to all others."""
 TRAINED_ROLES = {"data": "training data", "shifted": "shifted set", **PARENT_ROLES}
 
 
@@ -65,9 +69,8 @@ def role_name(kind: str, role: str) -> str:
     if kind == "study":
         route, _, part = role.partition("/")
         return f"{role_name('transfer', part)} of {route}"
-    own = {"pretrain": "pretraining data", "teacher": "training data"}.get(kind, "target")
     part = role.rpartition("/")[2]
-    return own if part == "data" else PARENT_ROLES.get(part, part)
+    return OWN_SETS.get(kind, "target") if part == "data" else PARENT_ROLES.get(part, part)
 
 
 def split_name(record: Record, metric: str) -> str:

@@ -1,0 +1,106 @@
+"""Retrieval: each query ranks all shapes of a gallery by cosine, and should find the right ones first.
+
+Figures are told beside what a random order would reach, as both depend on the size of the gallery and on how
+many of its shapes are right.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass
+from math import comb
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+DEPTHS = (1, 5, 10)
+"""How many of the first shapes a recall looks at."""
+DIGITS = 9
+"""Cosines that agree to so many are equal: the last ones depend on how many rows a product has."""
+TOGETHER = 64
+"""Queries at a time: with 50,000 shapes their cosines and ranks fit into a tenth of a gigabyte."""
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What every query found; shapes are told by their rows in the gallery."""
+
+    first_right: Int64[Tensor, " queries"]
+    """Rank of the first right shape, from 1 on."""
+    num_right: Int64[Tensor, " queries"]
+    nearest: Int64[Tensor, "queries shown"]
+    cosines: Float64[Tensor, "queries shown"]
+    """Of the nearest ones."""
+    is_right: Bool[Tensor, "queries shown"]
+    """Whether each of them is."""
+    gallery_size: int
+
+
+def search_gallery(
+    queries: Float[Tensor, "queries width"],
+    wanted: Int64[Tensor, " queries"],
+    gallery: Float[Tensor, "shapes width"],
+    found: Int64[Tensor, " shapes"],
+    *,
+    num_shown: int,
+    together: int = TOGETHER,
+) -> Retrieved:
+    """The ranks that the queries give to a gallery, of which as many cosines are held as `together` have.
+
+    A shape is right for a query where its number in `found` is that of the query in `wanted`; each query has
+    at least one. Of shapes with equal cosines the first of the gallery comes first.
+    """
+    directions, numbers = F.normalize(gallery.double(), dim=1), torch.arange(len(gallery))
+    num_shown = min(num_shown, len(gallery))
+    parts = []
+    for some, theirs in zip(queries.split(together), wanted.split(together), strict=True):
+        cosines = (F.normalize(some.double(), dim=1) @ directions.T).round(decimals=DIGITS)
+        is_right = theirs.unsqueeze(1) == found
+        order = cosines.argsort(dim=1, descending=True, stable=True)
+        ranks = torch.empty_like(order).scatter_(1, order, (numbers + 1).expand_as(order))
+        first = ranks.masked_fill(~is_right, len(gallery) + 1).amin(1)
+        assert bool((first <= len(gallery)).all()), "each query has a right shape"
+        nearest = order[:, :num_shown]
+        parts.append(
+            (first, is_right.sum(1), nearest, cosines.gather(1, nearest), is_right.gather(1, nearest))
+        )
+    first, num_right, nearest, cosines, is_right = (torch.cat(each) for each in zip(*parts, strict=True))
+    return Retrieved(first, num_right, nearest, cosines, is_right, len(gallery))
+
+
+def retrieval_metrics(retrieved: Retrieved) -> dict[str, float]:
+    """`recall_at_<k>`: the share of queries with a right shape among the first k; `median_rank`: among how
+    many at least half of them have one; both for a random order too, as `chance/...`; and the sizes.
+    """
+    ranks = retrieved.first_right
+    metrics = {f"recall_at_{depth}": float((ranks <= depth).double().mean()) for depth in DEPTHS}
+    metrics["median_rank"] = float(ranks.median())  # of an even number of ranks the lower one
+    chance = Chance(retrieved)
+    metrics |= {f"chance/recall_at_{depth}": chance.recall(depth) for depth in DEPTHS}
+    metrics["chance/median_rank"] = float(chance.median_rank())
+    return metrics | {"queries": float(len(ranks)), "shapes": float(retrieved.gallery_size)}
+
+
+class Chance:
+    """What the same queries would find in a gallery in random order, computed exactly."""
+
+    def __init__(self, retrieved: Retrieved) -> None:
+        """Only the numbers of right shapes count."""
+        self._size = retrieved.gallery_size
+        self._num_right = Counter(retrieved.num_right.tolist())
+
+    def recall(self, depth: int) -> float:
+        """The expected share of queries with a right shape among the first `depth`.
+
+        Of C(size, depth) sets of first shapes, C(size - right, depth) have none that is right.
+        """
+        depth = min(depth, self._size)
+        every = comb(self._size, depth)
+        missed = sum(n * comb(self._size - right, depth) / every for right, n in self._num_right.items())
+        return 1 - missed / self._num_right.total()
+
+    def median_rank(self) -> int:
+        """The fewest first shapes among which at least half of the queries are expected to have one."""
+        half = 0.5 - 1e-12  # a recall of a half may come out a rounding below it
+        return 1 + bisect_left(range(1, self._size + 1), half, key=self.recall)
