@@ -233,7 +233,7 @@ def test_a_grid_that_is_no_grid_is_refused(coefficients: tuple[float, ...]) -> N
         MixtureConfig(coefficients=coefficients)
 
 
-@pytest.mark.parametrize("protocol", ["full", "linear_probe", "wise_ft", "wise_ft_lp"])
+@pytest.mark.parametrize("protocol", ["full", "linear_probe", "linear_svm", "wise_ft", "wise_ft_lp"])
 def test_every_protocol_runs_to_a_record(storage: Storage, protocol: str) -> None:
     record = run(tiny_transfer(storage, protocol=protocol)).record
     assert record is not None
@@ -279,8 +279,8 @@ def test_no_choice_depends_on_the_test_splits(
     first = run(tiny_transfer(storage)).record
     read_split = cache.CachedSplit.__init__
 
-    def with_wrong_test_labels(self: Any, folder: Path) -> None:
-        read_split(self, folder)
+    def with_wrong_test_labels(self: Any, folder: Path, count: Any) -> None:
+        read_split(self, folder, count)
         if folder.name == "test":
             self.labels = (self.labels + 1) % 16
 

@@ -234,8 +234,8 @@ def _space(experiment: SearchExperiment) -> dict[str, Any]:
 
 
 def _epochs(trial: TransferExperiment) -> int:
-    """Epochs of a trial that is not stopped; its sweep reports as one more. A probe takes none."""
-    return 0 if trial.protocol == "linear_probe" else math.ceil(trial.training.epochs)
+    """Epochs of a trial that is not stopped; its sweep reports as one more. A frozen backbone takes none."""
+    return math.ceil(trial.training.epochs) if trial.trains else 0
 
 
 def _row(result: Any, epochs: int) -> dict[str, Any]:

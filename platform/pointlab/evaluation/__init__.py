@@ -1,6 +1,6 @@
 """Evaluation: reads a model and data, measures, and chooses nothing."""
 
-from pointlab.evaluation.features import FeatureTable, pooled_features
+from pointlab.evaluation.features import FeatureName, FeatureTable, pooled_features
 from pointlab.evaluation.metrics import classification_metrics
 
-__all__ = ["FeatureTable", "classification_metrics", "pooled_features"]
+__all__ = ["FeatureName", "FeatureTable", "classification_metrics", "pooled_features"]

@@ -1,7 +1,8 @@
 """Features of a whole split, for one or many backbones, with the data read once for all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,19 +10,35 @@ from torch import Tensor
 
 from pointlab.backbones import Backbone
 from pointlab.data.sample import PointBatch
+from pointlab.errors import DataError
+
+FeatureName = Literal["pooled", "svm"]
+"""Which feature of a cloud a head reads: what a backbone pools, or what its paper gives to a linear SVM."""
+READ: dict[FeatureName, Callable[[Backbone, PointBatch], Tensor]] = {
+    "pooled": lambda backbone, batch: backbone(batch).pooled,
+    "svm": lambda backbone, batch: backbone.svm_features(batch),
+}
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """The pooled feature and the label of every sample of a split, in stored order, on the CPU."""
+    """One feature and the label of every sample of a split, in stored order, on the CPU."""
 
     features: Float[Tensor, "samples features"]
     labels: Int64[Tensor, " samples"]
 
+    def require_labels(self, reader: str) -> None:
+        """DataError that names the `reader` of these labels where one is missing."""
+        if bool((self.labels < 0).any()):
+            raise DataError(f"{reader} met a cloud without a label.", remedy="choose a labelled set")
+
 
 @torch.no_grad()
 def pooled_features(
-    backbones: Sequence[Backbone], batches: Iterable[PointBatch], device: torch.device
+    backbones: Sequence[Backbone],
+    batches: Iterable[PointBatch],
+    device: torch.device,
+    feature: FeatureName = "pooled",
 ) -> list[FeatureTable]:
     """One table per backbone, each in eval mode; every batch is read once, whatever their number."""
     for backbone in backbones:
@@ -33,6 +50,6 @@ def pooled_features(
         labels.append(batch.labels)
         moved = batch.to(device)
         for backbone, rows in zip(backbones, features, strict=True):
-            rows.append(backbone(moved).pooled.float().cpu())
+            rows.append(READ[feature](backbone, moved).float().cpu())
     joined = torch.cat(labels)
     return [FeatureTable(torch.cat(rows), joined) for rows in features]

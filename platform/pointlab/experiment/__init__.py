@@ -13,6 +13,7 @@ from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.prepare import PrepareExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.retrieve import RetrieveExperiment
 from pointlab.experiment.search import SearchExperiment
 from pointlab.experiment.study import StudyExperiment
 from pointlab.experiment.teacher import TeacherExperiment
@@ -27,6 +28,7 @@ Experiment = Annotated[
     | SearchExperiment
     | StudyExperiment
     | EvaluateExperiment
+    | RetrieveExperiment
     | AnalyseExperiment,
     Field(discriminator="kind"),
 ]
@@ -53,6 +55,7 @@ __all__ = [
     "LaunchConfig",
     "PrepareExperiment",
     "PretrainExperiment",
+    "RetrieveExperiment",
     "SearchExperiment",
     "StorageConfig",
     "StudyExperiment",

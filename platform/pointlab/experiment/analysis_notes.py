@@ -111,17 +111,16 @@ def favoured(experiment: AnalyseExperiment) -> list[str]:
 def _chosen_on(subject: SubjectConfig) -> Iterator[DatasetConfig]:
     """The sets by whose validation split the weights of this subject, or those it started from, were chosen.
 
-    A linear probe chooses the penalty of its head there, and changes no weight that is analysed.
+    A protocol that trains nothing chooses its head there, and changes no weight that is analysed.
     """
     match subject:
         case PretrainExperiment():
             if subject.training.selection == "best":
                 yield subject.data
         case TransferExperiment():
-            is_mixed = subject.protocol in ("wise_ft", "wise_ft_lp")
-            if is_mixed or (subject.protocol == "full" and subject.training.selection == "best"):
+            if subject.is_mixed or (subject.trains and subject.training.selection == "best"):
                 yield subject.data
-            if is_mixed and subject.shifted is not None:
+            if subject.is_mixed and subject.shifted is not None:
                 yield subject.shifted
             if subject.pretrained is not None:
                 yield from _chosen_on(subject.pretrained)

@@ -8,8 +8,8 @@ from torch import nn
 
 from pointlab.backbones import Backbone, build_backbone
 from pointlab.data.sample import PointBatch
-from pointlab.errors import ConfigError, DataError
-from pointlab.evaluation import classification_metrics, pooled_features
+from pointlab.errors import ConfigError
+from pointlab.evaluation import FeatureName, classification_metrics, pooled_features
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.transfer import TransferExperiment
@@ -19,6 +19,7 @@ from pointlab.paradigms import ClassifyingConfig
 from pointlab.storage import Storage, read_manifest
 from pointlab.training.checkpoint import load_weights
 from pointlab.transfer import predict
+from pointlab.transfer.zero_shot import empty_head, is_zero_shot
 
 ClassifierExperiment = PretrainExperiment | ImportExperiment | TransferExperiment
 
@@ -30,14 +31,13 @@ class Classifier:
     backbone: Backbone
     head: nn.Module
     class_names: tuple[str, ...]
+    reads: FeatureName = "pooled"
+    """The feature that the head was made for."""
 
     def measure(self, batches: Iterable[PointBatch], device: torch.device) -> dict[str, float]:
         """`classification_metrics` on these clouds, in eval mode; DataError if one has no label."""
-        (table,) = pooled_features([self.backbone.to(device)], batches, device)
-        if bool((table.labels < 0).any()):
-            raise DataError(
-                "A classifier was measured on a cloud without a label.", remedy="choose a labelled set"
-            )
+        (table,) = pooled_features([self.backbone.to(device)], batches, device, self.reads)
+        table.require_labels("A classifier")
         return classification_metrics(predict(self.head, table.features), table.labels)
 
 
@@ -48,9 +48,8 @@ def read_classifier(experiment: ClassifierExperiment, run: str, storage: Storage
     manifest = read_manifest(storage, f"runs/{run}/model")
     assert manifest is not None, "its backbone was read"
     names = tuple(manifest.details["class_names"])
-    return Classifier(
-        backbone, _read_head(experiment, run, storage, backbone.num_features, len(names)), names
-    )
+    head = _read_head(experiment, run, storage, backbone.num_features, len(names))
+    return Classifier(backbone, head, names, manifest.details.get("reads", "pooled"))
 
 
 def head_of(experiment: ClassifierExperiment) -> HeadConfig:
@@ -77,13 +76,14 @@ def head_of(experiment: ClassifierExperiment) -> HeadConfig:
 def _read_head(
     experiment: ClassifierExperiment, run: str, storage: Storage, num_features: int, num_classes: int
 ) -> nn.Module:
-    """The stored head: a probe is a single layer, whatever head was fine-tuned before it."""
+    """The stored head, told by its tensors: a probe is a single layer, whatever was fine-tuned before it."""
     weights = read_module(storage, run, "head")
-    is_probe = weights.keys() == {"weight", "bias"}
-    head: nn.Module = (
-        nn.Linear(num_features, num_classes)
-        if is_probe
-        else build_head(head_of(experiment), num_features, num_classes)
-    )
+    head: nn.Module
+    if weights.keys() == {"weight", "bias"}:
+        head = nn.Linear(weights["weight"].shape[1], num_classes)
+    elif is_zero_shot(weights):
+        head = empty_head(weights)
+    else:
+        head = build_head(head_of(experiment), num_features, num_classes)
     load_weights(head, weights)
     return head

@@ -12,6 +12,7 @@ from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Resolved, make_definite, share_of_parent
+from pointlab.experiment.retrieve import RetrieveExperiment
 from pointlab.experiment.search import SearchExperiment
 from pointlab.experiment.teacher import TeacherExperiment
 from pointlab.experiment.transfer import TransferExperiment
@@ -24,11 +25,9 @@ def parents_of(experiment: Any) -> dict[str, Trained]:
     match experiment:
         case SearchExperiment():
             return {} if experiment.varies_pretraining else parents_of(experiment.transfer)
-        case TransferExperiment() if experiment.pretrained is not None:
-            return {"pretrained": experiment.pretrained}
         case EvaluateExperiment():
             return {"classifier": experiment.classifier}
-        case PretrainExperiment() | AnalyseExperiment():
+        case PretrainExperiment() | TransferExperiment() | AnalyseExperiment() | RetrieveExperiment():
             return dict(experiment.parents)
         case _:
             return {}

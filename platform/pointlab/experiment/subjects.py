@@ -73,7 +73,8 @@ class Reading:
         run = self.resolved.parents[role]
         if self.resolved.experiment.heads == "own" and self._has_fitting_head(run):
             classifier = read_classifier(config, run, self.storage)
-            return Subject(name, classifier.backbone, classifier.head, head_kind="own")
+            if classifier.reads == "pooled":  # gradients come through what the last stage pools
+                return Subject(name, classifier.backbone, classifier.head, head_kind="own")
         backbone = seeded_backbone(architecture, config.seed)
         load_weights(backbone, read_module(self.storage, run, "backbone"))
         return self._with_fresh_head(name, backbone)

@@ -5,18 +5,20 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from pointlab.backbones import BackboneConfig
-from pointlab.config import StrictModel
+from pointlab.config import ADDED_LATER, StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
 from pointlab.experiment.pretrain import PretrainExperiment, pretraining_unless_told
 from pointlab.experiment.resolve import datasets_of_parent
+from pointlab.experiment.taught import require_taught
+from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
 from pointlab.paradigms.supervised import SupervisedConfig
 from pointlab.training import TrainingConfig
-from pointlab.transfer import MixtureConfig, ProbeConfig
+from pointlab.transfer import MixtureConfig, ProbeConfig, SvmConfig, ZeroShotConfig
 
-Protocol = Literal["full", "linear_probe", "wise_ft", "wise_ft_lp"]
+Protocol = Literal["full", "linear_probe", "linear_svm", "zero_shot", "wise_ft", "wise_ft_lp"]
 
 
 def _of_the_best_step(value: Any) -> Any:
@@ -53,15 +55,27 @@ class TransferExperiment(StrictModel):
     num_points: int = Field(default=1024, ge=1)
     samples_per_class: int | None = Field(default=None, ge=1)
     """Labelled training clouds of each class, drawn by the seed; null takes all. Validation stays whole."""
+    drop_path_rate: float | None = Field(default=None, ge=0, lt=1, json_schema_extra=ADDED_LATER)
+    """Of the backbone while it is fine-tuned; null: as it was pretrained. ReCon's paper raises it to 0.2."""
+    num_groups: int | None = Field(default=None, ge=1, json_schema_extra=ADDED_LATER)
+    """Patches of a cloud, on which no weight depends; null: as in pretraining. The papers take 128 at 2,048
+    points."""
+    group_size: int | None = Field(default=None, ge=1, json_schema_extra=ADDED_LATER)
+    """Points of a patch; null: as in pretraining. ReCon's zero-shot takes 64 of ScanObjectNN's 2,048."""
     protocol: Protocol = "full"
-    """full: fine-tune all; linear_probe: frozen backbone, linear head; wise_ft: mix pretrained and
-    fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again."""
+    """full: fine-tune all; linear_probe, linear_svm: frozen backbone, linear head, by logistic regression or
+    a support vector machine; zero_shot: nothing is trained, texts name the classes; wise_ft: mix pretrained
+    and fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again."""
     augmentation: AugmentationConfig = AugmentationConfig()
     supervised: SupervisedConfig = SupervisedConfig()
     training: BestByDefault = TrainingConfig(selection="best")
     """On a target of few clouds the last step has often overfitted; `selection: last` needs no validation."""
     mixture: MixtureConfig = MixtureConfig()
     probe: ProbeConfig = ProbeConfig()
+    svm: SvmConfig = Field(default=SvmConfig(), json_schema_extra=ADDED_LATER)
+    zero_shot: ZeroShotConfig = Field(default=ZeroShotConfig(), json_schema_extra=ADDED_LATER)
+    text_teacher: FinishedTeacher | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """The two towers that `zero_shot` asks; null takes those of the pretraining, and an import has none."""
     test: bool = True
     """Whether the test splits are read at the end; a search's trials leave them alone."""
     launch: RayByDefault = LaunchConfig(kind="ray")
@@ -74,28 +88,76 @@ class TransferExperiment(StrictModel):
         if self.shifted is None and self.mixture.selection == "shifted":
             raise ValueError("mixture.selection is 'shifted', but no shifted set is given")
         require_points(self.num_points, filter(None, [self.data, self.shifted]))
+        self._require_known_changes()
         return self
+
+    @model_validator(mode="after")
+    def _texts_can_name_classes(self) -> "TransferExperiment":
+        """ValueError where zero-shot has no network that learned from texts, or is given what it does not
+        read."""
+        if self.protocol != "zero_shot":
+            if self.text_teacher is not None:
+                raise ValueError(
+                    f"text_teacher is given, but protocol {self.protocol} has no use for it: leave it out, or"
+                    " set protocol to zero_shot"
+                )
+            return self
+        require_taught(self.pretrained, self.text_teacher)
+        if self.samples_per_class is not None:
+            raise ValueError(
+                f"samples_per_class is {self.samples_per_class}, but protocol zero_shot trains on nothing:"
+                " expected null; leave it out, in a study by exclude"
+            )
+        return self
+
+    def _require_known_changes(self) -> None:
+        """ValueError for a setting that this backbone has not."""
+        for name, value in self._changes.items():
+            if name not in type(self._as_pretrained).model_fields:
+                raise ValueError(
+                    f"{name} is {value}, but the backbone, a {self._as_pretrained.kind}, has no such setting:"
+                    f" leave {name} out"
+                )
 
     @property
     def stamp(self) -> str:
-        """What a table may compare this run's figures with: the protocol, and how few labels it had."""
+        """What a table may compare this run's figures with: the protocol, the sentences that named classes,
+        and how few labels it had."""
+        said = f"/{self.zero_shot.templates}" if self.protocol == "zero_shot" else ""
         few = "" if self.samples_per_class is None else f"/{self.samples_per_class}-per-class"
-        return self.protocol + few
+        return self.protocol + said + few
+
+    @property
+    def trains(self) -> bool:
+        """Whether there are epochs in which weights of the backbone change."""
+        return self.protocol == "full" or self.is_mixed
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the classifier is a mixture of the pretrained and the fine-tuned one."""
+        return self.protocol.startswith("wise_ft")
+
+    @property
+    def parents(self) -> dict[str, PretrainExperiment | ImportExperiment | TeacherExperiment]:
+        """The experiments to finish first: what is transferred, a text teacher that is trained here."""
+        named = {"pretrained": self.pretrained, "text_teacher": self.text_teacher}
+        made = (PretrainExperiment, ImportExperiment, TeacherExperiment)
+        return {role: each for role, each in named.items() if isinstance(each, made)}
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
-        """The target, the shifted set, and all that was pretrained on."""
+        """The target, the shifted set, and all that its parents were trained on."""
         found = {"data": self.data}
         if self.shifted is not None:
             found["shifted"] = self.shifted
-        if self.pretrained is not None:
-            found |= datasets_of_parent("pretrained", self.pretrained)
+        for role, parent in self.parents.items():
+            found |= datasets_of_parent(role, parent)
         return found
 
     @property
     def accuracies(self) -> tuple[str, ...]:
         """Metrics that its record will have, as far as its sets have the splits."""
-        is_shifted, is_mixed = self.shifted is not None, self.protocol.startswith("wise_ft")
+        is_shifted, is_mixed = self.shifted is not None, self.is_mixed
         return (
             "validation/accuracy",
             *(("test/accuracy",) if self.test else ()),
@@ -106,8 +168,18 @@ class TransferExperiment(StrictModel):
 
     @property
     def architecture(self) -> BackboneConfig:
-        """The backbone's configuration, wherever it comes from."""
+        """The backbone's configuration, wherever it comes from, as it is transferred."""
+        return self._as_pretrained.model_copy(update=self._changes)
+
+    @property
+    def _as_pretrained(self) -> BackboneConfig:
         if self.pretrained is not None:
             return self.pretrained.architecture
         assert self.backbone is not None, "checked when the model was made"
         return self.backbone
+
+    @property
+    def _changes(self) -> dict[str, float]:
+        """What the transfer sets otherwise; no weight depends on any of it."""
+        asked = {name: getattr(self, name) for name in ("drop_path_rate", "num_groups", "group_size")}
+        return {name: value for name, value in asked.items() if value is not None}

@@ -22,6 +22,7 @@ from pointlab.experiment import (
     ImportExperiment,
     PrepareExperiment,
     PretrainExperiment,
+    RetrieveExperiment,
     SearchExperiment,
     StudyExperiment,
     TeacherExperiment,
@@ -34,6 +35,7 @@ from pointlab.experiment.lineage import in_one_process, parents_of
 from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
+from pointlab.experiment.retrieving import retrieve
 from pointlab.experiment.study_runs import make_study_definite
 from pointlab.experiment.teaching import teach
 from pointlab.experiment.transferring import transfer
@@ -56,6 +58,7 @@ RunExperiment = (
     | SearchExperiment
     | StudyExperiment
     | EvaluateExperiment
+    | RetrieveExperiment
     | AnalyseExperiment
 )
 STAGES: dict[str, Callable[[Any, TrainContext], Findings]] = {
@@ -64,6 +67,7 @@ STAGES: dict[str, Callable[[Any, TrainContext], Findings]] = {
     "import": bring_in,
     "transfer": transfer,
     "evaluate": evaluate,
+    "retrieve": retrieve,
     "analyse": analyse,
 }
 """What runs in a context, by the kind of experiment; a search runs other runs instead."""

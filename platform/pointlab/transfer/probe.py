@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointlab.config import StrictModel
-from pointlab.errors import DataError
 from pointlab.evaluation import FeatureTable, classification_metrics
 
 
@@ -30,8 +29,8 @@ def fit_probe(
 
     Raises DataError if a sample has no label.
     """
-    if bool((train.labels < 0).any()) or bool((validation.labels < 0).any()):
-        raise DataError("A linear probe met a cloud without a label.", remedy="choose a labelled set")
+    for table in (train, validation):
+        table.require_labels("A linear probe")
     mean = train.features.double().mean(0)
     deviation = train.features.double().std(0).clamp_min(1e-6)
     standardised = (train.features.double() - mean) / deviation

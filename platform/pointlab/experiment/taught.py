@@ -1,0 +1,47 @@
+"""Whether a backbone has learned what texts say: what zero-shot classification cannot do without."""
+
+from pointlab.experiment.imported import ImportExperiment
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.roles import require_able
+from pointlab.experiment.teacher import FinishedTeacher
+from pointlab.paradigms import ReconParadigmConfig
+
+ASKS = "protocol zero_shot asks a network that learned from texts, and pretrained is"
+
+
+def require_taught(
+    pretrained: PretrainExperiment | ImportExperiment | None, text_teacher: FinishedTeacher | None
+) -> None:
+    """ValueError for a network whose text query learned nothing, or nobody knows from whom."""
+    require_able({"teacher": None, "text_teacher": text_teacher})
+    match pretrained:
+        case None:
+            raise ValueError(f"{ASKS} left out: expected a pretraining by recon; set pretrained")
+        case ImportExperiment():
+            _require_taught_import(pretrained, text_teacher)
+        case _:
+            _require_taught_here(pretrained)
+
+
+def _require_taught_import(pretrained: ImportExperiment, text_teacher: FinishedTeacher | None) -> None:
+    if (layout := pretrained.contents.layout) not in ("recon_pretrain", "recon_classifier"):
+        raise ValueError(
+            f"{ASKS} an import of the layout {layout}: expected recon_pretrain; set pretrained.path to a"
+            " checkpoint of ReCon's pretraining"
+        )
+    if text_teacher is None:
+        raise ValueError(
+            f"{ASKS} an import, whose file does not hold the towers that it learned from: expected a"
+            " text_teacher beside pretrained; set it to their folder"
+        )
+
+
+def _require_taught_here(pretrained: PretrainExperiment) -> None:
+    paradigm = pretrained.paradigm
+    if isinstance(paradigm, ReconParadigmConfig) and paradigm.text_weight > 0:
+        return
+    weight = " with text_weight 0" if isinstance(paradigm, ReconParadigmConfig) else ""
+    raise ValueError(
+        f"{ASKS} a pretraining by {paradigm.kind}{weight}: expected recon with a text_teacher; set"
+        " pretrained.paradigm.kind to recon, and its text_weight above 0"
+    )
