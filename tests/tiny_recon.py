@@ -4,6 +4,7 @@ Its fixtures are there for every test (`pytest_plugins` in `conftest.py`).
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from conftest import BACKBONE, PRETRAIN, SHAPES, TRAINING
 from pictured import manifest_of, pictured_cloud
 from pointlab.config import merge, validate
 from pointlab.data.dataset import DatasetConfig, dataset_id
-from pointlab.data.shards import encode_shard
+from pointlab.data.shards import PreparedCloud, encode_shard
 from pointlab.experiment import PretrainExperiment
+from pointlab.experiment.modalities import Modality
 from pointlab.launch import run
 from pointlab.storage import Storage, open_storage, publish
 
 PICTURED = merge(SHAPES, {"name": "pictured", "source": {"num_views": 2, "view_size": 16}})
 """Never rendered: `publish_in_place_of` stores noise under its name."""
 SPARSE = merge(PICTURED, {"name": "sparse"})
-"""Likewise, but not all of its clouds have pictures, captions or labels."""
+"""Likewise, but some of its clouds have no picture, others no caption or no label."""
 NAMES = ("cup", "night_stand", "lamp")
+MODALITIES: tuple[Modality, ...] = ("picture", "caption", "label")
 NUM_TRAIN, NUM_VALIDATION = 16, 6
 TOWER = {"width": 16, "depth": 1, "num_heads": 2}
 TOWERS: dict[str, Any] = {
@@ -44,7 +47,7 @@ RECON: dict[str, Any] = merge(
     PRETRAIN,
     {
         "name": "recon",
-        "data": PICTURED,
+        "data": SPARSE,
         "backbone": {**BACKBONE, "kind": "recon"},
         "paradigm": {"kind": "recon", "decoder": {"depth": 1, "num_heads": 2}},
         "image_teacher": TOWERS,
@@ -54,6 +57,15 @@ RECON: dict[str, Any] = merge(
 )
 
 
+POINTS_ONLY = {"image_teacher": None, "text_teacher": None, "paradigm": {"image_weight": 0, "text_weight": 0}}
+
+
+def towers_of(storage: Storage) -> Path:
+    """The folder of the trained towers."""
+    (name,) = [name for name in storage.folders("runs") if name.startswith("towers")]
+    return Path(storage.locate(f"runs/{name}/model"))
+
+
 def tiny_recon(storage: Storage, **changes: Any) -> PretrainExperiment:
     """ReCon and its teachers, with nested changes, in this store."""
     settings = merge(merge(RECON, {"storage": {"root": storage.address}}), changes)
@@ -61,32 +73,37 @@ def tiny_recon(storage: Storage, **changes: Any) -> PretrainExperiment:
     return experiment
 
 
-def publish_in_place_of(settings: dict[str, Any], storage: Storage, *, bare: int = 0) -> str:
+def publish_in_place_of(
+    settings: dict[str, Any], storage: Storage, *, bare: int = 0, without: Modality | None = None
+) -> str:
     """Store a small set of noise with pictures and captions, to be found as what `settings` describe.
 
-    Every `bare`-th cloud has no picture, the one after it no caption.
+    Every `bare`-th cloud has no picture, the one after it no caption, the next no label; of what the set is
+    to be `without`, no cloud has any.
     """
     config: DatasetConfig = validate(DatasetConfig, settings, "test")
-    clouds = [
-        pictured_cloud(
-            number,
-            *([] if bare and number % bare == 0 else [16, 16]),
-            caption=None if bare and number % bare == 1 else f"a {number % 4} {NAMES[number % 3]}",
-        )
-        for number in range(NUM_TRAIN + NUM_VALIDATION)
-    ]
+    clouds = [_cloud(number, bare, without) for number in range(NUM_TRAIN + NUM_VALIDATION)]
     parts = {"train": clouds[:NUM_TRAIN], "validation": clouds[NUM_TRAIN:]}
     rows = {split: len(part) for split, part in parts.items()}
-    manifest = manifest_of(config.name, NAMES, config.recipe(), **rows)
+    names = () if without == "label" else NAMES
+    manifest = manifest_of(config.name, names, config.recipe(), **rows)
     name = dataset_id(config, config.source.index(None))
     shards = {f"{split}-00000-of-00001.parquet": encode_shard(part, 64) for split, part in parts.items()}
     publish(storage, f"datasets/{name}", "dataset", shards, manifest.model_dump(mode="json"))
     return name
 
 
+def _cloud(number: int, bare: int, without: Modality | None) -> PreparedCloud:
+    lacks = {without} | ({MODALITIES[number % bare]} if bare and number % bare < 3 else set())
+    caption = None if "caption" in lacks else f"a {number % 4} {NAMES[number % 3]}"
+    prepared = pictured_cloud(number, *([] if "picture" in lacks else [16, 16]), caption=caption)
+    return replace(prepared, cloud=replace(prepared.cloud, label=None)) if "label" in lacks else prepared
+
+
 @pytest.fixture(scope="session")
 def recon_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the pictured sets, the teacher and a ReCon on the first of them, to be copied."""
+    """A store with the pictured sets, the teacher on the first of them and a ReCon on the other, to be
+    copied."""
     root = tmp_path_factory.mktemp("recon") / "store"
     storage = open_storage(str(root))
     publish_in_place_of(PICTURED, storage)

@@ -26,7 +26,12 @@ QUICK = {"temperature_steps": 6, "divergence_delay": 1, "divergence_steps": 4}
 STUDENT, EMBEDDING = TINY["patch_transformer"], TINY["patch_embedding"]
 STAGE_ONE = ActAutoencoderConfig(autoencoder=SMALL, schedule=ScheduleConfig.model_validate(QUICK))
 ALL_OF_RECON = ReconParadigmConfig.model_validate(
-    {"text": "prompts", "contrast_weight": 0.5, "image_augmentation": {"shift": 1}}
+    {
+        "text": "class_names",
+        "templates": "recon",
+        "contrast_weight": 0.5,
+        "image_augmentation": {"shift": 1},
+    }
 )
 CASES: dict[str, tuple[ParadigmConfig, BackboneConfig]] = {
     "masked": (MaskedConfig(), STUDENT),

@@ -10,12 +10,12 @@ from pointlab.backbones.transformer import TransformerBlock
 from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
 from pointlab.objectives.prompting import ForeignTransformer, PromptConfig
 from pointlab.objectives.targets import (
-    CaptionFeatures,
-    FeatureTable,
     Latents,
+    PictureFeatures,
     PictureNetwork,
-    PromptFeatures,
-    TextTable,
+    Targets,
+    TextFeatures,
+    VariedPictures,
 )
 from pointlab.paradigms import Given, ReconParadigmConfig
 
@@ -92,11 +92,14 @@ def always(shape: tuple[int, ...]) -> Tensor:
 
 
 def teachers_for(config: ReconParadigmConfig) -> dict[str, nn.Module]:
-    """What a ReCon of this config learns from: of 8 pictures, of captions 5 and 6, or of 20 classes."""
-    images = SmallPictureNetwork() if config.varies_pictures else FeatureTable(always((8, 6)))
-    texts: TextTable = CaptionFeatures([5, 6], always((2, 5)))
-    if config.text == "prompts":
-        texts = PromptFeatures(always((20, 4, 5)))
+    """What a ReCon of this config learns from: of 8 pictures, of captions 5 and 6, or of 20 classes, with
+    four sentences on each unless these are plain."""
+    images: Targets = PictureFeatures(always((8, 6)))
+    if config.image_augmentation is not None:
+        images = VariedPictures(SmallPictureNetwork(), config.image_augmentation)
+    keys = [5, 6] if config.text == "captions" else range(20)
+    num_sentences = 1 if config.templates == "plain" else 4
+    texts = TextFeatures(config.text_key, keys, always((len(keys), num_sentences, 5)))
     return {"image_teacher": images, "text_teacher": texts}
 
 

@@ -18,10 +18,11 @@ from pointlab.config import merge, validate
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError
 from pointlab.experiment import PretrainExperiment
-from pointlab.objectives.targets import CaptionFeatures, FeatureTable
+from pointlab.objectives.targets import PictureFeatures, TextFeatures
 from pointlab.paradigms import Given, ReconParadigmConfig
 from pointlab.paradigms.base import StepOutput
 from pointlab.paradigms.recon import Recon, smooth_l1_where_there
+from pointlab.training.checkpoint import own_state
 
 LOSSES = {"image": "image", "text": "text", "contrast": "class"}
 """The losses on queries, and the query of each."""
@@ -138,7 +139,7 @@ def test_in_fine_tuning_the_same_losses_reach_every_parameter_of_the_patches() -
 
 def test_pictures_are_varied_while_training_alone_and_their_network_stays_as_it_is() -> None:
     paradigm, batch = recon("image", image_augmentation={"shift": 2}), two_views()
-    network = paradigm.image_teacher
+    (network,) = paradigm.frozen()
     assert isinstance(network, SmallPictureNetwork)
     assert set(paradigm.inputs) == {"pictures", "picture_numbers"}
     step(paradigm.train(), batch).loss.backward()
@@ -147,26 +148,34 @@ def test_pictures_are_varied_while_training_alone_and_their_network_stays_as_it_
     step(paradigm.eval(), batch)
     assert torch.equal(network.shown, batch.pictures)
     assert network.mix.grad is None
-    assert "image_teacher" not in paradigm.exported()
+    assert paradigm.exported().keys() == {"backbone", "decoder", "to_points", "image_projection"}
+    assert not [name for name in own_state(paradigm) if "network" in name]
 
 
-def test_prompts_are_drawn_while_training_and_settled_in_validation() -> None:
-    """Teachers come in eval mode; which texts they tell is up to the paradigm's own mode."""
-    paradigm = recon("text", text="prompts")
-    assert paradigm.text_teacher is not None
-    paradigm.text_teacher.eval()
-    assert paradigm.inputs == ()
+@pytest.mark.parametrize("text", ["captions", "class_names"])
+def test_sentences_are_drawn_while_training_and_settled_in_validation(text: str) -> None:
+    """Targets come in eval mode; which sentences they tell is up to the paradigm's own mode."""
+    paradigm = recon("text", text=text, templates="recon")
+    targets = paradigm.targets["text"].eval()
+    assert paradigm.inputs == (("captions",) if text == "captions" else ())
     for mode in (True, False):
         paradigm.train(mode)
-        told = {tuple(paradigm.text_teacher(two_views())[0][0].tolist()) for _ in range(20)}
+        told = {tuple(targets(two_views())[0][0].tolist()) for _ in range(20)}
         assert (len(told) > 1) is mode
+
+
+def as_wide_as_the_paper_s() -> Given:
+    """Teachers with as many channels."""
+    pictures = PictureFeatures(torch.zeros(1, 768))
+    texts = TextFeatures("captions", [5], torch.zeros(1, 1, 512))
+    return Given(num_classes=55, providers={"image_teacher": pictures, "text_teacher": texts})
 
 
 def test_projections_begin_as_in_the_released_code() -> None:
     torch.manual_seed(0)
-    table, texts = FeatureTable(torch.zeros(1, 768)), CaptionFeatures([5], torch.zeros(1, 512))
-    given = Given(num_classes=3, providers={"image_teacher": table, "text_teacher": texts})
-    paradigm = Recon(ReconParadigmConfig(contrast_weight=1), build_backbone(ReconConfig(depth=1)), given)
+    paradigm = Recon(
+        ReconParadigmConfig(contrast_weight=1), build_backbone(ReconConfig(depth=1)), as_wide_as_the_paper_s()
+    )
     of_classes: Any = paradigm.class_projection
     for layer, shape in (
         (paradigm.image_projection, (768, 384)),
@@ -183,9 +192,7 @@ def test_projections_begin_as_in_the_released_code() -> None:
 def test_a_pretraining_network_has_as_many_parameters_as_the_paper() -> None:
     """50.8M are trained, with features of 768 and 512 channels."""
     with torch.device("meta"):
-        table, texts = FeatureTable(torch.zeros(1, 768)), CaptionFeatures([5], torch.zeros(1, 512))
-        given = Given(num_classes=55, providers={"image_teacher": table, "text_teacher": texts})
-        paradigm = Recon(ReconParadigmConfig(), build_backbone(ReconConfig()), given)
+        paradigm = Recon(ReconParadigmConfig(), build_backbone(ReconConfig()), as_wide_as_the_paper_s())
     assert round(sum(parameter.numel() for parameter in paradigm.parameters()) / 1e6, 1) == 50.8
 
 

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from pointlab.data.cache import cache_folder
-from pointlab.errors import DataError
+from pointlab.errors import DataError, PreemptedError
 from pointlab.teachers import caching
-from pointlab.teachers.caching import kept
-from pointlab.teachers.prompts import TEMPLATES, prompts_of
+from pointlab.teachers.caching import cached_rows
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +40,7 @@ class Speaker:
 
 
 def table(speaker: Speaker, *key: str) -> Tensor:
-    return kept(speaker, len(ROWS), *key or ("pictures", "a set"))
+    return cached_rows(speaker, len(ROWS), *key or ("pictures", "a set"))
 
 
 def files() -> list[Path]:
@@ -102,7 +101,7 @@ def test_a_table_that_another_process_forgets_meanwhile_is_made_anew(monkeypatch
 
 
 def test_the_tables_used_longest_ago_are_forgotten_whole_or_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caching, "NUM_KEPT", 2)
+    monkeypatch.setattr(caching, "NUM_TABLES", 2)
     with pytest.raises(RuntimeError):
         table(Speaker(fails_at=2), "unfinished")
     held = table(Speaker(), "0")
@@ -112,6 +111,7 @@ def test_the_tables_used_longest_ago_are_forgotten_whole_or_in_parts(monkeypatch
     assert torch.equal(held, ROWS)  # who has one keeps it
     assert all(np.array_equal(np.load(path), ROWS.numpy()) for path in files())
     assert not [*files()[0].parent.glob("*.parts")]
+    assert len([*files()[0].parent.glob("*.lock")]) == 4  # another process may hold one
 
 
 def test_another_device_or_library_has_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,11 +121,19 @@ def test_another_device_or_library_has_another_table(monkeypatch: pytest.MonkeyP
     assert len({tuple(each) for each in made_with}) == 3
 
 
-def test_recon_has_sixty_prompts_of_a_class_and_none_of_them_is_held_out() -> None:
-    prompts = prompts_of("night_stand")
-    assert len(set(prompts)) == 60
-    assert prompts[0] == "night stand."
-    assert "A point cloud model of a night stand with black context." in prompts
-    every = [prompt for templates in TEMPLATES for prompt in prompts_of("night_stand", templates)]
-    assert len(every) == len(set(every))
-    assert all("night stand" in prompt for prompt in every)
+def test_whoever_watches_hears_of_what_is_computed_and_may_end_it() -> None:
+    heard: list[tuple[int, int]] = []
+
+    def watch(done: int, total: int) -> None:
+        heard.append((done, total))
+        if heard == [(0, 5), (2, 5)]:
+            raise PreemptedError("asked to end")
+
+    speaker = Speaker()
+    with pytest.raises(PreemptedError):
+        cached_rows(speaker, 5, "pictures", watch=watch)
+    assert speaker.asked == [0, 1]
+    cached_rows(speaker, 5, "pictures", watch=watch)
+    assert heard == [(0, 5), (2, 5), (2, 5), (4, 5), (5, 5)]
+    cached_rows(speaker, 5, "pictures", watch=watch)
+    assert len(heard) == 5  # nothing was computed

@@ -29,6 +29,7 @@ from pointlab.teachers import (
 )
 from pointlab.teachers.families import FAMILIES
 from pointlab.teachers.foreign import transformer_of
+from pointlab.teachers.loading import damaged
 from pointlab.teachers.networks import build_classifier, build_two_towers
 from pointlab.teachers.pictures import preprocessor_settings, to_pixels
 from pointlab.teachers.settings import TowerConfig
@@ -245,6 +246,11 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(
     spoil(folder)
     with pytest.raises(DataError, match=message):
         foreign_transformer(folder)
+
+
+def test_a_long_complaint_of_the_library_is_cut(tmp_path: Path) -> None:
+    complaint = ValueError("unrecognised model, which should be one of " + ", ".join(map(str, range(1000))))
+    assert len(damaged(tmp_path, "network", complaint).found) < 300 + len(str(tmp_path))
 
 
 def test_an_identity_knows_heads_and_preparation_and_no_bookkeeping(saved: Saved) -> None:

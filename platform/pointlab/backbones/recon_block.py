@@ -35,13 +35,13 @@ class CrossAttention(nn.Module):
         (softmax(·) X) Bᵀ: a few queries go through both matrices instead of all tokens.
         """
         key, value = self.key_value.weight.unflatten(0, (2, self.num_heads, -1))  # (heads, channels, width)
-        asked = self.query(queries).unflatten(2, (self.num_heads, -1))
-        asked = torch.einsum("bqhc,hcw->bhqw", asked, key)
-        read = F.scaled_dot_product_attention(
-            asked.flatten(1, 2), tokens, tokens, scale=key.shape[1] ** -0.5
+        query = self.query(queries).unflatten(2, (self.num_heads, -1))
+        query = torch.einsum("bqhc,hcw->bhqw", query, key)
+        attended = F.scaled_dot_product_attention(
+            query.flatten(1, 2), tokens, tokens, scale=key.shape[1] ** -0.5
         )  # (batch, heads · queries, width)
-        read = torch.einsum("bhqw,hcw->bqhc", read.unflatten(1, (self.num_heads, -1)), value)
-        projected: Tensor = self.projection(read.flatten(2))
+        attended = torch.einsum("bhqw,hcw->bqhc", attended.unflatten(1, (self.num_heads, -1)), value)
+        projected: Tensor = self.projection(attended.flatten(2))
         return projected
 
 
@@ -64,26 +64,26 @@ class ReconBlock(nn.Module):
         """Each stream x: x ← norm(x) + attention, then x ← norm(x) + mlp, with drop path on every branch.
 
         Queries attend to the normalised tokens as these are before their own attention. With
-        `stop_gradient`, what is asked of the queries does not move the tokens. Where there are no queries,
+        `stop_gradient`, a loss on the queries does not move the tokens. Where there are no queries,
         their half is left out.
         """
         tokens = self.local_attention_norm(tokens)
         if queries.shape[1] > 0:
-            queries = self._read(queries, tokens.detach() if stop_gradient else tokens)
-        return self._mixed(tokens), queries
+            queries = self._update_queries(queries, tokens.detach() if stop_gradient else tokens)
+        return self._update_tokens(tokens), queries
 
-    def _read(self, queries: Queries, tokens: Tokens) -> Queries:
+    def _update_queries(self, queries: Queries, tokens: Tokens) -> Queries:
         queries = self.query_attention_norm(queries)
         queries = queries + self.drop_path(self.query_attention(queries, tokens))
         queries = self.query_mlp_norm(queries)
-        told: Tensor = queries + self.drop_path(self.query_mlp(queries))
-        return told
+        updated: Tensor = queries + self.drop_path(self.query_mlp(queries))
+        return updated
 
-    def _mixed(self, tokens: Tokens) -> Tokens:
+    def _update_tokens(self, tokens: Tokens) -> Tokens:
         tokens = tokens + self.drop_path(self.local_attention(tokens))
         tokens = self.local_mlp_norm(tokens)
-        mixed: Tensor = tokens + self.drop_path(self.local_mlp(tokens))
-        return mixed
+        updated: Tensor = tokens + self.drop_path(self.local_mlp(tokens))
+        return updated
 
 
 def recon_blocks(

@@ -60,6 +60,22 @@ class Source(StrictModel, ABC):
     """Raised whenever the clouds that come out change, so that prepared sets are made anew."""
     needs_root: ClassVar[bool] = True
     """Whether there are files to read; a built-in set has none."""
+    to_give_pictures: ClassVar[str] = "choose a set that has them, such as the built-in shapes with num_views"
+    """What to do where no cloud would have a picture, or none would have a caption."""
+    to_give_captions: ClassVar[str] = "choose a set that has them, such as the built-in shapes"
+
+    @property
+    def gives_pictures(self) -> bool | None:
+        """Whether any cloud has a colour picture; None where only its files tell.
+
+        Asked before anything is read, by what could do nothing without. Most formats hold points alone.
+        """
+        return False
+
+    @property
+    def gives_captions(self) -> bool | None:
+        """Whether any cloud has a caption; None where only its files tell."""
+        return False
 
     @abstractmethod
     def index(self, root: Path | None) -> SourceIndex:

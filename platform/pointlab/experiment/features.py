@@ -1,71 +1,132 @@
-"""What a pretraining learns of pictures and texts: tables of a teacher's features, or the teacher itself.
+"""What a pretraining learns of pictures and texts: a teacher's features in tables, or the teacher itself.
 
 Like other networks that are learned from, they are in no checkpoint and no model.
 """
 
-import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
-from torch import nn
 
 from pointlab.data.cache import CachedSplit
-from pointlab.errors import DataError
+from pointlab.errors import ConfigError, DataError
+from pointlab.experiment.modalities import Modality, needed_by, no_cloud_has
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import teacher_folder
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import Data, seeded
-from pointlab.objectives.targets import CaptionFeatures, FeatureTable, PromptFeatures, TextTable
+from pointlab.objectives.targets import PictureFeatures, Targets, TextFeatures, VariedPictures
+from pointlab.objectives.templates import in_words, sentences_on
 from pointlab.paradigms import ReconParadigmConfig
 from pointlab.storage import Storage
 from pointlab.teachers import ImageTeacher, cached_image_features, cached_text_features
-from pointlab.teachers.prompts import prompts_of
 
-logger = logging.getLogger(__name__)
-WITHOUT_TEXTS = "or paradigm.text_weight and paradigm.contrast_weight to 0"
+MOST_SENTENCES = 1 << 20
+"""Of a table of texts: two gigabytes at 512 channels, as CLIP has."""
+Watch = Callable[[str, int, int], None]
+"""Hears of what features are computed, and how many of how many there are."""
+
+
+def unwatched(what: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """What features are made with."""
+
+    paradigm: ReconParadigmConfig
+    data: Data
+    device: torch.device
+    watch: Watch
+
+    @property
+    def splits(self) -> list[CachedSplit]:
+        """Training and validation."""
+        return [self.data.split(name) for name in self.data.learned_from]
 
 
 def build_features(
-    resolved: Resolved[PretrainExperiment], storage: Storage, data: Data, device: torch.device
-) -> dict[str, nn.Module]:
-    """By role: a `FeatureTable`, or an `ImageTeacher` where pictures vary; and a `TextTable`.
+    resolved: Resolved[PretrainExperiment],
+    storage: Storage,
+    data: Data,
+    device: torch.device,
+    watch: Watch = unwatched,
+) -> dict[str, Targets]:
+    """By role, what each teacher says: of texts, and of pictures.
 
     What a table holds is computed now, on `device`, unless this machine has it. Raises DataError where no
-    cloud has what the table is of.
+    cloud has what the table is of, or where there are too many texts.
     """
     paradigm = resolved.experiment.paradigm
     if not isinstance(paradigm, ReconParadigmConfig):
         return {}
-    found: dict[str, nn.Module] = {}
+    making = Making(paradigm, data, device, watch)
+    _require_any(needed_by(paradigm), making)
+    found: dict[str, Targets] = {}
     with seeded("teacher"):  # what is drawn before weights are read leaves torch's generator where it was
+        if paradigm.text_weight > 0:  # before the pictures: seconds before minutes
+            found["text_teacher"] = _of_texts(teacher_folder(resolved, "text_teacher", storage), making)
         if paradigm.image_weight > 0:
-            folder = teacher_folder(resolved, "image_teacher", storage)
-            found["image_teacher"] = _of_pictures(folder, data, device, is_table=not paradigm.varies_pictures)
-        if paradigm.text_weight > 0 or paradigm.contrast_weight > 0:
-            _require_texts(paradigm.text, data)
-        if paradigm.text_weight > 0:
-            folder = teacher_folder(resolved, "text_teacher", storage)
-            of_texts = _of_captions if paradigm.text == "captions" else _of_prompts
-            found["text_teacher"] = of_texts(folder, data, device)
+            found["image_teacher"] = _of_pictures(teacher_folder(resolved, "image_teacher", storage), making)
     return found
 
 
-def _of_pictures(
-    folder: Path, data: Data, device: torch.device, *, is_table: bool
-) -> FeatureTable | ImageTeacher:
+def _require_any(needed: Mapping[Modality, str], making: Making) -> None:
+    """DataError where no cloud has what is learned of; a whole split may lack it."""
+    has_any: dict[Modality, bool] = {
+        "picture": any(split.num_pictures for split in making.splits),
+        "caption": any(split.caption_texts for split in making.splits),
+        "label": any(bool((split.labels >= 0).any()) for split in making.splits),
+    }
+    for modality, remedy in needed.items():
+        if not has_any[modality]:
+            raise no_cloud_has(modality, making.data.name, remedy)
+
+
+def _of_texts(folder: Path, making: Making) -> TextFeatures:
+    """Of all sentences on all captions of training and validation, or on all names of classes."""
+    paradigm, data = making.paradigm, making.data
+    if paradigm.text == "captions":
+        texts = dict(sorted(data.captions().items()))
+    else:
+        texts = {label: in_words(name) for label, name in enumerate(data.manifest.class_names)}
+    sentences = [sentences_on(text, paradigm.templates) for text in texts.values()]
+    every = list(chain.from_iterable(sentences))
+    if len(every) > MOST_SENTENCES:
+        raise DataError(
+            f"{data.name} has {len(texts)} {paradigm.text.replace('_', ' ')}, which the templates"
+            f" {paradigm.templates} make {len(every)} sentences of.",
+            expected=f"at most {MOST_SENTENCES}, so that their features fit into memory",
+            remedy="set paradigm.templates to plain, or paradigm.text to class_names",
+        )
+    features = cached_text_features(folder, every, making.device, watch=partial(making.watch, "texts"))
+    return TextFeatures(paradigm.text_key, list(texts), features.unflatten(0, (len(texts), -1)))
+
+
+def _of_pictures(folder: Path, making: Making) -> Targets:
     """Of the pictures of training and validation, in the order of their numbers in batches."""
-    splits = [data.split(name) for name in data.learned_from]
-    if (num_pictures := sum(split.num_pictures for split in splits)) == 0:
-        raise _lacking(data, "picture", "prepare it with views, or set paradigm.image_weight to 0")
-    if not is_table:
-        return ImageTeacher(folder)
-    logger.info("%s: features of %d pictures, computed once", data.name, num_pictures)
+    splits, augmentation = making.splits, making.paradigm.image_augmentation
     numbers = np.concatenate([_numbers_of(split) for split in splits])
-    return FeatureTable(cached_image_features(folder, numbers, partial(_decoded, splits), data.name, device))
+    assert np.array_equal(numbers, np.arange(len(numbers))), "the row of a picture in a table is its number"
+    if augmentation is not None:
+        size = min(_decoded(splits, numbers[:1]).shape[1:3])
+        if augmentation.shift >= size:
+            raise ConfigError(
+                f"paradigm.image_augmentation.shift is {augmentation.shift}, and the pictures of"
+                f" {making.data.name} have {size} pixels.",
+                expected="a small share of them",
+                remedy=f"set it to {size // 16}, say",
+            )
+        return VariedPictures(ImageTeacher(folder), augmentation)
+    decoded, watch = partial(_decoded, splits), partial(making.watch, "pictures")
+    key, device = making.data.name, making.device
+    return PictureFeatures(cached_image_features(folder, numbers, decoded, key, device, watch=watch))
 
 
 def _numbers_of(split: CachedSplit) -> Int64[np.ndarray, " pictures"]:
@@ -79,31 +140,3 @@ def _decoded(
     of_splits = (numbers[np.isin(numbers, _numbers_of(split))] for split in splits)
     pairs = zip(splits, of_splits, strict=True)
     return np.concatenate([split.decoded(wanted) for split, wanted in pairs if len(wanted) > 0])
-
-
-def _require_texts(kind: Literal["captions", "prompts"], data: Data) -> None:
-    """DataError where no cloud has what it is grouped and described by; a whole split may lack it."""
-    if kind == "captions" and not data.captions():
-        raise _lacking(data, "caption", f"set paradigm.text to prompts, {WITHOUT_TEXTS}")
-    labels = (data.split(name).labels for name in data.learned_from)
-    if kind == "prompts" and not any(bool((of_split >= 0).any()) for of_split in labels):
-        raise _lacking(data, "label", f"set paradigm.text to captions, {WITHOUT_TEXTS}")
-
-
-def _of_prompts(folder: Path, data: Data, device: torch.device) -> TextTable:
-    """Of all prompts of all classes."""
-    prompts = [prompt for name in data.manifest.class_names for prompt in prompts_of(name)]
-    features = cached_text_features(folder, prompts, device)
-    return PromptFeatures(features.unflatten(0, (data.num_classes, -1)))
-
-
-def _of_captions(folder: Path, data: Data, device: torch.device) -> TextTable:
-    """Of all captions of training and validation."""
-    captions = data.captions()
-    hashes = sorted(captions)
-    texts = [captions[identity] for identity in hashes]
-    return CaptionFeatures(hashes, cached_text_features(folder, texts, device))
-
-
-def _lacking(data: Data, what: str, remedy: str) -> DataError:
-    return DataError(f"No cloud of {data.name} for training or validation has a {what}.", remedy=remedy)

@@ -1,6 +1,5 @@
 """`kind: pretrain`: a backbone is trained on shards by a paradigm, which may learn from other networks."""
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,11 +10,14 @@ from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
 from pointlab.errors import ConfigError
 from pointlab.experiment.imported import ImportExperiment
-from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
-from pointlab.experiment.resolve import datasets_of_parent
-from pointlab.experiment.roles import WANTED, notes_on, require_able, require_roles, require_shown
+from pointlab.experiment.modalities import require_given
+from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
+from pointlab.experiment.point_counts import require_points, require_points_for_patches
+from pointlab.experiment.resolve import with_datasets_of
+from pointlab.experiment.roles import WANTED, notes_on, require_able, require_roles
 from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment, TeacherSource
 from pointlab.paradigms import ParadigmConfig, SupervisedConfig
+from pointlab.paradigms.classifying import ClassifyingConfig
 from pointlab.paradigms.compatibility import require_compatible
 from pointlab.training import TrainingConfig
 
@@ -70,6 +72,12 @@ class PretrainExperiment(StrictModel):
     @model_validator(mode="after")
     def _parts_go_together(self) -> "PretrainExperiment":
         require_compatible(self.paradigm, self.backbone)
+        factor = self.training.optimiser.head_learning_rate_factor
+        if factor != 1 and not isinstance(self.paradigm, ClassifyingConfig):
+            raise ValueError(
+                f"training.optimiser.head_learning_rate_factor is {factor:g}, but paradigm"
+                f" {self.paradigm.kind} has no head: leave it out, or set it in a transfer"
+            )
         if self.paradigm.num_views > 1 and self.augmentation.keeps_all:
             raise ValueError(
                 f"{self.paradigm.kind} compares views of a cloud, but augmentation draws nothing, so that"
@@ -81,34 +89,17 @@ class PretrainExperiment(StrictModel):
     @model_validator(mode="after")
     def _paradigm_suits_the_backbone(self) -> "PretrainExperiment":
         """Said here, as parents are trained before the paradigm is built."""
-        self._require_points_for_patches()
+        require_points_for_patches(self.num_points, self.augmentation, self.backbone, "backbone.")
         try:
             self.paradigm.require_fitting(self.backbone)
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return self
 
-    def _require_points_for_patches(self) -> None:
-        """ValueError where clouds, or what crops leave of them, are too small for this backbone's patches."""
-        shown, found = self.num_points, f"num_points is {self.num_points}"
-        if self.augmentation.crop is not None:
-            shown = math.ceil(self.num_points * self.augmentation.crop[0])
-            shares = list(self.augmentation.crop)
-            found = (
-                f"augmentation.crop is {shares}, which leaves as few as {shown} of {self.num_points} points"
-            )
-        for name in ("num_groups", "group_size"):
-            needed = getattr(self.backbone, name, 0)
-            if needed > shown:
-                raise ValueError(
-                    f"{found}, but backbone.{name} is {needed}: expected at least {needed} points; raise"
-                    f" num_points, or lower backbone.{name}"
-                )
-
     @model_validator(mode="after")
     def _learns_from_what_is_there(self) -> "PretrainExperiment":
         require_roles(self.paradigm, self._learns_from)
-        require_shown(self.paradigm, self._learns_from, self.data)
+        require_given(self.paradigm, self.data)
         if self.latents is not None:
             self._require_stage_one(self.latents)
         require_able(self._learns_from)
@@ -171,7 +162,4 @@ class PretrainExperiment(StrictModel):
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
         """Its own, and those that its parents were trained on."""
-        found = {"data": self.data}
-        for role, parent in self.parents.items():
-            found |= datasets_of_parent(role, parent)
-        return found
+        return with_datasets_of(self.parents, {"data": self.data})

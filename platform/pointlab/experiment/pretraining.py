@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from pointlab.experiment.features import build_features
+from pointlab.errors import PreemptedError
+from pointlab.experiment.features import Watch, build_features
 from pointlab.experiment.finished_teachers import require_same_teachers
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import build_providers, needs_of
@@ -19,7 +20,8 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     providers = build_providers(resolved, context.storage)
     needs = needs_of(resolved, providers, context.storage)
     require_same_teachers(context.storage, resolved.run, needs)
-    providers |= build_features(resolved, context.storage, data, context.device)
+    watch = _watched(resolved.run, context)
+    providers |= build_features(resolved, context.storage, data, context.device, watch)
     backbone = seeded_backbone(experiment.backbone, experiment.seed)
     with seeded(experiment.seed, "paradigm"):
         given = replace(data.given(), providers=providers)
@@ -39,3 +41,17 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     )
     findings = findings_of(result)
     return replace(findings, notes=findings.notes | experiment.notes)
+
+
+def _watched(run: str, context: TrainContext) -> Watch:
+    """Shows how many features are computed, and ends with PreemptedError where the run is asked to end."""
+
+    def watch(what: str, done: int, total: int) -> None:
+        context.watch(f"features of {what}", done, total, {})
+        if context.should_stop():
+            raise PreemptedError(
+                f"{run} was asked to end with {done} of {total} features of {what} computed; they are kept.",
+                remedy="run the same command again: it goes on from there",
+            )
+
+    return watch

@@ -3,14 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.teacher import (
-    RandomTeacher,
-    TeacherExperiment,
-    TeacherFolder,
-    lacks_captions,
-    lacks_pictures,
-)
+from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherFolder
 from pointlab.paradigms import ParadigmConfig, ReconParadigmConfig
 
 LEARNS_FROM: dict[str, dict[str, str | None]] = {
@@ -33,7 +26,7 @@ ABLE = {
 """By field: the kinds of networks that can teach, of those that are trained here, and why others cannot."""
 PREPARED = "pictures are not augmented: the teacher's features of each were computed once and kept"
 ON_THE_FLY = "pictures are augmented: the teacher's features were computed at every step"
-PROMPTS = "prompts that name the class of each cloud: labels were seen in pretraining, as words"
+CLASS_NAMES = "the name of each cloud's class: labels were seen in pretraining, as words"
 CAPTIONS = "captions of the set: they may name the class, whose words were then seen in pretraining"
 BY_LABELS = "clouds of one class were taken for equal: labels were seen in pretraining"
 BY_CAPTIONS = f"clouds of one caption were taken for equal; {CAPTIONS}"
@@ -61,9 +54,9 @@ def require_roles(paradigm: ParadigmConfig, given: Mapping[str, Any]) -> None:
 
 def _no_use(kind: str, role: str, weight: str | None) -> str:
     if weight is not None:
-        return f"paradigm.{weight} is 0: leave {role} out, or raise that weight"
+        return f"paradigm.{weight} is 0: set {role} to null, or raise that weight"
     user = next(user for user, roles in LEARNS_FROM.items() if role in roles)
-    return f"paradigm {kind} has no use for it: leave {role} out, or set paradigm.kind to {user}"
+    return f"paradigm {kind} has no use for it: set {role} to null, or set paradigm.kind to {user}"
 
 
 def require_able(given: Mapping[str, Any]) -> None:
@@ -78,36 +71,17 @@ def require_able(given: Mapping[str, Any]) -> None:
             )
 
 
-def require_shown(paradigm: ParadigmConfig, given: Mapping[str, Any], data: DatasetConfig) -> None:
-    """ValueError where, as far as its settings tell, the set lacks the pictures or texts to learn of."""
-    if given["image_teacher"] is not None and (lacking := lacks_pictures(data)) is not None:
-        raise ValueError(
-            f"image_teacher sees pictures, and {data.name} has none: {lacking}, or leave the teacher out and"
-            " set paradigm.image_weight to 0"
-        )
-    reads = given["text_teacher"] is not None and _reads_captions(paradigm)
-    if reads and (lacking := lacks_captions(data)) is not None:
-        raise ValueError(
-            f"text_teacher reads captions, and {data.name} has none: {lacking}, or set paradigm.text to"
-            " prompts"
-        )
-
-
-def _reads_captions(paradigm: ParadigmConfig) -> bool:
-    return isinstance(paradigm, ReconParadigmConfig) and paradigm.text == "captions"
-
-
 def notes_on(paradigm: ParadigmConfig, given: Mapping[str, Any]) -> dict[str, str]:
     """What a reader should know of how pictures and texts were learned of, and of the teachers in `given`."""
     notes = _notes_on_teachers(given)
     if not isinstance(paradigm, ReconParadigmConfig):
         return notes
     if paradigm.image_weight > 0:
-        notes["image features"] = ON_THE_FLY if paradigm.varies_pictures else PREPARED
+        notes["image features"] = ON_THE_FLY if paradigm.image_augmentation else PREPARED
     if paradigm.text_weight > 0:
-        notes["texts"] = CAPTIONS if _reads_captions(paradigm) else PROMPTS
+        notes["texts"] = CAPTIONS if paradigm.text == "captions" else CLASS_NAMES
     if paradigm.contrast_weight > 0:
-        notes["contrast"] = BY_CAPTIONS if _reads_captions(paradigm) else BY_LABELS
+        notes["contrast"] = BY_CAPTIONS if paradigm.text == "captions" else BY_LABELS
     return notes
 
 

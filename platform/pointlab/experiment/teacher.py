@@ -4,12 +4,13 @@ And the other places that a teacher may come from: a folder of `transformers`, o
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.modalities import remedy_for_captions, remedy_for_pictures
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 from pointlab.teachers import NetworkConfig, PictureAugmentation
 from pointlab.training import TrainingConfig
@@ -37,10 +38,10 @@ class TeacherExperiment(StrictModel):
                 "training.optimiser.layer_decay is for the stages of a backbone, and a teacher has none:"
                 " leave it out"
             )
-        if (lacking := lacks_pictures(self.data)) is not None:
-            raise ValueError(f"a teacher learns from pictures, and {self.data.name} has none: {lacking}")
-        if self.network.kind == "clip" and (lacking := lacks_captions(self.data)) is not None:
-            raise ValueError(f"two towers learn from captions, and {self.data.name} has none: {lacking}")
+        if (remedy := remedy_for_pictures(self.data)) is not None:
+            raise ValueError(f"a teacher learns from pictures, and {self.data.name} has none: {remedy}")
+        if self.network.kind == "clip" and (remedy := remedy_for_captions(self.data)) is not None:
+            raise ValueError(f"two towers learn from captions, and {self.data.name} has none: {remedy}")
         return self
 
     @property
@@ -52,22 +53,6 @@ class TeacherExperiment(StrictModel):
     def datasets(self) -> dict[str, DatasetConfig]:
         """Its one dataset."""
         return {"data": self.data}
-
-
-def lacks_pictures(data: DatasetConfig) -> str | None:
-    """What to set so that the source gives pictures; None where it may, as far as its settings tell."""
-    source: Any = data.source
-    if getattr(source, "num_views", 1) == 0:
-        return "set data.source.num_views, such as 8"
-    if getattr(source, "pictures", "") is None:
-        return "set data.source.pictures to where they lie, such as shapenet_img/{synset}-{model}.png"
-    return None
-
-
-def lacks_captions(data: DatasetConfig) -> str | None:
-    """What to set so that the source gives captions; None where it may, as far as its settings tell."""
-    is_off = getattr(data.source, "captions", "") is None
-    return "set data.source.captions to the file that holds them, such as shapenet55.json" if is_off else None
 
 
 class TeacherFolder(StrictModel):

@@ -41,6 +41,8 @@ from pointlab.experiment.teaching import teach
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
 from pointlab.launch.datasets import ensure_prepared, require_roots
+from pointlab.launch.lineage import announce_parents, require_learnable
+from pointlab.launch.splits import require_splits
 from pointlab.launch.teachers import require_teachers
 from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, open_storage, read_record, write_record
@@ -231,6 +233,9 @@ def resolve(
         role: ensure_prepared(config, storage, experiment.launch, watcher)
         for role, config in experiment.datasets.items()
     }
+    require_learnable(experiment, datasets, storage)
+    require_splits(experiment, datasets, storage)
+    announce_parents(experiment, datasets, storage)
     parents = {}
     for role, parent in parents_of(experiment).items():
         outcome = _run(parent, storage, False, watcher, waits=waits)

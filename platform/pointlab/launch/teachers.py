@@ -3,22 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pointlab.experiment import (
-    PretrainExperiment,
-    RetrieveExperiment,
-    SearchExperiment,
-    StudyExperiment,
-    TransferExperiment,
-)
-from pointlab.experiment.lineage import parents_of
+from pointlab.experiment import PretrainExperiment, RetrieveExperiment, TransferExperiment
 from pointlab.experiment.teacher import TeacherFolder
+from pointlab.launch.lineage import everything_in
 from pointlab.teachers import find_folder, require_hash
-from pointlab.teachers.families import FAMILIES, READING, SIGHTED
+from pointlab.teachers.families import FAMILIES, IMAGE_ENCODERS, TEXT_ENCODERS
 from pointlab.teachers.folders import require_type
 from pointlab.teachers.image_teacher import require_preparation
 from pointlab.teachers.text_teacher import require_tokenizer
 
-KINDS = {"teacher": tuple(FAMILIES), "image_teacher": tuple(SIGHTED), "text_teacher": READING}
+KINDS = {"teacher": tuple(FAMILIES), "image_teacher": tuple(IMAGE_ENCODERS), "text_teacher": TEXT_ENCODERS}
 """By the field of an experiment: the types of networks that it takes."""
 BESIDE_WEIGHTS = {"image_teacher": require_preparation, "text_teacher": require_tokenizer}
 """What such a folder holds beside its network, where features are learned from."""
@@ -40,13 +34,7 @@ def require_teachers(experiment: Any) -> None:
 
 def _folders(experiment: Any) -> Iterator[tuple[TeacherFolder, str]]:
     """The folders in an experiment and all that it starts from, and what for; some perhaps more than once."""
-    if isinstance(experiment, StudyExperiment):
-        for cell in experiment.cells:
-            yield from _folders(cell.experiment)
-    if isinstance(experiment, SearchExperiment):
-        yield from _folders(experiment.transfer)
-    if isinstance(experiment, PretrainExperiment | TransferExperiment | RetrieveExperiment):
-        sources = {role: getattr(experiment, role, None) for role in KINDS}
-        yield from ((source, role) for role, source in sources.items() if isinstance(source, TeacherFolder))
-    for parent in parents_of(experiment).values():
-        yield from _folders(parent)
+    for each in everything_in(experiment):
+        if isinstance(each, PretrainExperiment | TransferExperiment | RetrieveExperiment):
+            named = {role: getattr(each, role, None) for role in KINDS}
+            yield from ((source, role) for role, source in named.items() if isinstance(source, TeacherFolder))

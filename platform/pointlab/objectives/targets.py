@@ -3,7 +3,7 @@ finished networks say of pictures and texts.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -12,13 +12,16 @@ from torch import Tensor, nn
 
 from pointlab.backbones.patch_embedding import PatchEmbedding
 from pointlab.backbones.patches import Patches
+from pointlab.data.picture_augmentation import PictureAugmentation, varied
 from pointlab.data.sample import PointBatch
 from pointlab.objectives.autoencoder import Autoencoder
 from pointlab.objectives.graphs import nearest_centres
 from pointlab.objectives.prompting import ForeignTransformer
 
-Targets = tuple[Float[Tensor, "batch width"], Bool[Tensor, " batch"]]
-"""Features, and whether each of them is there; those that are not are zero."""
+FeaturesThere = tuple[Float[Tensor, "batch width"], Bool[Tensor, " batch"]]
+"""Features, and whether each of them is to be learned from; of those that are not, the values are any."""
+TextKey = Literal["captions", "labels"]
+"""The field of a batch that says which text a cloud has."""
 
 
 class Latents(nn.Module):
@@ -48,10 +51,7 @@ class Latents(nn.Module):
 
 
 class PictureNetwork(nn.Module, ABC):
-    """A finished network that says a vector of each picture, frozen: `teachers.ImageTeacher` is one.
-
-    A paradigm that varies pictures holds it as an `image_teacher` among its `frozen()` modules.
-    """
+    """A finished network that says a vector of each picture, frozen: `teachers.ImageTeacher` is one."""
 
     width: int
     """Channels of a feature."""
@@ -61,42 +61,66 @@ class PictureNetwork(nn.Module, ABC):
         """Features of these pictures, without gradients."""
 
 
-class FeatureTable(nn.Module):
-    """What a finished network says of every picture of a set, looked up by the number of the picture.
+class Targets(nn.Module, ABC):
+    """What a finished network says of something that clouds have: a feature of each that has it.
 
-    It has nothing to be learned or saved, so a paradigm need not list it as frozen.
-    """
-
-    features: Float[Tensor, "pictures width"]
-
-    def __init__(self, features: Float[Tensor, "pictures width"]) -> None:
-        """Row i is said of the picture with the number i in batches (`PointBatch.picture_numbers`)."""
-        super().__init__()
-        self.register_buffer("features", features, persistent=False)
-
-    @property
-    def width(self) -> int:
-        """Channels of a feature."""
-        return self.features.shape[1]
-
-    def forward(self, numbers: Int64[Tensor, " batch"]) -> Targets:
-        """Features of the pictures with these numbers; -1, the number of no picture, has none."""
-        return _looked_up(self.features, numbers)
-
-
-class TextTable(nn.Module, ABC):
-    """What a finished network says of texts, each read once, looked up by what the clouds of a batch go by.
-
-    It has nothing to be learned or saved. A paradigm does not list it as frozen: it is to know whether it is
-    in training, as what is drawn there is not in validation.
+    It is part of a paradigm, and so knows whether it is in training: what is drawn there is settled in
+    validation. Only its `frozen` networks have weights, and nothing of it is saved.
     """
 
     inputs: tuple[str, ...] = ()
     """What a batch must carry for it."""
-    features: Float[Tensor, "texts width"]
 
-    def __init__(self, features: Float[Tensor, "texts width"]) -> None:
-        """A row for each text."""
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Channels of a feature."""
+
+    @abstractmethod
+    def forward(self, batch: PointBatch) -> FeaturesThere:
+        """A feature for each cloud, and whether the cloud has what it is said of."""
+
+    def frozen(self) -> Iterable[nn.Module]:
+        """The networks that are asked in every step."""
+        return ()
+
+
+class VariedPictures(Targets):
+    """Of each cloud's picture, varied anew in every step of training and seen as it is otherwise."""
+
+    inputs = ("picture_numbers", "pictures")
+
+    def __init__(self, network: PictureNetwork, augmentation: PictureAugmentation) -> None:
+        """What `network` says of pictures that `augmentation` varies by torch's generator."""
+        super().__init__()
+        self.network, self.augmentation = network, augmentation
+
+    @property
+    def width(self) -> int:
+        """Channels of a feature."""
+        return self.network.width
+
+    def frozen(self) -> Iterable[nn.Module]:
+        """The one network."""
+        return (self.network,)
+
+    def forward(self, batch: PointBatch) -> FeaturesThere:
+        """Features of the batch's pictures; a cloud without one has a black one, which does not count."""
+        assert batch.pictures is not None, "among the inputs"
+        assert batch.picture_numbers is not None, "among the inputs"
+        pictures = batch.pictures
+        if self.training:
+            pictures = varied(pictures.movedim(3, 1), self.augmentation).movedim(1, 3)
+        return self.network(pictures), batch.picture_numbers >= 0
+
+
+class KnownFeatures(Targets):
+    """Looked up in a table of features that were computed before."""
+
+    features: Float[Tensor, "rows width"]
+
+    def __init__(self, features: Float[Tensor, "rows width"]) -> None:
+        """A row for each thing that something is said of."""
         super().__init__()
         self.register_buffer("features", features, persistent=False)
 
@@ -105,53 +129,53 @@ class TextTable(nn.Module, ABC):
         """Channels of a feature."""
         return self.features.shape[1]
 
-    def forward(self, batch: PointBatch) -> Targets:
-        """The feature of a text on each cloud, where there is one."""
-        return _looked_up(self.features, self.rows_of(batch))
+    def forward(self, batch: PointBatch) -> FeaturesThere:
+        """The rows of the batch's clouds; zeros where there is none."""
+        rows = self.rows_of(batch)
+        is_there = rows >= 0
+        return self.features[rows.clamp_min(0)] * is_there.unsqueeze(1), is_there
 
     @abstractmethod
     def rows_of(self, batch: PointBatch) -> Int64[Tensor, " batch"]:
-        """The row of each cloud's text, -1 where there is none."""
+        """The row of each cloud, -1 where it has none."""
 
 
-class CaptionFeatures(TextTable):
-    """By the hash of the cloud's own caption."""
+class PictureFeatures(KnownFeatures):
+    """Row i is said of the picture with the number i (`PointBatch.picture_numbers`)."""
 
-    inputs = ("captions",)
-    hashes: Int64[Tensor, " texts"]
-
-    def __init__(self, hashes: Sequence[int], features: Float[Tensor, "texts width"]) -> None:
-        """Row i is said of the caption with the hash `hashes[i]`; hashes ascend."""
-        super().__init__(features)
-        self.register_buffer("hashes", torch.tensor(hashes, dtype=torch.int64), persistent=False)
+    inputs = ("picture_numbers",)
 
     def rows_of(self, batch: PointBatch) -> Int64[Tensor, " batch"]:
-        """Where each caption is; -1 for a cloud without, and for a caption that is not known."""
-        assert batch.captions is not None, "among the inputs"
-        rows = torch.searchsorted(self.hashes, batch.captions).clamp_max(len(self.hashes) - 1)
-        return torch.where(self.hashes[rows] == batch.captions, rows, -1)
+        """The numbers of the pictures; that of no picture is -1."""
+        assert batch.picture_numbers is not None, "among the inputs"
+        return batch.picture_numbers
 
 
-class PromptFeatures(TextTable):
-    """By the cloud's class: one of the prompts that name it, drawn by torch's generator in training, the
-    first otherwise.
+class TextFeatures(KnownFeatures):
+    """By the cloud's caption or class: one of the sentences on it, drawn by torch's generator in training,
+    the first otherwise.
     """
 
-    def __init__(self, features: Float[Tensor, "classes prompts width"]) -> None:
-        """Equally many prompts of every class."""
+    keys: Int64[Tensor, " texts"]
+
+    def __init__(
+        self, of: TextKey, keys: Sequence[int], features: Float[Tensor, "texts sentences width"]
+    ) -> None:
+        """Equally many sentences on each text; `keys`, which ascend, are the texts' hashes or labels."""
         super().__init__(features.flatten(0, 1))
-        self.num_prompts = features.shape[1]
+        self.of, self.num_sentences = of, features.shape[1]
+        self.inputs = ("captions",) if of == "captions" else ()  # labels are in every batch
+        self.register_buffer("keys", torch.tensor(keys, dtype=torch.int64), persistent=False)
 
     def rows_of(self, batch: PointBatch) -> Int64[Tensor, " batch"]:
-        """A prompt of each cloud's class; -1 for a cloud without a label."""
-        assert batch.labels is not None, "the loop's batches have labels, if only -1"
-        labels = batch.labels
-        drawn = torch.zeros_like(labels)
-        if self.training:
-            drawn = torch.randint(self.num_prompts, labels.shape, device=labels.device)
-        return torch.where(labels >= 0, labels * self.num_prompts + drawn, -1)
+        """A sentence on each cloud's text; -1 for a cloud without, and for a text that is not known."""
+        wanted = batch.captions if self.of == "captions" else batch.labels
+        assert wanted is not None, "among the inputs, or a label, if only -1"
+        texts = torch.searchsorted(self.keys, wanted).clamp_max(len(self.keys) - 1)
+        rows = texts * self.num_sentences + self._drawn(texts)
+        return torch.where(self.keys[texts] == wanted, rows, -1)
 
-
-def _looked_up(features: Float[Tensor, "rows width"], rows: Int64[Tensor, " batch"]) -> Targets:
-    is_there = rows >= 0
-    return features[rows.clamp_min(0)] * is_there.unsqueeze(1), is_there
+    def _drawn(self, texts: Int64[Tensor, " batch"]) -> Int64[Tensor, " batch"]:
+        if self.training and self.num_sentences > 1:
+            return torch.randint(self.num_sentences, texts.shape, device=texts.device)
+        return torch.zeros_like(texts)

@@ -121,9 +121,9 @@ class Act(Paradigm):
         """How far what is predicted of hidden patches is from their latents in the whole cloud."""
         patches = self.backbone.group(batch)
         mask = draw_mask(patches.centres, self.config.mask)
-        seen, unseen = patches.at(mask.visible), patches.at(mask.hidden)
-        latent = self.backbone.encode(self.backbone.embed(seen, unseen), seen.centres)
-        predicted = wide(self.to_latents(self.decoder(latent, seen.centres, unseen.centres)))
+        visible, hidden = patches.at(mask.visible), patches.at(mask.hidden)
+        latent = self.backbone.encode(self.backbone.embed(visible, hidden), visible.centres)
+        predicted = wide(self.to_latents(self.decoder(latent, visible.centres, hidden.centres)))
         choice: Literal["likeliest", "hard"] = "hard" if self.config.teacher == "released" else "likeliest"
         target = gather_points(wide(self.latents(patches, choice)), mask.hidden)
         loss = distance_to(target, predicted, self.config.loss)

@@ -59,7 +59,8 @@ class Given:
     num_rows: int | None = None
     has_estimated_normals: bool = False
     providers: Mapping[str, nn.Module] = field(default_factory=dict)
-    """Frozen networks that targets come from, by role: an experiment's `teacher`, its finished `latents`."""
+    """What targets come from, by the experiment's field for it: a `teacher`, finished `latents`; for
+    `image_teacher` and `text_teacher` features, or the network itself where pictures vary."""
     captions: Callable[[], Mapping[int, str]] = dict
     """Reads what is said of the clouds of training and validation, by the hashes of a batch's `captions`."""
 

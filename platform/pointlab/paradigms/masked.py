@@ -34,6 +34,6 @@ class Masked(Rebuilding):
 
     def forward(self, batch: PointBatch) -> StepOutput:
         """The Chamfer distance of hidden patches to what is rebuilt of them."""
-        patches = self.halved(batch)
-        latent = self.backbone.encode(patches.tokens, patches.seen.centres, class_token=False)
+        patches = self.masked(batch)
+        latent = self.backbone.encode(patches.tokens, patches.visible.centres, class_token=False)
         return StepOutput(self.reconstruction(latent, patches))

@@ -40,11 +40,11 @@ class RebuildingConfig(ParadigmSettings):
 
 
 @dataclass(frozen=True)
-class Halved:
+class MaskedPatches:
     """The visible patches of clouds, the hidden ones, and a token for each that is visible."""
 
-    seen: Patches
-    unseen: Patches
+    visible: Patches
+    hidden: Patches
     tokens: Float[Tensor, "batch visible width"]
 
 
@@ -66,21 +66,21 @@ class Rebuilding(Paradigm):
         """The backbone, and beside it what rebuilds hidden patches: the released layouts have all three."""
         return {"backbone": self.backbone, "decoder": self.decoder, "to_points": self.to_points}
 
-    def halved(self, batch: PointBatch) -> Halved:
+    def masked(self, batch: PointBatch) -> MaskedPatches:
         """Patches of the batch, some of them hidden by a new draw, and the visible ones embedded."""
         patches = self.backbone.group(batch)
         mask = draw_mask(patches.centres, self.config.mask)
-        seen, unseen = patches.at(mask.visible), patches.at(mask.hidden)
-        tokens = self.backbone.embed(seen, unseen if self.config.embed == "all" else None)
-        return Halved(seen, unseen, tokens)
+        visible, hidden = patches.at(mask.visible), patches.at(mask.hidden)
+        tokens = self.backbone.embed(visible, hidden if self.config.embed == "all" else None)
+        return MaskedPatches(visible, hidden, tokens)
 
     def reconstruction(
-        self, latent: Float[Tensor, "batch visible width"], patches: Halved
+        self, latent: Float[Tensor, "batch visible width"], patches: MaskedPatches
     ) -> Float[Tensor, ""]:
         """The Chamfer distance of hidden patches, relative to their centres, to what is rebuilt of them from
         the encoder's visible tokens."""
-        rebuilt = self.to_points(self.decoder(latent, patches.seen.centres, patches.unseen.centres))
-        target = patches.unseen.neighbourhoods.flatten(0, 1)
+        rebuilt = self.to_points(self.decoder(latent, patches.visible.centres, patches.hidden.centres))
+        target = patches.hidden.neighbourhoods.flatten(0, 1)
         return chamfer_distance(_as_clouds(rebuilt), target, norm=self.config.distance)
 
 

@@ -11,22 +11,25 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from pointlab.backbones import Backbone, BackboneConfig, ReconTransformer
 from pointlab.backbones.precision import wide
 from pointlab.backbones.recon import QueryName, ReconConfig
-from pointlab.data.picture_augmentation import PictureAugmentation, varied
+from pointlab.config import ADDED_LATER
+from pointlab.data.picture_augmentation import PictureAugmentation
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError
 from pointlab.objectives.self_contrast import ClassProjection, projection, self_contrast
-from pointlab.objectives.targets import FeatureTable, PictureNetwork, Targets, TextTable
+from pointlab.objectives.targets import Targets, TextKey
 from pointlab.paradigms.base import Given, StepOutput, require_provider
 from pointlab.paradigms.rebuilding import Rebuilding, RebuildingConfig
 
 LOSS_ON: dict[QueryName, str] = {"class": "contrast", "image": "image", "text": "text"}
 """The loss on each query."""
+TAUGHT: dict[QueryName, str] = {"image": "features of pictures", "text": "features of texts"}
+"""The queries that learn what a teacher says, and of what."""
 
 
 class ReconParadigmConfig(RebuildingConfig):
@@ -45,12 +48,26 @@ class ReconParadigmConfig(RebuildingConfig):
     """Of the contrast of class queries, which the released configurations leave off."""
     temperature: float = Field(default=0.1, gt=0)
     """Of that contrast, as in the released code."""
-    text: Literal["captions", "prompts"] = "captions"
-    """captions: each cloud's own, whose classes need not be known; prompts: of the words for its class, as in
-    the paper. The contrast takes clouds of one caption, or of one class, for equal."""
+    text: Literal["captions", "class_names"] = "captions"
+    """Which text a cloud has: its own caption, which needs no label, or the name of its class, which shows
+    the labels to the network. The contrast takes clouds of one text for equal."""
+    templates: Literal["plain", "recon"] = Field(default="plain", json_schema_extra=ADDED_LATER)
+    """The sentences around that text, of which one is drawn in each step: plain is the text alone, as whole
+    captions want it; recon are the paper's 60, around a few words for the class."""
     image_augmentation: PictureAugmentation | None = None
-    """null: pictures stay as they are, and their features are computed once. Else they are varied, and seen
-    by the teacher anew in every step, as in the paper, which varies them more."""
+    """null: pictures stay as they are, so that their features are computed once and a step costs what it does
+    without a teacher. Else they are varied, and seen by the teacher anew in every step, as in the paper,
+    which varies them more."""
+
+    @field_validator("image_augmentation")
+    @classmethod
+    def _varies_something(cls, augmentation: PictureAugmentation | None) -> PictureAugmentation | None:
+        if augmentation is not None and augmentation.keeps_all:
+            raise ValueError(
+                "shift 0 without flip varies nothing, yet the teacher would run in every step: set"
+                " image_augmentation to null, or one of them"
+            )
+        return augmentation
 
     @property
     def weights(self) -> dict[str, float]:
@@ -58,9 +75,9 @@ class ReconParadigmConfig(RebuildingConfig):
         return {loss: getattr(self, f"{loss}_weight") for loss in ("reconstruction", *LOSS_ON.values())}
 
     @property
-    def varies_pictures(self) -> bool:
-        """Whether a picture of one sample differs from step to step, beside which of its pictures it is."""
-        return self.image_augmentation is not None and not self.image_augmentation.keeps_all
+    def text_key(self) -> TextKey:
+        """What tells the text of a cloud in a batch."""
+        return "captions" if self.text == "captions" else "labels"
 
     @property
     def queries(self) -> tuple[QueryName, ...]:
@@ -98,71 +115,55 @@ class Recon(Rebuilding):
         """
         assert isinstance(backbone, ReconTransformer), "declared in compatibility.py"
         super().__init__(config, backbone)
-        self.image_teacher, self.text_teacher = _image_teacher(config, given), _text_teacher(config, given)
-        if self.image_teacher is not None:
-            self.image_projection = projection(backbone.width, self.image_teacher.width)
-        if self.text_teacher is not None:
-            self.text_projection = projection(backbone.width, self.text_teacher.width)
+        targets: dict[str, Targets] = {
+            query: _targets(given, query) for query in TAUGHT if config.weights[query] > 0
+        }
+        for query, of_query in targets.items():
+            self.add_module(f"{query}_projection", projection(backbone.width, of_query.width))
         if config.contrast_weight > 0:
             self.class_projection = ClassProjection(backbone.width)
-        self.inputs = _inputs(config, self.text_teacher)
+        self.targets = nn.ModuleDict(targets)
+        self._networks = [network for of_query in targets.values() for network in of_query.frozen()]
+        self.inputs = _inputs(config, targets.values())
 
     def frozen(self) -> Iterable[nn.Module]:
-        """The network of pictures, where these are varied; tables have nothing to be trained or saved."""
-        return (self.image_teacher,) if isinstance(self.image_teacher, PictureNetwork) else ()
+        """The networks that targets ask in every step."""
+        return self._networks
 
     def exported(self) -> dict[str, nn.Module]:
         """The backbone, what rebuilds hidden patches, and the projections of the queries that were asked."""
-        return {name: part for name, part in self.named_children() if not name.endswith("_teacher")}
+        children = self.named_children()
+        return super().exported() | {name: part for name, part in children if name.endswith("_projection")}
 
     def forward(self, batch: PointBatch) -> StepOutput:
         """The weighted sum of the losses; the metrics are each by itself, and the shares of clouds that have
         a picture and a text."""
-        patches, names = self.halved(batch), self.config.queries
-        latent, queries = self.backbone.encode_with_queries(
-            patches.tokens, patches.seen.centres, stop_gradient=True, names=names
+        patches, names = self.masked(batch), self.config.queries
+        latent, found = self.backbone.encode_with_queries(
+            patches.tokens, patches.visible.centres, stop_gradient=True, names=names
         )
         losses, metrics = {"reconstruction": self.reconstruction(latent, patches)}, {}
-        asked = dict(zip(names, queries.unbind(1), strict=True))
+        queries: dict[str, Tensor] = dict(zip(names, found.unbind(1), strict=True))
         if self.config.contrast_weight > 0:
-            losses["contrast"] = self._contrast(asked["class"], batch)
-        if self.image_teacher is not None:
-            features, is_there = self._pictured(batch)
-            said = self.image_projection(asked["image"])
-            losses["image"] = smooth_l1_where_there(said, features, is_there)
-            metrics["has_image"] = is_there.float().mean()
-        if self.text_teacher is not None:
-            features, is_there = self.text_teacher(batch)
-            said = self.text_projection(asked["text"])
-            losses["text"] = smooth_l1_where_there(said, features, is_there)
-            metrics["has_text"] = is_there.float().mean()
+            losses["contrast"] = self._contrast(queries["class"], batch)
+        for query, targets in self.targets.items():
+            features, is_there = targets(batch)
+            predicted = self.get_submodule(f"{query}_projection")(queries[query])
+            losses[query] = smooth_l1_where_there(predicted, features, is_there)
+            metrics[f"has_{query}"] = is_there.float().mean()
         total = torch.stack([loss * self.config.weights[name] for name, loss in losses.items()]).sum()
         return StepOutput(total, metrics | {name: loss.detach() for name, loss in losses.items()})
 
     def _contrast(self, queries: Float[Tensor, "batch width"], batch: PointBatch) -> Float[Tensor, ""]:
         """Among the clouds of the micro-batch, as the released code has it: k workers are then one that takes
         k micro-batches."""
-        groups = batch.captions if self.config.text == "captions" else batch.labels
+        groups = getattr(batch, self.config.text_key)
         groups = torch.full_like(batch.ids, -1) if groups is None else groups
         return self_contrast(self.class_projection(queries), groups, self.config.temperature)
 
-    def _pictured(self, batch: PointBatch) -> Targets:
-        """Features of each cloud's picture, varied while training where the settings say so."""
-        numbers = batch.picture_numbers
-        assert numbers is not None, "among the inputs"
-        if isinstance(self.image_teacher, FeatureTable):
-            looked_up: Targets = self.image_teacher(numbers)
-            return looked_up
-        assert self.image_teacher is not None, "asked for where there is one"
-        assert batch.pictures is not None, "among the inputs"
-        pictures = batch.pictures
-        if self.training and self.config.image_augmentation is not None:
-            pictures = varied(pictures.movedim(3, 1), self.config.image_augmentation).movedim(1, 3)
-        return self.image_teacher(pictures), numbers >= 0
-
 
 def smooth_l1_where_there(
-    said: Float[Tensor, "batch width"],
+    predicted: Float[Tensor, "batch width"],
     features: Float[Tensor, "batch width"],
     is_there: Bool[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
@@ -171,29 +172,17 @@ def smooth_l1_where_there(
     So the shares of a batch add up to the whole, whichever of its clouds lack something: gradients are
     weighted by the number of clouds.
     """
-    difference = torch.where(is_there.unsqueeze(1), wide(said) - wide(features), 0.0)
+    difference = torch.where(is_there.unsqueeze(1), wide(predicted) - wide(features), 0.0)
     return F.smooth_l1_loss(difference, torch.zeros_like(difference))
 
 
-def _image_teacher(config: ReconParadigmConfig, given: Given) -> FeatureTable | PictureNetwork | None:
-    if config.image_weight == 0:
-        return None
-    if config.varies_pictures:
-        return require_provider(given, "image_teacher", PictureNetwork, "a network of pictures")  # type: ignore[type-abstract]
-    return require_provider(given, "image_teacher", FeatureTable, "features of pictures")
+def _targets(given: Given, query: QueryName) -> Targets:
+    return require_provider(given, f"{query}_teacher", Targets, TAUGHT[query])  # type: ignore[type-abstract]
 
 
-def _text_teacher(config: ReconParadigmConfig, given: Given) -> TextTable | None:
-    if config.text_weight == 0:
-        return None
-    return require_provider(given, "text_teacher", TextTable, "features of texts")  # type: ignore[type-abstract]
-
-
-def _inputs(config: ReconParadigmConfig, text_teacher: TextTable | None) -> tuple[str, ...]:
-    """What a batch must carry beside its points, so that all losses can be told."""
-    needed = set(text_teacher.inputs) if text_teacher is not None else set()
-    if config.contrast_weight > 0 and config.text == "captions":
+def _inputs(config: ReconParadigmConfig, targets: Iterable[Targets]) -> tuple[str, ...]:
+    """What a batch must carry beside its points and labels, so that all losses can be told."""
+    needed = {name for of_query in targets for name in of_query.inputs}
+    if config.contrast_weight > 0 and config.text_key == "captions":
         needed.add("captions")
-    if config.image_weight > 0:
-        needed |= {"picture_numbers", "pictures"} if config.varies_pictures else {"picture_numbers"}
     return tuple(sorted(needed))

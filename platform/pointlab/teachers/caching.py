@@ -1,4 +1,4 @@
-"""What a finished network says of pictures and texts, computed once on each machine and kept there.
+"""A finished network's features of pictures and texts, computed once on each machine and kept there.
 
 By what decides it: `identity_of` the network's folder, the pictures or texts, the kind of device, and the
 versions of the libraries, so that equal runs learn from equal bits. Rows are computed in parts, each kept as
@@ -27,17 +27,17 @@ from pointlab.data.cache import cache_folder
 from pointlab.data.growing import GrowingArray
 from pointlab.errors import DataError
 from pointlab.seeding import stable_hash
-from pointlab.teachers.features import TOGETHER, said_of_pictures, said_of_texts
+from pointlab.teachers.features import TOGETHER, encoded_texts, image_feature_batches
 from pointlab.teachers.identity import identity_of
 from pointlab.teachers.image_teacher import ImageTeacher
 from pointlab.teachers.text_teacher import TextTeacher
 
 logger = logging.getLogger(__name__)
 VERSION = 2
-"""Raised when the code says something else of the same picture or text."""
+"""Raised when the code computes something else of the same picture or text."""
 LIBRARIES = ("transformers", "tokenizers", "torch", "pillow")
 """Another version of them may round, resize or read otherwise."""
-NUM_KEPT = 32
+NUM_TABLES = 32
 """Tables in the cache: those of a study; that of 40,000 pictures by a ViT-B has 120 megabytes."""
 PART = 16 * TOGETHER
 """Rows that are lost at most when a worker ends: minutes of a ViT-B on slow cores. Whole batches, so that
@@ -45,59 +45,76 @@ what is computed together does not depend on where somebody was interrupted."""
 NUM_TRIES = 3
 """How often a table is looked for that other processes forget meanwhile."""
 Decoded = Callable[[Int64[np.ndarray, " _"]], UInt8[np.ndarray, "_ height width 3"]]
-Says = Callable[[int, int], Float[Tensor, "_ width"]]
-"""From the first row of a part and that after its last to what is said of them."""
+Compute = Callable[[int, int], Float[Tensor, "_ width"]]
+"""From the first row of a part and that after its last to the features of these rows."""
+Watch = Callable[[int, int], None]
+"""Hears how many rows there are, of how many, before each part is computed; what it raises ends that."""
+
+
+def unwatched(done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
 def cached_image_features(
-    folder: Path, numbers: Int64[np.ndarray, " pictures"], decoded: Decoded, key: str, device: torch.device
+    folder: Path,
+    numbers: Int64[np.ndarray, " pictures"],
+    decoded: Decoded,
+    key: str,
+    device: torch.device,
+    *,
+    watch: Watch = unwatched,
 ) -> Float[Tensor, "pictures width"]:
-    """What an `ImageTeacher` says of the pictures of these numbers, mapped from disk.
+    """An `ImageTeacher`'s features of the pictures of these numbers, mapped from disk.
 
-    `key` stands for all of them together. They are `decoded`, and the network read, only where what it says
-    is not known here yet.
+    `key` stands for all of them together. They are `decoded`, and the network read, only where features
+    are not in the cache.
     """
     teacher = functools.cache(lambda: ImageTeacher(folder).to(device))
 
-    def says(first: int, last: int) -> Float[Tensor, "_ width"]:
+    def compute(first: int, last: int) -> Float[Tensor, "_ width"]:
         borders = [*range(first, last, TOGETHER), last]
         batches = (decoded(numbers[start:end]) for start, end in pairwise(borders))
-        return torch.cat(list(said_of_pictures(teacher(), batches)))
+        return torch.cat(list(image_feature_batches(teacher(), batches)))
 
-    return kept(says, len(numbers), "pictures", key, identity_of(folder), *_made_with(device))
+    deciding = (key, identity_of(folder), *_made_with(device))
+    return cached_rows(compute, len(numbers), "pictures", *deciding, watch=watch)
 
 
 def cached_text_features(
-    folder: Path, texts: Sequence[str], device: torch.device
+    folder: Path, texts: Sequence[str], device: torch.device, *, watch: Watch = unwatched
 ) -> Float[Tensor, "texts width"]:
-    """What a `TextTeacher` says of these texts, mapped from disk; DataError for no texts."""
+    """A `TextTeacher`'s features of these texts, mapped from disk; DataError for no texts."""
     teacher = functools.cache(lambda: TextTeacher(folder).to(device))
 
-    def says(first: int, last: int) -> Float[Tensor, "_ width"]:
-        return said_of_texts(teacher(), texts[first:last])
+    def compute(first: int, last: int) -> Float[Tensor, "_ width"]:
+        return encoded_texts(teacher(), texts[first:last])
 
-    return kept(says, len(texts), "texts", stable_hash(*texts), identity_of(folder), *_made_with(device))
+    deciding = (stable_hash(*texts), identity_of(folder), *_made_with(device))
+    return cached_rows(compute, len(texts), "texts", *deciding, watch=watch)
 
 
 def _made_with(device: torch.device) -> list[str]:
     return [device.type, *(f"{name} {version(name)}" for name in LIBRARIES)]
 
 
-def kept(says: Says, num_rows: int, *key: str) -> Float[Tensor, "rows width"]:
-    """So many rows, one or more, as `says` tells them, from the file of this key; what it lacks is computed.
+def cached_rows(
+    compute: Compute, num_rows: int, *key: str, watch: Watch = unwatched
+) -> Float[Tensor, "rows width"]:
+    """So many rows, one or more, from the file of this key; those that it lacks are computed.
 
     Raises DataError where nothing can be kept, and for no rows.
     """
     if num_rows == 0:
-        raise DataError(f"There are no {key[0]} to be told of.", expected="one or more of them")
+        raise DataError(f"There are no {key[0]} to compute features of.", expected="one or more of them")
     path = cache_folder() / "features" / f"{stable_hash(VERSION, *key)}.npy"
     for _ in range(NUM_TRIES):
         if (rows := _read(path, num_rows)) is not None:
             return torch.from_numpy(rows)
         with _locked(path.with_suffix(".lock")):
             if _read(path, num_rows) is None:  # otherwise another worker was quicker
-                _write(path, num_rows, says)
-    raise _unkept("tables are deleted as soon as they are there")
+                logger.info("Computing features of %d %s, once on this machine", num_rows, key[0])
+                _write(path, num_rows, compute, watch)
+    raise _not_cached("tables are deleted as soon as they are there")
 
 
 def _read(path: Path, num_rows: int) -> Float[np.ndarray, "rows width"] | None:
@@ -116,15 +133,16 @@ def _read(path: Path, num_rows: int) -> Float[np.ndarray, "rows width"] | None:
     return rows
 
 
-def _write(path: Path, num_rows: int, says: Says) -> None:
+def _write(path: Path, num_rows: int, compute: Compute, watch: Watch) -> None:
     """Compute the parts that are missing, and join all."""
     folder = path.with_suffix(".parts")
     borders = [*range(0, num_rows, PART), num_rows]
     parts = [folder / f"{first}.npy" for first in borders[:-1]]
     for part, (first, last) in zip(parts, pairwise(borders), strict=True):
         if _read(part, last - first) is None:
-            logger.info("features of rows %d to %d of %d", first, last, num_rows)
-            _store(part, folder, [says(first, last).float().cpu().numpy()])
+            watch(first, num_rows)
+            _store(part, folder, [compute(first, last).float().cpu().numpy()])
+    watch(num_rows, num_rows)
     _store(path, folder, (np.load(part) for part in parts))
     shutil.rmtree(folder, ignore_errors=True)
     _forget_oldest(path)
@@ -165,15 +183,15 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _forget_oldest(newest: Path) -> None:
-    """Delete what was used longest ago, whole or in parts; who has a table mapped keeps it."""
+    """Delete what was used longest ago, whole or in parts; who has a table mapped keeps it. Locks stay, as
+    another process may hold one: they are empty."""
     others = [path for ending in ("npy", "parts") for path in newest.parent.glob(f"*.{ending}")]
     by_use = sorted((path for path in others if path != newest), key=_last_use, reverse=True)
-    for path in by_use[NUM_KEPT - 1 :]:
+    for path in by_use[NUM_TABLES - 1 :]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-        path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _last_use(path: Path) -> int:
@@ -189,10 +207,10 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _unkept(str(error)) from error
+        raise _not_cached(str(error)) from error
 
 
-def _unkept(reason: str) -> DataError:
+def _not_cached(reason: str) -> DataError:
     return DataError(
         f"Features cannot be kept in the cache {cache_folder()}: {reason}.",
         expected="a folder on a local disk with some room",

@@ -29,13 +29,14 @@ FAMILIES = {
 
 
 @dataclass(frozen=True)
-class Sighted:
-    """Which network of a `model_type` says a vector of a picture, and how: from its pixels to its output."""
+class ImageEncoder:
+    """Which network of a `model_type` gives a feature of a picture, and how."""
 
     network: Choice
-    says: Callable[[Any, Any], Any]
+    features: Callable[[Any, Any], Any]
+    """From the network and pixels."""
     width: Callable[[Any], int]
-    """Of its config."""
+    """Channels of a feature, by the config of the network."""
 
 
 def _projected(network: Any, pixels: Any) -> Any:
@@ -43,24 +44,26 @@ def _projected(network: Any, pixels: Any) -> Any:
 
 
 def _pooled(network: Any, pixels: Any) -> Any:
-    said = network(pixel_values=pixels)
-    return said.last_hidden_state[:, 0] if said.pooler_output is None else said.pooler_output
+    output = network(pixel_values=pixels)
+    return output.last_hidden_state[:, 0] if output.pooler_output is None else output.pooler_output
 
 
 def _averaged(network: Any, pixels: Any) -> Any:
     return network(pixel_values=pixels).pooler_output.flatten(1)
 
 
-SIGHTED = {
-    "clip": Sighted(lambda library: library.CLIPModel, _projected, lambda config: config.projection_dim),
-    "vit": Sighted(lambda library: library.ViTModel, _pooled, lambda config: config.hidden_size),
-    "dinov2": Sighted(lambda library: library.Dinov2Model, _pooled, lambda config: config.hidden_size),
-    "resnet": Sighted(lambda library: library.ResNetModel, _averaged, lambda config: config.hidden_sizes[-1]),
+IMAGE_ENCODERS = {
+    "clip": ImageEncoder(lambda library: library.CLIPModel, _projected, lambda config: config.projection_dim),
+    "vit": ImageEncoder(lambda library: library.ViTModel, _pooled, lambda config: config.hidden_size),
+    "dinov2": ImageEncoder(lambda library: library.Dinov2Model, _pooled, lambda config: config.hidden_size),
+    "resnet": ImageEncoder(
+        lambda library: library.ResNetModel, _averaged, lambda config: config.hidden_sizes[-1]
+    ),
 }
-"""CLIP says its projected features; a ViT that brings its pooling layer tanh(Linear(class token)), as the one
-that ReCon learns from, and one without, like DINOv2, the class token after the final norm; a ResNet the mean
-of its last map."""
-READING = ("clip",)
-"""Those that say a vector of a text."""
+"""By the `model_type`, what can be an image teacher. Of a CLIP its projected features; of a ViT that brings
+its pooling layer tanh(Linear(class token)), as of the one that ReCon learns from, and of one without, as of
+DINOv2, the class token after the final norm; of a ResNet the mean of its last map."""
+TEXT_ENCODERS = ("clip",)
+"""What can be a text teacher, by its projected features of texts."""
 POOLER = "pooler."
 """Begins the names of the layer that a folder may lack."""

@@ -1,4 +1,4 @@
-"""What a finished network says of pictures and of texts, one vector each: the targets of ReCon."""
+"""Features that a finished network has of pictures and of texts, one of each: the targets of ReCon."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 def image_features(
     folder: Path, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Float[Tensor, "pictures width"]:
-    """What an `ImageTeacher` says of pictures, which may differ in size.
+    """An `ImageTeacher`'s features of pictures, which may differ in size.
 
     Raises DataError for a folder that it does not take, and for no pictures.
     """
@@ -30,29 +30,30 @@ def image_features(
         raise DataError("No picture was given to be looked at.", expected="one or more pictures")
     alike = (list(group) for _, group in groupby(pictures, key=lambda picture: picture.shape))
     parts = (np.stack(part) for group in alike for part in _parts(group))
-    return torch.cat(list(said_of_pictures(ImageTeacher(folder), parts)))
+    return torch.cat(list(image_feature_batches(ImageTeacher(folder), parts)))
 
 
-def said_of_pictures(
+def image_feature_batches(
     teacher: ImageTeacher, batches: Iterable[UInt8[np.ndarray, "_ _ _ 3"]]
 ) -> Iterator[Float[Tensor, "_ width"]]:
-    """What `teacher` says of each batch of pictures, one after the other."""
+    """The teacher's features of each batch of pictures, one after the other."""
     return (teacher(torch.from_numpy(batch)).cpu() for batch in batches)
 
 
 def text_features(folder: Path, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
-    """What a `TextTeacher` says of texts; those that are too long for it are cut.
+    """A `TextTeacher`'s features of texts; those that are too long for it are cut.
 
     Raises DataError for a folder that it does not take, and for no texts.
     """
-    return said_of_texts(TextTeacher(folder), texts)
+    return encoded_texts(TextTeacher(folder), texts)
 
 
-def said_of_texts(teacher: TextTeacher, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
-    """What `teacher` says of texts; DataError for none.
+def encoded_texts(teacher: TextTeacher, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
+    """The teacher's features of texts; DataError for none.
 
-    They are read one by one: a matrix product of more rows rounds differently, and the bits of a text's
-    features are to depend on nothing beside it.
+    Texts are encoded one by one, as a matrix product of more rows rounds differently: a text's neighbours are
+    whichever others its set has, and its bits are not to depend on them. A picture's neighbours are always
+    those of its number in one set, so pictures go in batches.
     """
     tokens, mask = teacher.tokenised(texts)
     parts = zip(tokens.split(1), mask.split(1), strict=True)

@@ -13,7 +13,7 @@ from typing import Any
 from pointlab.errors import DataError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-WANTED = ["*.json", "*.txt", "model*.safetensors"]
+FETCHED = ["*.json", "*.txt", "model*.safetensors"]
 """What is fetched of a hub's repository: never a pickle, never code."""
 
 
@@ -37,7 +37,7 @@ def find_folder(path: str) -> Path:
 
     failures = (OSError, HFValidationError, RuntimeError)  # those of network and cache are OSErrors
     try:
-        return Path(huggingface_hub.snapshot_download(path, allow_patterns=WANTED))
+        return Path(huggingface_hub.snapshot_download(path, allow_patterns=FETCHED))
     except failures as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(

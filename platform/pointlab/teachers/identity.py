@@ -1,4 +1,4 @@
-"""By what a folder's network and what it says are told apart, beyond the weights.
+"""By what a folder's network and its features are told apart, beyond the weights.
 
 Equal weights are another function with another number of heads, or after another preparation of pictures.
 """
@@ -42,9 +42,9 @@ def architecture_of(config: bytes | Path) -> str:
 
 
 def identity_of(folder: Path) -> str:
-    """A hash of all that decides what the folder's network says: weights, architecture, preparation.
+    """A hash of all that decides the features of the folder's network: weights, architecture, preparation.
 
-    For caches of its features. Where a folder lies and what its card tells do not count.
+    For caches of them. Where a folder lies and what its card tells do not count.
     """
     names = sorted({path.name for pattern in PREPARATION for path in folder.glob(pattern)})
     lines = [f"{hash_of(folder)}  weights", f"{architecture_of(folder)}  architecture"]

@@ -1,4 +1,4 @@
-"""A finished network that says a vector of each picture: frozen, loaded once, on any device.
+"""A finished network that gives a feature of each picture: frozen, loaded once, on any device.
 
 Pictures are prepared as the folder's own image processor does it.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from pointlab.errors import DataError
 from pointlab.objectives.targets import PictureNetwork
 from pointlab.seeding import generator
-from pointlab.teachers.families import POOLER, SIGHTED
+from pointlab.teachers.families import IMAGE_ENCODERS, POOLER
 from pointlab.teachers.folders import require_type
 from pointlab.teachers.library import quiet_transformers
 from pointlab.teachers.loading import FAILURES, LOADED_FROM_HERE, damaged, load_network
@@ -35,14 +35,14 @@ class ImageTeacher(PictureNetwork):
     def __init__(self, folder: Path) -> None:
         """Load network and image processor; DataError for a folder of another kind, or not whole."""
         super().__init__()
-        sighted = SIGHTED[require_type(folder, SIGHTED)]
+        encoder = IMAGE_ENCODERS[require_type(folder, IMAGE_ENCODERS)]
         self.processor = _processor_of(folder)
-        network, missing = load_network(folder, sighted.network, spared=POOLER)
+        network, missing = load_network(folder, encoder.network, spared=POOLER)
         if missing:
             network.pooler = None
         self.network: Any = network.requires_grad_(False)
-        self.width = sighted.width(network.config)
-        self._says = sighted.says
+        self.width = encoder.width(network.config)
+        self._features = encoder.features
         self._sizes: dict[tuple[int, int], bool] = {}
         self.eval()
 
@@ -56,8 +56,8 @@ class ImageTeacher(PictureNetwork):
         """Features of these pictures, on the network's device; in float32, under autocast too."""
         device = next(self.network.parameters()).device
         with torch.autocast(device.type, enabled=False):
-            said: Tensor = self._says(self.network, self.prepared(pictures.to(device)))
-        return said
+            features: Tensor = self._features(self.network, self.prepared(pictures.to(device)))
+        return features
 
     def prepared(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 _ _"]:
         """Pixels as the network takes them, on the pictures' device.
@@ -84,8 +84,8 @@ class ImageTeacher(PictureNetwork):
 
     def _processed(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 _ _"]:
         rows = list(pictures.cpu().numpy())
-        said = self.processor(rows, return_tensors="pt", input_data_format="channels_last")
-        pixels: Tensor = said["pixel_values"]
+        prepared = self.processor(rows, return_tensors="pt", input_data_format="channels_last")
+        pixels: Tensor = prepared["pixel_values"]
         return pixels.to(pictures.device)
 
     def _scaled(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 _ _"]:

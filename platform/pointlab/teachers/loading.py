@@ -21,6 +21,8 @@ Choice = Callable[[Any], Any]
 """From the library to one of its classes of networks."""
 LOADED_FROM_HERE = {"local_files_only": True, "trust_remote_code": False}
 """How anything is loaded: what a folder lacks is not looked for elsewhere, and its code is never run."""
+LONGEST_REASON = 200
+"""Characters of what the library says went wrong: it may list hundreds of names in one line."""
 FAILURES = (
     OSError,
     ValueError,
@@ -79,7 +81,7 @@ def load_network(
 
 def damaged(folder: Path, what: str, error: Exception) -> DataError:
     """What to raise where the library could not make sense of this part of a folder."""
-    reason = str(error).strip().partition("\n")[0]
+    reason = str(error).strip().partition("\n")[0][:LONGEST_REASON]
     return DataError(
         f"The {what} in {folder} cannot be loaded: {reason}", remedy="copy the folder again, whole"
     )

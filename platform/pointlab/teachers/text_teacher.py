@@ -1,4 +1,4 @@
-"""A finished network that says a vector of each text: frozen, loaded once, on any device."""
+"""A finished network that gives a feature of each text: frozen, loaded once, on any device."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from pointlab.errors import DataError
-from pointlab.teachers.families import READING
+from pointlab.teachers.families import TEXT_ENCODERS
 from pointlab.teachers.folders import require_type
 from pointlab.teachers.library import quiet_transformers
 from pointlab.teachers.loading import FAILURES, LOADED_FROM_HERE, damaged, load_network
@@ -23,14 +23,14 @@ OLD_END = 2
 class TextTeacher(nn.Module):
     """Texts to the projected features of a CLIP, not normalised; never in training mode.
 
-    Texts are padded to the longest that the network takes, and cut there: what it says of a text does not
-    hang on how long those beside it are.
+    Texts are padded to the longest that the network takes, and cut there: a text's feature does not hang
+    on how long those beside it are.
     """
 
     def __init__(self, folder: Path) -> None:
         """Load network and tokenizer; DataError for another kind of folder, or where the two do not fit."""
         super().__init__()
-        require_type(folder, READING)
+        require_type(folder, TEXT_ENCODERS)
         self.tokenizer = _tokenizer_of(folder)
         network, _ = load_network(folder, lambda library: library.CLIPModel)
         self.network: Any = network.requires_grad_(False)
@@ -61,8 +61,8 @@ class TextTeacher(nn.Module):
     ) -> Float[Tensor, "texts features"]:
         """Features of texts in the form of `tokenised`, on the network's device."""
         device = next(self.network.parameters()).device
-        said = self.network.get_text_features(tokens.to(device), attention_mask=mask.to(device))
-        features: Tensor = said.pooler_output
+        output = self.network.get_text_features(tokens.to(device), attention_mask=mask.to(device))
+        features: Tensor = output.pooler_output
         return features
 
 

@@ -94,13 +94,15 @@ class TwoTowers(Teacher):
         if self.training:
             pixels = varied(pixels, self.augmentation)
         pictures = self.network.get_image_features(pixel_values=pixels).pooler_output
-        return Pairs(unit_length(pictures), self._read(tokens, mask), readings)
+        return Pairs(unit_length(pictures), self._text_features(tokens, mask), readings)
 
-    def _read(self, tokens: Int64[Tensor, "rows words"], mask: Int64[Tensor, "rows words"]) -> Features:
+    def _text_features(
+        self, tokens: Int64[Tensor, "rows words"], mask: Int64[Tensor, "rows words"]
+    ) -> Features:
         return unit_length(self.network.get_text_features(tokens, attention_mask=mask).pooler_output)
 
     def _class_scores(self, pictures: Features) -> Float[Tensor, "rows classes"]:
-        return pictures @ self._read(self.classes.tokens, self.classes.mask).T
+        return pictures @ self._text_features(self.classes.tokens, self.classes.mask).T
 
 
 def as_caption(class_name: str) -> str:

@@ -32,6 +32,11 @@ class GeneratedSource(Source):
     """Another seed gives other instances of the same classes."""
 
     @property
+    def gives_captions(self) -> bool:
+        """Every cloud says what it is of."""
+        return True
+
+    @property
     @abstractmethod
     def part_names(self) -> tuple[str, ...]:
         """Names that the point labels of this set index."""

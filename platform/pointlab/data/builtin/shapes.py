@@ -5,7 +5,7 @@ y = 0, face +z and keep their natural size in metres. `num_views` pictures of ea
 """
 
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from pointlab.seeding import Key, generator
 class Shapes(GeneratedSource):
     """Parametric objects of every built-in class."""
 
+    to_give_pictures: ClassVar[str] = "set data.source.num_views, such as 8"
     kind: Literal["shapes"] = "shapes"
     num_points: int = Field(default=2048, ge=1)
     """Points of a cloud: twice what networks usually take, so that preparation can choose."""
@@ -27,6 +28,11 @@ class Shapes(GeneratedSource):
     """Pictures of each object from around it; none by default, as only what looks at images needs them."""
     view_size: int = Field(default=224, ge=16)
     """Pixels along each side of a picture: 224 is what most image networks take."""
+
+    @property
+    def gives_pictures(self) -> bool:
+        """If they are asked for."""
+        return self.num_views > 0
 
     @property
     def stream(self) -> str:

@@ -28,6 +28,7 @@ class Folder(Source):
     """Clouds of a folder of the user's own, with classes by folder names or by a CSV file."""
 
     version: ClassVar[int] = 2
+    to_give_captions: ClassVar[str] = "set data.source.csv to a table with a column of captions"
     kind: Literal["folder"] = "folder"
     up_axis: UpAxis
     """Has no default: files do not say it, and a wrong one spoils every comparison."""
@@ -57,6 +58,11 @@ class Folder(Source):
     """What the set is, and of whom: shown wherever it is used."""
     licence: str = UNKNOWN.licence
     """Its terms of use; not stated, unless the user does."""
+
+    @property
+    def gives_captions(self) -> bool | None:
+        """Perhaps, where a CSV file may have a column of them."""
+        return None if self.csv is not None and self.columns_of_csv.caption is not None else False
 
     def index(self, root: Path | None) -> SourceIndex:
         """Rows of all files, by names alone; DataError where the layout is not clear."""

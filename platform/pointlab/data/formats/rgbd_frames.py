@@ -50,6 +50,11 @@ class RgbdFrames(Source):
     test_sequences: tuple[str, ...] = ()
     """The same for testing; none."""
 
+    @property
+    def gives_pictures(self) -> bool:
+        """One for each frame."""
+        return True
+
     def index(self, root: Path | None) -> SourceIndex:
         """Rows of all clouds, by names and poses; frames without a pose are counted and passed over."""
         folder = require_root(root, self.kind)

@@ -52,7 +52,12 @@ WITHOUT_MODEL = ("04379243-.npy", "02747177-.npy")
 class ShapeNet55(Source):
     """Clouds of ShapeNetCore by the lists of PoinTr, in the unit sphere or nearly so."""
 
-    version: ClassVar[int] = 2
+    to_give_pictures: ClassVar[str] = (
+        "set data.source.pictures to where they lie, such as shapenet_img/{synset}-{model}.png"
+    )
+    to_give_captions: ClassVar[str] = (
+        "set data.source.captions to the file that holds them, such as shapenet55.json"
+    )
     kind: Literal["shapenet55"] = "shapenet55"
     subset: Literal["55", "34", "unseen21"] = "55"
     """Which lists; 55, on which self-supervised methods are trained."""
@@ -66,26 +71,37 @@ class ShapeNet55(Source):
     num_points: PositiveInt | None = None
     """The first so many points of each cloud (they are in random order); None, as released: all."""
 
+    @property
+    def gives_pictures(self) -> bool:
+        """If they are asked for: a set without any of what is asked for is refused."""
+        return self.pictures is not None
+
+    @property
+    def gives_captions(self) -> bool:
+        """Likewise."""
+        return self.captions is not None
+
     def index(self, root: Path | None) -> SourceIndex:
         """Rows of all listed shapes; beside the lists only names and the headers of pictures are read."""
         folder = require_root(root, self.kind)
         lists = [f"{self._lists_folder(folder)}/{split}.txt" for split in SPLITS]
         listed = read_lists(*(folder / name for name in lists))
-        names = [[name for name in part if name not in WITHOUT_MODEL] for part in listed]
-        num_defects = sum(map(len, listed)) - sum(map(len, names))
+        pairs = zip(SPLITS, listed, strict=True)
+        names = [(split, name) for split, part in pairs for name in part if name not in WITHOUT_MODEL]
+        num_defects = sum(map(len, listed)) - len(names)
         if num_defects:
             logger.warning("%d rows of the lists in %s name no model: left out", num_defects, folder)
-        synsets = sorted({_object(name, folder)[0] for part in names for name in part})
+        objects = [_object(name, folder) for _, name in names]
+        synsets = sorted({synset for synset, _ in objects})
         rows = [
-            SourceRow(f"{CLOUDS}/{name}", 0, split, synsets.index(_object(name, folder)[0]))
-            for split, part in zip(SPLITS, names, strict=True)
-            for name in part
+            SourceRow(f"{CLOUDS}/{name}", 0, split, synsets.index(synset))
+            for (split, name), (synset, _) in zip(names, objects, strict=True)
         ]
         clouds = [row.file for row in rows]
         _require_present(folder, clouds)
-        pictures = [self._find_pictures(folder, name) for name in clouds]
+        pictures = [self._find_pictures(folder, *each) for each in objects]
         require_one_size(folder / name for name in chain(*pictures))
-        defects = {"list row without a model": num_defects, **self._num_lacking(folder, clouds, pictures)}
+        defects = {"list row without a model": num_defects, **self._num_lacking(folder, objects, pictures)}
         return SourceIndex(
             class_names=tuple(SYNSETS.get(synset, synset) for synset in synsets),
             rows=tuple(rows),
@@ -99,15 +115,16 @@ class ShapeNet55(Source):
         """The clouds of `rows`, in their order, with what was asked for of pictures and text."""
         folder = require_root(root, self.kind)
         texts = self._texts(folder)
-        return [
-            Cloud(
-                self._read_points(folder / row.file),
-                label=row.label,
-                caption=text_of(texts, *_object(row.file, folder)),
-                views=tuple(read_rendering(folder / name) for name in self._find_pictures(folder, row.file)),
-            )
-            for row in rows
-        ]
+        return [self._read_cloud(folder, row, texts) for row in rows]
+
+    def _read_cloud(self, folder: Path, row: SourceRow, texts: Mapping[str, str]) -> Cloud:
+        synset, model = _object(row.file, folder)
+        return Cloud(
+            self._read_points(folder / row.file),
+            label=row.label,
+            caption=text_of(texts, synset, model),
+            views=tuple(read_rendering(folder / name) for name in self._find_pictures(folder, synset, model)),
+        )
 
     @field_validator("pictures")
     @classmethod
@@ -119,16 +136,18 @@ class ShapeNet55(Source):
     def _is_below_the_root(cls, captions: str | None) -> str | None:
         return None if captions is None else require_below(captions)
 
-    def _find_pictures(self, folder: Path, cloud: str) -> list[str]:
-        return find_pictures(folder, self.pictures, *_object(cloud, folder)) if self.pictures else []
+    def _find_pictures(self, folder: Path, synset: str, model: str) -> list[str]:
+        return find_pictures(folder, self.pictures, synset, model) if self.pictures else []
 
     def _texts(self, folder: Path) -> Mapping[str, str]:
         return read_texts(folder / self.captions) if self.captions else {}
 
-    def _num_lacking(self, folder: Path, clouds: list[str], pictures: list[list[str]]) -> dict[str, int]:
+    def _num_lacking(
+        self, folder: Path, objects: list[tuple[str, str]], pictures: list[list[str]]
+    ) -> dict[str, int]:
         """How many objects lack a picture and a caption, of what is asked for."""
         texts = self._texts(folder)
-        captions = [text_of(texts, *_object(name, folder)) for name in clouds]
+        captions = [text_of(texts, *each) for each in objects]
         return {
             "object without a picture": _num_empty(pictures, "picture", self.pictures, folder),
             "object without a caption": _num_empty(captions, "caption", self.captions, folder),

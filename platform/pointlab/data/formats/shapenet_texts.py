@@ -6,11 +6,11 @@ Either {"<synset>-<model>" or "<model>" or "<synset>": text, ...}, or ReCon's li
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from pointlab.data.formats.files import require_file
+from pointlab.data.formats.files import read_text_file, require_file
 from pointlab.data.formats.json_files import read_json
 from pointlab.errors import DataError
 
@@ -41,8 +41,7 @@ def text_of(texts: Mapping[str, str], synset: str, model: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _read_at(path: Path, changed: int) -> Mapping[str, str]:  # noqa: ARG001
-    content = read_json(path, Any)
-    if not isinstance(content, list):
+    if not read_text_file(path).lstrip().startswith("["):
         found: dict[str, str] = read_json(path, dict[str, str])
         return found
     texts: dict[str, str] = {}

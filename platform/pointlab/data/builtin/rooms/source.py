@@ -55,6 +55,16 @@ class Rooms(Source):
     seed: int = 0
     """Another seed gives other rooms."""
 
+    @property
+    def gives_pictures(self) -> bool:
+        """One for each view."""
+        return True
+
+    @property
+    def gives_captions(self) -> bool:
+        """Every cloud says which room it is of."""
+        return True
+
     def index(self, root: Path | None) -> SourceIndex:  # noqa: ARG002
         """All samples; those of one room are a group. Only `train` and `test` are listed."""
         sizes: tuple[tuple[Split, int], ...] = (("train", self.num_train), ("test", self.num_test))

@@ -1,4 +1,5 @@
-"""Sentences that name a class, for a network that reads: the prompts of ReCon, and others to evaluate with.
+"""Sentences around a class's name or a caption, for a network that reads: those of ReCon, others to evaluate
+with, and none.
 
 Qi et al., "Contrast with Reconstruct: Contrastive 3D Representation Learning Guided by Generative
 Pretraining", ICML 2023: in training one of these on each cloud, for zero-shot all of them together.
@@ -7,8 +8,8 @@ Pretraining", ICML 2023: in training one of these on each cloud, for zero-shot a
 from typing import Literal
 
 TemplateSet = Literal["recon", "held_out", "plain"]
-NAME = "{}"
-"""Where the class's name stands in a template."""
+PLACE = "{}"
+"""Where the text stands in a template."""
 DEPICTIONS = (
     "A model",
     "A image",
@@ -23,22 +24,31 @@ DEPICTIONS = (
 PREFIXES = ("", "A ", *(f"{what} of {article}" for what in DEPICTIONS for article in ("", "a ")))
 SUFFIXES = (".", " with white background.", " with black context.")
 TEMPLATES: dict[TemplateSet, tuple[str, ...]] = {
-    "recon": tuple(f"{prefix}{NAME}{suffix}" for prefix in PREFIXES for suffix in SUFFIXES),
+    "recon": tuple(f"{prefix}{PLACE}{suffix}" for prefix in PREFIXES for suffix in SUFFIXES),
     "held_out": (
-        f"there is one {NAME} here",
-        f"somebody's {NAME}, seen from the side",
-        f"this object is called {NAME}",
-        f"the {NAME} that was scanned",
-        f"a photo of the {NAME}",
-        f"look at this {NAME}",
+        f"there is one {PLACE} here",
+        f"somebody's {PLACE}, seen from the side",
+        f"this object is called {PLACE}",
+        f"the {PLACE} that was scanned",
+        f"a photo of the {PLACE}",
+        f"look at this {PLACE}",
     ),
-    "plain": (NAME,),
+    "plain": (PLACE,),
 }
 """By name: the 20 beginnings of ReCon with each of its 3 ends, in the grammar of its release; other wordings,
-which no training sees; the name alone."""
+which no training sees; the text alone."""
+
+
+def sentences_on(text: str, templates: TemplateSet) -> tuple[str, ...]:
+    """The text in each of a set of templates."""
+    return tuple(template.replace(PLACE, text) for template in TEMPLATES[templates])
 
 
 def prompts_of(class_name: str, templates: TemplateSet = "recon") -> tuple[str, ...]:
     """The sentences of a set of templates on this class; an underscore in its name is a space."""
-    name = class_name.replace("_", " ")
-    return tuple(template.replace(NAME, name) for template in TEMPLATES[templates])
+    return sentences_on(in_words(class_name), templates)
+
+
+def in_words(class_name: str) -> str:
+    """A class's name as a text."""
+    return class_name.replace("_", " ")

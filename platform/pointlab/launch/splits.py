@@ -1,0 +1,38 @@
+"""Whether prepared sets have the splits that experiments will choose or ask by, told before training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pointlab.data.manifest import read_dataset
+from pointlab.errors import DataError
+from pointlab.experiment import RetrieveExperiment, TransferExperiment
+from pointlab.experiment.wiring import open_data
+from pointlab.launch.lineage import everything_in
+from pointlab.storage import Storage
+
+
+def require_splits(experiment: Any, datasets: Mapping[str, str], storage: Storage) -> None:
+    """Return if the prepared sets, by role, have the splits that it and all within it read.
+
+    Raises ConfigError where a transfer is to choose on validation clouds that are not there, DataError where
+    a retrieval is to look among none.
+    """
+    names = {config.recipe(): datasets[role] for role, config in experiment.datasets.items()}
+    for one in everything_in(experiment):
+        if isinstance(one, TransferExperiment):
+            for role, otherwise in one.chooses_on.items():
+                data = open_data(storage, names[one.datasets[role].recipe()], one.num_points)
+                data.require_validation(
+                    f"The protocol {one.protocol}", f"{role}.validation_fraction", otherwise
+                )
+        elif isinstance(one, RetrieveExperiment):
+            _require_clouds(one.split, names[one.data.recipe()], storage)
+
+
+def _require_clouds(split: str, prepared: str, storage: Storage) -> None:
+    if not read_dataset(storage, prepared).rows.get(split):
+        raise DataError(
+            f"{prepared} has no {split} split to look for shapes in.",
+            expected="a split with clouds",
+            remedy="set split to another one, or prepare the set with clouds of it",
+        )
