@@ -13,14 +13,15 @@ import torch.nn.functional as F
 from conftest import BACKBONE
 from pointlab.backbones import ReconTransformer
 from pointlab.config import merge, validate
+from pointlab.data.pictures import decode_colour
 from pointlab.errors import ConfigError, PreemptedError
 from pointlab.experiment import RetrieveExperiment
-from pointlab.experiment.retrieved import read_shown
+from pointlab.experiment.retrieved import MAX_SIDE, read_shown, small_jpeg
 from pointlab.experiment.retrieving import retrieve
 from pointlab.experiment.wiring import open_data, read_module, seeded_backbone
 from pointlab.launch import resolve, run
 from pointlab.report import build_report
-from pointlab.storage import Record, Storage, open_storage, publish, read_manifest
+from pointlab.storage import Record, Storage, open_storage, publish, read_manifest, write_record
 from pointlab.teachers import text_features
 from pointlab.training import LocalContext
 from pointlab.training.checkpoint import load_weights
@@ -153,6 +154,27 @@ def test_the_page_shows_queries_and_marks_right_shapes_by_more_than_colour(store
     assert 'src="http' not in section
 
 
+def test_captions_cannot_put_markup_into_the_page(store: Storage) -> None:
+    evil = '<b>"bold" & so long that a page clamps it</b>'
+    record = record_of(tiny_retrieve(store))
+    rows = [row | {"text": evil, "caption": evil} for row in record.curves["text_to_shape"]]
+    copy = record.model_copy(update={"run": "evil-0123456789-s0", "curves": {"text_to_shape": rows}})
+    path = store.locate(f"runs/{record.run}/shown")
+    shutil.copytree(path, path.replace(record.run, copy.run))
+    write_record(store, copy)
+    page = build_report(store, [copy.run])
+    assert evil not in page
+    escaped = "&lt;b&gt;&#34;bold&#34; &amp; so long that a page clamps it&lt;/b&gt;"
+    assert page.count(f'title="{escaped}"') == len(rows)
+    assert f"<q>{escaped}</q>" in page
+
+
+@pytest.mark.parametrize(("side", "kept"), [(16, (16, 8)), (4 * MAX_SIDE, (MAX_SIDE, MAX_SIDE // 2))])
+def test_pictures_are_kept_no_larger_than_a_page_can_use(side: int, kept: tuple[int, int]) -> None:
+    content = small_jpeg(np.full((side, side // 2, 3), 200, np.uint8))
+    assert decode_colour(content).shape == (*kept, 3)
+
+
 def test_clouds_without_caption_or_picture_are_found_but_ask_nothing(store: Storage) -> None:
     metrics = record_of(tiny_retrieve(store, name="of-sparse", data=SPARSE)).metrics
     numbers = range(NUM_TRAIN, NUM_TRAIN + NUM_VALIDATION)
@@ -191,7 +213,7 @@ def test_a_retrieval_that_is_asked_to_end_leaves_nothing(store: Storage) -> None
         ({"pretrained": MASKED}, "by masked, which learns nothing of pictures and texts"),
         (
             {"pretrained": BLIND_TO_PICTURES, "image_teacher": TOWERS},
-            "image_weight is 0: leave image_teacher",
+            "image_weight is 0: set image_teacher to null",
         ),
         (
             {"pretrained": BLIND_TO_PICTURES, "data": CAPTIONLESS},
@@ -202,6 +224,8 @@ def test_a_retrieval_that_is_asked_to_end_leaves_nothing(store: Storage) -> None
             "text_teacher.network is a vit, which does not read",
         ),
         ({"num_points": 65}, "prepared with 64 points"),
+        ({"num_points": 4}, "num_points is 4, but num_groups is 8"),
+        ({"queries_shown": 101}, "queries_shown.*100"),
         ({"launch": {"kind": "ray"}}, "launch.kind must be 'local'"),
     ],
 )

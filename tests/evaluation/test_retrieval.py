@@ -7,7 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pointlab.evaluation.retrieval import Chance, Retrieved, retrieval_metrics, search_gallery
+from pointlab.evaluation.retrieval import (
+    Chance,
+    Retrieved,
+    rank_at_once,
+    retrieval_metrics,
+    search_gallery,
+)
 
 QUERIES = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 GALLERY = torch.randn(12, 4, generator=torch.Generator().manual_seed(1))
@@ -41,6 +47,13 @@ def test_ranks_are_those_of_the_definition_however_many_queries_are_held_at_once
     assert metrics["recall_at_5"] == pytest.approx((retrieved.first_right <= 5).double().mean().item())
     assert metrics["recall_at_10"] >= metrics["recall_at_5"] >= metrics["recall_at_1"]
     assert (metrics["queries"], metrics["shapes"]) == (7, 12)
+
+
+def test_what_is_kept_of_some_queries_is_not_as_wide_as_the_gallery() -> None:
+    cosines = F.normalize(QUERIES.double(), dim=1) @ F.normalize(GALLERY.double(), dim=1).T
+    part = rank_at_once(cosines, torch.arange(7), FOUND, num_shown=2)
+    for kept in (part.first_right, part.num_right, part.nearest, part.cosines, part.is_right):
+        assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()
 
 
 def test_of_equal_cosines_the_first_of_the_gallery_comes_first() -> None:

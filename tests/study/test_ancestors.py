@@ -13,10 +13,11 @@ from pointlab.storage import Record, Storage, read_record
 from pointlab.study import Extent, Failure, Ledger, foresee
 from pointlab.study.planning import Plan, make_plan
 from tiny_act import STAGE_ONE, STAGE_TWO
+from tiny_recon import PICTURED
 from tiny_study import tiny_study
 
 ACT = {"paradigm": STAGE_TWO["paradigm"], "latents": STAGE_ONE}
-TAUGHT = merge(ACT, {"latents": {"teacher": {"kind": "teacher", "name": "pictures", "data": SCANS}}})
+TAUGHT = merge(ACT, {"latents": {"teacher": {"kind": "teacher", "name": "pictures", "data": PICTURED}}})
 TAUGHT["latents"]["teacher"]["network"] = STAGE_ONE["teacher"]["network"]
 
 

@@ -12,6 +12,7 @@ from pointlab.report.study_finding import study_finding
 from pointlab.storage import Record, Storage
 from pointlab.study.comparison import Measured, comparison, pooled
 from pointlab.study.tables import _work
+from pointlab.study.words import words_of_cells
 from tiny_study import tiny_study
 
 GAIN = {"scratch": 0.0, "good": 0.1, "bad": -0.1}
@@ -135,6 +136,30 @@ def test_tables_have_a_route_and_a_number_of_labels_each_and_mark_what_is_clear(
     assert verdicts == {"scratch": ["", ""], "good": ["better"] * 2, "bad": ["worse"] * 2}
     assert section.note.startswith("20 of 20 intervals")
     assert len(section.pictures) == 1 + 4
+
+
+def test_tables_say_which_class_words_zero_shot_figures_rest_on() -> None:
+    cells = [cell for cell in measured(seeds=1) if cell.levels.protocol == "probe"]
+    notes = {"class words": "2 of 2 were read", "prompts": "3 of the set held_out", "ratio": "1, as set"}
+    asks = {("good", "near"): notes, ("bad", "near"): notes, ("good", "far"): notes | {"class words": "none"}}
+    record = study_record(cells)
+    asked = [
+        (
+            cell.levels,
+            record.model_copy(update={"notes": asks.get((cell.levels.start, cell.levels.route), {})}),
+        )
+        for cell in cells
+    ]
+    record.curves["words"] = words_of_cells(asked)
+    (section,) = study_sections(Material((record,), (record,), {}, {}))
+    told = {table.title.partition(",")[0]: table.captions for table in section.tables}
+    near, far = told["near"], told["far"]
+    assert near == (
+        "probe of good, bad: Class words: 2 of 2 were read. Prompts: 3 of the set held_out. Ratio of text and"
+        " image query: 1, as set.",
+    )
+    assert [caption.partition(" Prompts")[0] for caption in far] == ["probe of good: Class words: none."]
+    assert section.pooled.captions == near + far
 
 
 @pytest.mark.parametrize(("kind", "num_views"), [("supervised", 1), ("geometric", 1), ("contrastive", 2)])

@@ -17,7 +17,7 @@ from pointlab.cli.plans import table_of_differences, table_of_plan
 from pointlab.config import dump
 from pointlab.errors import ConfigError
 from pointlab.experiment import Experiment, StudyExperiment, load
-from pointlab.launch import Outcome
+from pointlab.launch import Outcome, foreseen
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage
@@ -39,6 +39,8 @@ def run(
         typer.echo(dump(experiment), nl=False)
         if isinstance(experiment, StudyExperiment):
             show_table(table_of_plan(experiment), complaints)  # beside the config, which can be piped on
+        elif starts := foreseen(experiment):
+            say(f"Makes first, where it is missing: {starts}", complaints)
         return
     _finish(_launch(experiment, rerun=rerun))
 

@@ -1,5 +1,7 @@
 """A study as tables on the terminal: what it would do, of which how much is finished; and what it found."""
 
+from collections.abc import Sequence
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -32,7 +34,7 @@ def table_of_differences(record: Record) -> Table:
         "backbone",
         *map(escape, found.columns),
         title=f"{found.title}, points",
-        caption=_mind(record),
+        caption=_mind(record, found.captions),
     )
     for start, backbone, cells in found.rows:
         table.add_row(
@@ -41,11 +43,11 @@ def table_of_differences(record: Record) -> Table:
     return table
 
 
-def _mind(record: Record) -> str:
+def _mind(record: Record, captions: Sequence[str]) -> str:
     """What a reader must know before the figures are compared."""
     population = "intervals: over further pretrainings, for these routes, backbones and test clouds"
     code = f"code: {record.notes['code']}" if "code" in record.notes else ""
-    return escape("\n".join(filter(None, [population, code])))
+    return escape("\n".join(filter(None, [population, *captions, code])))
 
 
 def _together(extents: list[Extent]) -> Extent:

@@ -27,9 +27,14 @@ class FeatureTable:
     features: Float[Tensor, "samples features"]
     labels: Int64[Tensor, " samples"]
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether every sample has one."""
+        return not bool((self.labels < 0).any())
+
     def require_labels(self, reader: str) -> None:
         """DataError that names the `reader` of these labels where one is missing."""
-        if bool((self.labels < 0).any()):
+        if not self.has_labels:
             raise DataError(f"{reader} met a cloud without a label.", remedy="choose a labelled set")
 
 

@@ -51,22 +51,43 @@ def search_gallery(
     A shape is right for a query where its number in `found` is that of the query in `wanted`; each query has
     at least one. Of shapes with equal cosines the first of the gallery comes first.
     """
-    directions, numbers = F.normalize(gallery.double(), dim=1), torch.arange(len(gallery))
-    num_shown = min(num_shown, len(gallery))
-    parts = []
-    for some, theirs in zip(queries.split(together), wanted.split(together), strict=True):
-        cosines = (F.normalize(some.double(), dim=1) @ directions.T).round(decimals=DIGITS)
-        is_right = theirs.unsqueeze(1) == found
-        order = cosines.argsort(dim=1, descending=True, stable=True)
-        ranks = torch.empty_like(order).scatter_(1, order, (numbers + 1).expand_as(order))
-        first = ranks.masked_fill(~is_right, len(gallery) + 1).amin(1)
-        assert bool((first <= len(gallery)).all()), "each query has a right shape"
-        nearest = order[:, :num_shown]
-        parts.append(
-            (first, is_right.sum(1), nearest, cosines.gather(1, nearest), is_right.gather(1, nearest))
-        )
-    first, num_right, nearest, cosines, is_right = (torch.cat(each) for each in zip(*parts, strict=True))
-    return Retrieved(first, num_right, nearest, cosines, is_right, len(gallery))
+    directions = F.normalize(gallery.double(), dim=1)
+    shown = (len(queries), min(num_shown, len(gallery)))
+    # made first: small tensors that stay, made between tables that go, would leave the heap full of holes
+    whole = Retrieved(
+        first_right=torch.empty(len(queries), dtype=torch.int64),
+        num_right=torch.empty(len(queries), dtype=torch.int64),
+        nearest=torch.empty(shown, dtype=torch.int64),
+        cosines=torch.empty(shown, dtype=torch.float64),
+        is_right=torch.empty(shown, dtype=torch.bool),
+        gallery_size=len(gallery),
+    )
+    for rows in torch.arange(len(queries)).split(together):
+        cosines = F.normalize(queries[rows].double(), dim=1) @ directions.T
+        part = rank_at_once(cosines, wanted[rows], found, num_shown=num_shown)
+        for name in ("first_right", "num_right", "nearest", "cosines", "is_right"):
+            getattr(whole, name)[rows] = getattr(part, name)
+    return whole
+
+
+def rank_at_once(
+    cosines: Float64[Tensor, "queries shapes"],
+    wanted: Int64[Tensor, " queries"],
+    found: Int64[Tensor, " shapes"],
+    *,
+    num_shown: int,
+) -> Retrieved:
+    """What some of the queries found, in tensors of their own: none keeps a table as wide as the gallery."""
+    size, cosines = len(found), cosines.round(decimals=DIGITS)
+    is_right = wanted.unsqueeze(1) == found
+    order = cosines.argsort(dim=1, descending=True, stable=True)
+    ranks = torch.empty_like(order).scatter_(1, order, torch.arange(1, size + 1).expand_as(order))
+    first = ranks.masked_fill(~is_right, size + 1).amin(1)
+    assert bool((first <= size).all()), "each query has a right shape"
+    nearest = order[:, :num_shown].clone()  # a view would hold all ranks for as long as it is held itself
+    return Retrieved(
+        first, is_right.sum(1), nearest, cosines.gather(1, nearest), is_right.gather(1, nearest), size
+    )
 
 
 def retrieval_metrics(retrieved: Retrieved) -> dict[str, float]:

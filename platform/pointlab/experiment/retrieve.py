@@ -9,20 +9,25 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pointlab.config import StrictModel
+from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.imported import ImportExperiment
-from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
+from pointlab.experiment.modalities import remedy_for_captions, remedy_for_pictures
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.point_counts import require_points, require_points_for_patches
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.reading_texts import QueryOfTeacher
-from pointlab.experiment.resolve import datasets_of_parent
+from pointlab.experiment.resolve import with_datasets_of
 from pointlab.experiment.roles import WANTED, require_able
-from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment, lacks_captions, lacks_pictures
+from pointlab.experiment.taught import LAYOUTS_OF_RECON
+from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
 from pointlab.experiment.transfer import Pretrained
 from pointlab.paradigms import ReconParadigmConfig
 
 QUERIES: tuple[QueryOfTeacher, ...] = ("text", "image")
 """What a shape can be looked for by, in the order of a page."""
-LACKS = {"text": lacks_captions, "image": lacks_pictures}
+REMEDIES = {"text": remedy_for_captions, "image": remedy_for_pictures}
+"""What to do where the source gives nothing to ask by."""
 
 
 class RetrieveExperiment(StrictModel):
@@ -32,7 +37,8 @@ class RetrieveExperiment(StrictModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     pretrained: Pretrained
     """A pretraining by `recon` with a teacher of texts, of pictures or both, made first if it is missing; or
-    the import of a released one (layout recon_pretrain)."""
+    the import of a released one that has its projections (layout recon_pretrain, or recon_classifier of a
+    zero-shot file)."""
     text_teacher: FinishedTeacher | None = None
     """What reads the texts; null takes that of the pretraining. An import has none: without one, no text is
     asked."""
@@ -45,11 +51,11 @@ class RetrieveExperiment(StrictModel):
     """Points of a cloud; null takes as many as the pretraining."""
     split: Literal["validation", "test"] = "test"
     """test is for final figures; what is to be chosen by them is measured on validation."""
-    queries_shown: int = Field(default=12, ge=1)
+    queries_shown: int = Field(default=12, ge=1, le=100)
     """Queries of each kind with pictures of what they found, evenly from the best rank to the worst: the best
-    alone would flatter, and a dozen fill a page."""
-    shapes_shown: int = Field(default=6, ge=1)
-    """Nearest shapes of each of them; six fit side by side."""
+    alone would flatter, and a dozen fill a page. More than a hundred would make it slow to open."""
+    shapes_shown: int = Field(default=6, ge=1, le=20)
+    """Nearest shapes of each of them; six fit side by side, and twenty are three lines."""
     batch_size: int = Field(default=32, ge=1, json_schema_extra={"identity": False})
     """Clouds at a time; the papers' batch of training is small enough for any machine."""
     num_threads: int = Field(default=1, ge=1, json_schema_extra={"identity": False})
@@ -68,6 +74,7 @@ class RetrieveExperiment(StrictModel):
                 "with how many points a released ReCon was trained is not known: give num_points"
             )
         require_points(self.points_shown, [self.data])
+        require_points_for_patches(self.points_shown, AugmentationConfig(), self.pretrained.architecture)
         hindrances = [self.hindrance(query) for query in QUERIES]
         if all(hindrances):
             raise ValueError(f"there is nothing to look for shapes by: {'; '.join(filter(None, hindrances))}")
@@ -76,10 +83,11 @@ class RetrieveExperiment(StrictModel):
     def _require_queries(self) -> None:
         """ValueError for a parent whose queries have learned nothing, and for a teacher of no use to it."""
         if isinstance(self.pretrained, ImportExperiment):
-            if self.pretrained.layout != "recon_pretrain":
+            if self.pretrained.contents.layout not in LAYOUTS_OF_RECON:
                 raise ValueError(
-                    f"pretrained is an import of the layout {self.pretrained.layout}, which has no queries"
-                    " with projections: set pretrained.path to a checkpoint of ReCon's pretraining"
+                    f"pretrained is an import of the layout {self.pretrained.contents.layout}, which has no"
+                    " queries: set pretrained.path to a checkpoint of ReCon's pretraining, or of its"
+                    " zero-shot classifier"
                 )
             return
         paradigm = self.pretrained.paradigm
@@ -91,8 +99,8 @@ class RetrieveExperiment(StrictModel):
         for query in QUERIES:
             if paradigm.weights[query] == 0 and self.teachers[f"{query}_teacher"] is not None:
                 raise ValueError(
-                    f"{query}_teacher is given, but pretrained.paradigm.{query}_weight is 0: leave"
-                    f" {query}_teacher out, or raise that weight"
+                    f"{query}_teacher is given, but pretrained.paradigm.{query}_weight is 0: set"
+                    f" {query}_teacher to null, or raise that weight"
                 )
 
     def hindrance(self, query: QueryOfTeacher) -> str | None:
@@ -102,9 +110,9 @@ class RetrieveExperiment(StrictModel):
             return f"pretrained.paradigm.{query}_weight is 0 (raise it)"
         if paradigm is None and self.teachers[f"{query}_teacher"] is None:
             return f"an import does not tell its {query}_teacher (set it)"
-        lacking = LACKS[query](self.data)
+        remedy = REMEDIES[query](self.data)
         what = {"text": "captions", "image": "pictures"}[query]
-        return None if lacking is None else f"{self.data.name} has no {what} ({lacking})"
+        return None if remedy is None else f"{self.data.name} has no {what} ({remedy})"
 
     @property
     def teachers(self) -> dict[str, Any]:
@@ -130,10 +138,7 @@ class RetrieveExperiment(StrictModel):
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
         """What is looked for, and all that its parents were trained on."""
-        found = {"data": self.data}
-        for role, parent in self.parents.items():
-            found |= datasets_of_parent(role, parent)
-        return found
+        return with_datasets_of(self.parents, {"data": self.data})
 
     @property
     def points_shown(self) -> int:

@@ -2,19 +2,21 @@
 artifact with their points and pictures, as a report reads no test split.
 """
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
+from PIL import Image
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 from torch import Tensor
 
 from pointlab.data.cache import CachedSplit
 from pointlab.data.captions import NO_CAPTION
-from pointlab.data.pictures import encode_colour
+from pointlab.data.pictures import JPEG_QUALITY
 from pointlab.errors import StorageError
 from pointlab.evaluation.retrieval import Retrieved
 from pointlab.experiment.gallery_queries import first_pictures
@@ -24,6 +26,8 @@ from pointlab.storage.artifact import read_verified
 CLOUDS, JPEG = "clouds.safetensors", ".jpeg"
 MAX_POINTS = 512
 """Points of a cloud that are kept: as many as a drawing shows."""
+MAX_SIDE = 256
+"""Pixels of a picture that are kept, either way: twice what a page shows, for dense screens."""
 Rows = list[dict[str, float | str]]
 
 
@@ -88,8 +92,6 @@ def _class_of(split: CachedSplit, row: int, class_names: Sequence[str]) -> str:
 
 
 def _caption_of(split: CachedSplit, row: int) -> str:
-    if not split.caption_texts:
-        return ""
     identity = int(split.captions(np.array([row]))[0])
     return "" if identity == NO_CAPTION else split.caption_texts[identity]
 
@@ -97,7 +99,7 @@ def _caption_of(split: CachedSplit, row: int) -> str:
 def publish_shown(
     storage: Storage, run: str, split: CachedSplit, num_points: int, shown: Iterable[Shown]
 ) -> None:
-    """Store the points of all clouds in the tables, as the network saw them, and the pictures that ask.
+    """Store the points of all clouds in the tables, as the network saw them, and small pictures that ask.
 
     What an attempt that died after this has left is replaced: no record speaks of it.
     """
@@ -111,10 +113,18 @@ def publish_shown(
     rows = np.array(sorted({row for each in shown for row in each.rows}), np.int64)
     for row in rows:
         pixels = split.decoded(first_pictures(split, rows[rows == row]))[0]
-        contents[f"{split.ids[row]}{JPEG}"] = encode_colour(pixels / 255)
+        contents[f"{split.ids[row]}{JPEG}"] = small_jpeg(pixels)
     if read_manifest(storage, path) is not None:
         storage.delete_folder(path)
     publish(storage, path, "retrieval", contents, {"run": run})
+
+
+def small_jpeg(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """A file of the picture, shrunk to at most `MAX_SIDE` pixels either way."""
+    image, sink = Image.fromarray(pixels), io.BytesIO()
+    image.thumbnail((MAX_SIDE, MAX_SIDE))  # keeps the aspect, and smaller pictures as they are
+    image.save(sink, "JPEG", quality=JPEG_QUALITY)
+    return sink.getvalue()
 
 
 @dataclass(frozen=True)

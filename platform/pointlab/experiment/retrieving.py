@@ -63,7 +63,8 @@ class Retrieval:
         """All that the record will say."""
         started = time.perf_counter()
         experiment, run, split = self.resolved.experiment, self.resolved.run, self.split
-        asked = self._asked()
+        folders = self._folders()
+        asked = {query: ASK[query](split, folder, self.context.device) for query, folder in folders.items()}
         found = self._found(asked)
         shown = {
             name: self._shown(query, asked[query], found[name])
@@ -79,13 +80,13 @@ class Retrieval:
                 for measure, value in retrieval_metrics(retrieved).items()
             },
             curves={name: table_of(each, split, class_names) for name, each in shown.items()},
-            notes=self._notes(asked),
+            notes=self._notes(folders),
             samples_seen=len(self.split),
             device_seconds=time.perf_counter() - started,
         )
 
-    def _asked(self) -> dict[QueryOfTeacher, Queries]:
-        """The queries of each kind that there are; DataError where there are none of either."""
+    def _folders(self) -> dict[QueryOfTeacher, Path]:
+        """The teacher of each kind of queries that there are; DataError where there are none of either."""
         hindrances = {query: self._hindrance(query) for query in QUERIES}
         if all(hindrances.values()):
             raise DataError(
@@ -94,7 +95,7 @@ class Retrieval:
                 remedy="choose a set that has them, or another split",
             )
         return {
-            query: ASK[query](self.split, self._teacher(query), self.context.device)
+            query: teacher_of_pretraining(self.resolved, ROLES[query], self.context.storage)
             for query in QUERIES
             if hindrances[query] is None
         }
@@ -115,9 +116,6 @@ class Retrieval:
         what = {"text": "caption", "image": "picture"}[query]
         missing = None if is_there else f"no {self.split.folder.name} cloud of {self.data.name} has a {what}"
         return self.resolved.experiment.hindrance(query) or missing
-
-    def _teacher(self, query: QueryOfTeacher) -> Path:
-        return teacher_of_pretraining(self.resolved, ROLES[query], self.context.storage)
 
     def _embedded(
         self, asked: Mapping[QueryOfTeacher, Queries]
@@ -177,8 +175,8 @@ class Retrieval:
             return Shown(retrieved, places, texts=tuple(self.split.caption_texts[each] for each in wanted))
         return Shown(retrieved, places, rows=tuple(wanted))
 
-    def _notes(self, asked: Mapping[QueryOfTeacher, Queries]) -> dict[str, str]:
+    def _notes(self, folders: Mapping[QueryOfTeacher, Path]) -> dict[str, str]:
         """What is to be known beside the figures: the teachers by hash, and what could not be asked."""
-        notes = {f"sha256 of the {query} teacher's weights": hash_of(self._teacher(query)) for query in asked}
-        missing = {query: self._hindrance(query) for query in QUERIES if query not in asked}
+        notes = {f"sha256 of the {query} teacher's weights": hash_of(path) for query, path in folders.items()}
+        missing = {query: self._hindrance(query) for query in QUERIES if query not in folders}
         return notes | {f"{query} to shape": f"not asked, as {why}" for query, why in missing.items()}

@@ -97,8 +97,15 @@ class SearchExperiment(StrictModel):
             raise ValueError("a search runs on Ray Tune: launch.kind must be 'ray'")
         for path, distribution in self.space.items():
             for value in distribution.extremes:
-                if make_trial(self, {path: value}).datasets != self.datasets:
+                trial = make_trial(self, {path: value})
+                if trial.datasets != self.datasets:
                     raise ValueError(f"space.{path} changes a dataset: the datasets of a search are fixed")
+                if trial.stamp != self.transfer.stamp:
+                    raise ValueError(
+                        f"space.{path} makes a trial's protocol {trial.stamp}, but that of transfer is"
+                        f" {self.transfer.stamp}, and no table compares the two: leave {path} out of the"
+                        " space, or make a search of each"
+                    )
         return self
 
 

@@ -45,6 +45,7 @@ class StudyExperiment(StudyCells):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two cells are called {twice[0]} with seed {twice[1]}: rename a level")
         self._require_measured()
+        self._require_one_stamp_a_column()
         self._require_one_set_a_place()
         return self
 
@@ -65,6 +66,20 @@ class StudyExperiment(StudyCells):
                 raise ValueError(
                     f"measure is {self.measure!r}, which the cell {cell.levels.name} will not have: it has"
                     f" {', '.join(known)}"
+                )
+
+    def _require_one_stamp_a_column(self) -> None:
+        """ValueError where an adjustment makes another protocol, or other sentences, of some cells.
+
+        Their mean would be of neither, and a difference between them no gain of a start.
+        """
+        found: dict[tuple[str, str], str] = {}
+        for cell in self.cells:
+            stamp, protocol = cell.experiment.stamp, cell.levels.protocol
+            if (other := found.setdefault((protocol, cell.levels.labels), stamp)) != stamp:
+                raise ValueError(
+                    f"protocol {protocol} is {other} in one cell and {stamp} in {cell.levels.name} with seed"
+                    f" {cell.levels.seed}, which would be compared: make two protocols of them"
                 )
 
     def _require_one_set_a_place(self) -> None:

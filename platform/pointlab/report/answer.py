@@ -1,5 +1,6 @@
 """The answer on top of the page: a sentence for each experiment that was asked for, and its key figures."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from pointlab.report.analysis_findings import headline
@@ -9,6 +10,7 @@ from pointlab.report.retrieval_findings import key_figures, retrieval_finding
 from pointlab.report.study_finding import study_finding
 from pointlab.report.sweeps import ENDS
 from pointlab.report.wording import METHODS, percent
+from pointlab.study.words import words_read
 
 HEADLINES = (
     {"test/accuracy": "on the target test", "shifted-test/accuracy": "on the shifted test"},
@@ -46,10 +48,18 @@ class Answer:
 
 
 def answers(material: Material) -> list[Answer]:
-    """One answer for each group of seeds among the runs that were asked for."""
+    """One answer for each group of seeds among the runs that were asked for; groups of one name are told
+    apart by their runs."""
+    groups = group_by_seed(material.asked)
+    names = Counter(group.name for group in groups)
     return [
-        Answer(group.name, _finding(group), _choice(group), tuple(_key_figures(material, group)))
-        for group in group_by_seed(material.asked)
+        Answer(
+            group.name if names[group.name] == 1 else ", ".join(record.run for record in group.records),
+            _finding(group),
+            _choice(group),
+            tuple(_key_figures(material, group)),
+        )
+        for group in groups
     ]
 
 
@@ -59,7 +69,7 @@ def _finding(group: Group) -> str:
     if group.records[0].kind == "analyse":
         return " ".join(headline(record) for record in group.records)
     if group.records[0].kind == "retrieve":
-        return " ".join(retrieval_finding(record) for record in group.records)
+        return retrieval_finding(group)
     reached = [f"{summary(group, metric)} {where}" for metric, where in _headlines(group).items()]
     if not reached:
         return f"{_subject(group)} has ended; its record holds no accuracy."
@@ -115,6 +125,7 @@ def _choice(group: Group) -> str:
         sentences.append("A retrieval ranks and chooses nothing.")
     elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
+    sentences += dict.fromkeys(filter(None, map(words_read, group.records)))
     return " ".join(sentences)
 
 
@@ -139,7 +150,7 @@ def _key_figures(material: Material, group: Group) -> list[KeyFigure]:
         note = f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
         figures.append(KeyFigure(f"accuracy {where}", summary(group, metric), note))
     if group.records[0].kind == "retrieve":
-        figures += [KeyFigure(*told) for record in group.records for told in key_figures(record)]
+        figures += [KeyFigure(*told) for told in key_figures(group)]
     if group.values("selection/coefficient"):
         value = summary(group, "selection/coefficient")
         figures.append(KeyFigure("mixing coefficient", value, "0 is pretrained, 1 is fine-tuned"))

@@ -1,10 +1,12 @@
 """Results: every metric of every record, seeds together, with the error that a finite split leaves.
 
-Runs are put together only if nothing but their seed differs, which their names say: `<name>-<hash>-s<seed>`.
+Runs are put together only if nothing but their seed differs, which their names say: `<name>-<hash>-s<seed>`;
+of retrievals, whose seed is that of the pretraining within them, their settings do.
 Figures of two protocols never share a row, nor do those of two suites of corruptions: equal settings may have
 met other content of a dataset, which the suite's hash tells.
 """
 
+import json
 import math
 import re
 import statistics
@@ -134,7 +136,12 @@ def _row(material: Material, group: Group, metric: str) -> ResultRow:
 
 
 def _without_seed(record: Record) -> str:
-    return re.sub(rf"-s{record.seed}(?=(-attempt\d+)?$)", "", record.run)
+    run = re.sub(rf"-s{record.seed}(?=(-attempt\d+)?$)", "", record.run)
+    if record.kind != "retrieve":
+        return run
+    pretrained = {name: value for name, value in record.config["pretrained"].items() if name != "seed"}
+    attempt = run.partition("-attempt")[2]
+    return json.dumps([{**record.config, "pretrained": pretrained}, record.datasets, attempt], sort_keys=True)
 
 
 def _rank(metric: str) -> tuple[int, bool, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pointlab.report.results import wilson_interval
+from pointlab.report.results import Group, summary, wilson_interval
 from pointlab.report.wording import percent
 from pointlab.storage import Record
 
@@ -22,7 +22,7 @@ def measured(record: Record) -> list[str]:
 
 def value_of(record: Record, kind: str, measure: str) -> float | None:
     """The measure of queries of this kind, None where there is none."""
-    return record.metrics.get(f"{record.protocol.rpartition('/')[2]}/{kind}/{measure}")
+    return record.metrics.get(f"{_split_of(record)}/{kind}/{measure}")
 
 
 def known(record: Record, kind: str, measure: str) -> float:
@@ -32,30 +32,49 @@ def known(record: Record, kind: str, measure: str) -> float:
     return value
 
 
-def retrieval_finding(record: Record) -> str:
-    """How many queries of each kind find a right shape among the first five."""
-    kinds = measured(record)
-    shapes, split = known(record, kinds[0], "shapes"), record.protocol.rpartition("/")[2]
-    shares = ", ".join(_share(record, kind) for kind in kinds)
-    return f"among {shapes:,.0f} {split} shapes the first five found hold {shares}."
+def retrieval_finding(group: Group) -> str:
+    """How many queries of each kind find a right shape among the first five; over seeds, the mean."""
+    first = group.records[0]
+    kinds = measured(first)
+    shapes, split = known(first, kinds[0], "shapes"), _split_of(first)
+    shares = ", ".join(_share(group, kind) for kind in kinds)
+    seeds = len(group.records)
+    over = f" (mean and deviation over {seeds} seeds)" if seeds > 1 else ""
+    return f"among {shapes:,.0f} {split} shapes the first five found hold {shares}{over}."
 
 
-def _share(record: Record, kind: str) -> str:
+def _share(group: Group, kind: str) -> str:
     by, right = KINDS[kind]
-    share, chance = (percent(known(record, kind, f"{order}{HEADLINE}")) for order in ("", "chance/"))
-    return f"{right} for {share} of {known(record, kind, 'queries'):,.0f} {by}s ({chance} by chance)"
+    queries = known(group.records[0], kind, "queries")
+    return f"{right} for {_reached(group, kind)} of {queries:,.0f} {by}s ({_chance(group, kind)} by chance)"
 
 
-def key_figures(record: Record) -> Iterator[tuple[str, str, str]]:
+def key_figures(group: Group) -> Iterator[tuple[str, str, str]]:
     """Label, value and note of the figure on each kind of query."""
-    for kind in measured(record):
+    for kind in measured(group.records[0]):
         by, right = KINDS[kind]
-        low, high = bounds(record, kind, HEADLINE)
-        chance = percent(known(record, kind, f"chance/{HEADLINE}"))
-        note = f"{chance} by chance; 95 % interval {percent(low)} to {percent(high)}"
-        yield f"{right} among five, by {by}", percent(known(record, kind, HEADLINE)), note
+        note = f"{_chance(group, kind)} by chance"
+        if len(group.records) == 1:
+            low, high = bounds(group.records[0], kind, HEADLINE)
+            note += f"; 95 % interval {percent(low)} to {percent(high)}"
+        else:
+            note += f"; mean and deviation over {len(group.records)} seeds"
+        yield f"{right} among five, by {by}", _reached(group, kind), note
+
+
+def _reached(group: Group, kind: str) -> str:
+    return summary(group, f"{_split_of(group.records[0])}/{kind}/{HEADLINE}")
+
+
+def _chance(group: Group, kind: str) -> str:
+    """The same for all seeds, as they ask the same of the same gallery."""
+    return percent(known(group.records[0], kind, f"chance/{HEADLINE}"))
 
 
 def bounds(record: Record, kind: str, recall: str) -> tuple[float, float]:
     """The 95 % interval that so many queries leave to a recall."""
     return wilson_interval(known(record, kind, recall), int(known(record, kind, "queries")))
+
+
+def _split_of(record: Record) -> str:
+    return record.protocol.rpartition("/")[2]

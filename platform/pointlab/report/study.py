@@ -33,6 +33,8 @@ class StudyTable:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[CellText | None, ...]], ...]
+    captions: tuple[str, ...]
+    """What zero-shot figures in it rest on."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _section(number: int, record: Record) -> StudySection:
     return StudySection(
         record=record,
         pooled=pooled_table(record),
-        tables=tuple(_route_tables(rows)),
+        tables=tuple(_route_tables(rows, record.curves.get("words", []))),
         pictures=(*difference_picture(name, record.curves["pooled"]), *few_shot_pictures(name, rows)),
         costs=tuple(_costs(record.curves["cells"])),
         cells=tuple(_cell(row, record.notes["measure"]) for row in record.curves["cells"]),
@@ -76,7 +78,7 @@ def _section(number: int, record: Record) -> StudySection:
 def pooled_table(record: Record) -> StudyTable:
     """Differences to the baseline over all routes, labels and seeds."""
     title = f"Differences to {record.notes['baseline']} over all routes, labels and seeds"
-    return _table(title, record.curves["pooled"])
+    return _table(title, record.curves["pooled"], record.curves.get("words", []))
 
 
 def _failures(cells: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -85,16 +87,17 @@ def _failures(cells: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield error, tuple(str(row["run"]) for row in cells if row["error"] == error)
 
 
-def _route_tables(rows: Sequence[Row]) -> Iterator[StudyTable]:
+def _route_tables(rows: Sequence[Row], words: Sequence[Row]) -> Iterator[StudyTable]:
     """A table for each route and number of labels."""
     for route in dict.fromkeys(str(row["route"]) for row in rows):
-        of_route = [row for row in rows if row["route"] == route]
+        of_route, told_of_route = ([row for row in some if row["route"] == route] for some in (rows, words))
         for labels in dict.fromkeys(str(row["samples_per_class"]) for row in of_route):
             told = "all labels" if labels == ALL else f"{labels} labelled training clouds of each class"
-            yield _table(f"{route}, {told}", [row for row in of_route if row["samples_per_class"] == labels])
+            shown = [row for row in of_route if row["samples_per_class"] == labels]
+            yield _table(f"{route}, {told}", shown, told_of_route)
 
 
-def _table(title: str, rows: Sequence[Row]) -> StudyTable:
+def _table(title: str, rows: Sequence[Row], words: Sequence[Row]) -> StudyTable:
     """Backbone by backbone; in the order in which levels first appear."""
     protocols = tuple(dict.fromkeys(str(row["protocol"]) for row in rows))
     found = {(str(row["backbone"]), str(row["start"]), str(row["protocol"])): row for row in rows}
@@ -104,7 +107,13 @@ def _table(title: str, rows: Sequence[Row]) -> StudyTable:
         (start, backbone, tuple(_text(found.get((backbone, start, protocol))) for protocol in protocols))
         for backbone, start in sorted(places, key=lambda place: backbones.index(place[0]))
     ]
-    return StudyTable(title, tuple(name.replace("-", " ") for name in protocols), tuple(lines))
+    columns = tuple(name.replace("-", " ") for name in protocols)
+    captions = [_caption(row) for row in words if row["protocol"] in protocols]
+    return StudyTable(title, columns, tuple(lines), tuple(dict.fromkeys(captions)))
+
+
+def _caption(row: Row) -> str:
+    return f"{str(row['protocol']).replace('-', ' ')} of {row['starts']}: {row['told']}"
 
 
 def _text(row: Row | None) -> CellText | None:

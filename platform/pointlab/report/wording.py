@@ -30,8 +30,10 @@ def percent(value: float) -> str:
 
 
 def is_share(metric: str) -> bool:
-    """Whether `metric` is an accuracy, or the mean of some, and so is told in percent."""
-    return metric.endswith(("accuracy", "/mOA", "/error")) or metric == "selection/score"
+    """Whether `metric` is an accuracy, the mean of some, or a recall, and so is told in percent."""
+    if "/recall_at_" in metric or metric == "selection/score":
+        return True
+    return metric.endswith(("accuracy", "/mOA", "/error"))
 
 
 def is_of_a_split(metric: str) -> bool:

@@ -11,6 +11,7 @@ from pointlab.provenance import code_version
 from pointlab.storage import Record
 from pointlab.study.comparison import Measured, Row, comparison, group_of, place_of, pooled
 from pointlab.study.planning import Plan
+from pointlab.study.words import words_of_cells
 
 
 def findings_of_cells(
@@ -35,6 +36,7 @@ def findings_of_cells(
             "cells": [_cell_row(run, plan, records, errors, metrics) for run in plan.cells],
             "comparison": list(comparison(measured.values(), study.baseline)),
             "pooled": list(pooled(whole, study.baseline)),
+            "words": words_of_cells((plan.cells[run].levels, records[run]) for run in measured),
         },
         notes={
             "cells": f"{len(measured)} of {len(plan.cells)} finished, {failed} failed",

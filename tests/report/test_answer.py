@@ -1,0 +1,62 @@
+"""The answer on top: seeds of a retrieval told together, others apart, and what zero-shot figures rest on."""
+
+from typing import Any
+
+from pointlab.report.answer import Answer, answers
+from pointlab.report.collect import Material
+from pointlab.report.wording import GAP
+from pointlab.storage import Record
+
+
+def retrieval(seed: int, recall: float, **config: Any) -> Record:
+    """Of three texts in a gallery of ten; its hash differs with the seed of its pretraining."""
+    measures = {"recall_at_5": recall, "chance/recall_at_5": 0.5, "queries": 3.0, "shapes": 10.0}
+    return Record(
+        run=f"by-text-{seed}{len(config)}abcdef-s{seed}",
+        kind="retrieve",
+        name="by-text",
+        seed=seed,
+        protocol="retrieval/test",
+        config={"pretrained": {"seed": seed, "num_points": 48}, **config},
+        code_version="",
+        metrics={f"test/text_to_shape/{name}": value for name, value in measures.items()},
+    )
+
+
+def answers_on(*records: Record) -> list[Answer]:
+    return answers(Material(records, records, {}, {}))
+
+
+def test_seeds_are_told_as_mean_and_deviation() -> None:
+    (answer,) = answers_on(retrieval(0, 0.6), retrieval(1, 0.8))
+    assert answer.name == "by-text"
+    (figure,) = answer.figures
+    assert figure.value == f"70.0 ± 14.1{GAP}%"
+    assert figure.note == f"50.0{GAP}% by chance; mean and deviation over 2 seeds"
+    assert answer.finding.endswith(f"50.0{GAP}% by chance) (mean and deviation over 2 seeds).")
+
+
+def test_those_of_one_name_that_differ_otherwise_are_told_apart_by_their_runs() -> None:
+    records = (retrieval(0, 0.6), retrieval(1, 0.8, num_points=32))
+    told = answers_on(*records)
+    assert [answer.name for answer in told] == [record.run for record in records]
+    assert [figure.value for answer in told for figure in answer.figures] == [f"60.0{GAP}%", f"80.0{GAP}%"]
+
+
+def test_zero_shot_is_told_with_the_class_words_that_were_read() -> None:
+    notes = {
+        "class words": "1 of 2 were read in the captions",
+        "prompts": "3 of the set held_out",
+        "ratio": "1",
+    }
+    settings = {"name": "asked", "run": "asked-0123456789-s0", "seed": 0, "code_version": "", "config": {}}
+    record = Record(**settings, kind="transfer", protocol="zero_shot/held_out", notes=notes)
+    (answer,) = answers_on(
+        record.model_copy(update={"metrics": {"test/accuracy": 0.5, "selection/ratio": 1.0}})
+    )
+    assert (
+        "read once, after every choice. Class words: 1 of 2 were read in the captions. Prom" in answer.choice
+    )
+    assert answer.choice.endswith("image query: chosen by the labels of the validation split.")
+    (answer,) = answers_on(record.model_copy(update={"metrics": {"test/accuracy": 0.5}}))
+    assert answer.choice.endswith("image query: 1.")
