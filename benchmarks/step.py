@@ -35,7 +35,7 @@ from pointlab.data.order import Share
 from pointlab.experiment import LaunchConfig, PretrainExperiment
 from pointlab.experiment.wiring import seeded_backbone
 from pointlab.launch import prepare
-from pointlab.objectives.targets import CaptionFeatures, FeatureTable
+from pointlab.objectives.targets import PictureFeatures, TextFeatures
 from pointlab.paradigms import PARADIGMS, Given, Paradigm, ReconParadigmConfig, build_paradigm
 from pointlab.storage import open_storage
 from pointlab.training import ignore_progress
@@ -138,8 +138,8 @@ def given(split: CachedSplit) -> Given:
     """The set's classes, and random features of its pictures and captions."""
     texts = sorted(split.caption_texts)
     providers = {
-        "image_teacher": FeatureTable(torch.randn(split.num_pictures, CLIP_WIDTH)),
-        "text_teacher": CaptionFeatures(texts, torch.randn(len(texts), CLIP_WIDTH)),
+        "image_teacher": PictureFeatures(torch.randn(split.num_pictures, CLIP_WIDTH)),
+        "text_teacher": TextFeatures("captions", texts, torch.randn(len(texts), 1, CLIP_WIDTH)),
     }
     return Given(len(CLASSES), providers=providers)
 
@@ -163,7 +163,8 @@ def set_up(options: argparse.Namespace, folder: Path, kind: str, assignments: Se
     backbone = seeded_backbone(experiment.backbone, seed=0)
     paradigm = build_paradigm(experiment.paradigm, backbone, given(split)).to(options.device)
     optimiser = build_optimiser(paradigm, experiment.training.optimiser)
-    return Bench(experiment, split, paradigm.train(), optimiser, options.device)
+    paradigm.train()
+    return Bench(experiment, split, paradigm, optimiser, options.device)
 
 
 def show_step(bench: Bench, num_steps: int) -> None:
