@@ -221,6 +221,13 @@ def test_adjustments_and_exclusions_reach_the_cells_that_they_name_alone(storage
         ({"samples_per_class": [2, 2]}, "two cells are called"),
         ({"measure": "test/acuracy"}, "measure is 'test/acuracy'.*it has validation/accuracy, test/accuracy"),
         ({"protocols": {"probe": {"test": False}}}, "measure is 'test/accuracy', which the cell scratch-"),
+        (
+            {
+                "seeds": [0, 1],
+                "adjustments": [{"where": {"seed": 1}, "transfer": {"protocol": "linear_svm"}}],
+            },
+            "protocol probe is linear_probe/2-per-class in one cell and linear_svm/2-per-class in scratch-",
+        ),
         ({"launch": {"num_workers": 4}}, "trains on one worker"),
         ({"max_concurrent": 2}, "max_concurrent is for launch.kind ray"),
     ],

@@ -20,7 +20,8 @@ Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str, ...]
 ADDED_LATER: dict[str, JsonValue] = {"identity": "unless default"}
 """`json_schema_extra` of a field that was added when runs without it existed, and whose default asks for what
-these did: they keep their identity, and stay found. A default of it must never change."""
+these did: they keep their identity, and stay found. A default of it must never change, so that it is for
+single values: of a model, those within would have to stay too."""
 ANY_KEY = "*"
 """Stands in a path of the models for the keys of a mapping, which are the user's own."""
 
@@ -29,6 +30,18 @@ class StrictModel(BaseModel):
     """Base of every configuration model: frozen, unknown keys refused, defaults validated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @property
+    def without_effect(self) -> frozenset[str]:
+        """Fields that nothing reads as the others stand: they are no part of what defines a result."""
+        return frozenset()
+
+
+def require_different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values; ValueError where two of them are equal, which would be no choice."""
+    if len(set(values)) < len(values):
+        raise ValueError("expected values that differ: leave out what is there twice")
+    return values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pointlab.config import merge, validate
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.batches import Recipe
 from pointlab.data.order import Share
-from pointlab.errors import DataError, PointlabError, ResourceError, TrainingError
+from pointlab.errors import ConfigError, DataError, PointlabError, ResourceError, TrainingError
 from pointlab.experiment import SearchExperiment
 from pointlab.experiment.wiring import read_module
 from pointlab.launch import resolve, run
@@ -164,6 +164,14 @@ def test_a_search_whose_trials_all_fail_says_why(storage: Storage) -> None:
         )
 
 
+def test_a_search_without_validation_is_refused_before_the_first_trial(storage: Storage) -> None:
+    """Even of a protocol that chooses nothing by itself."""
+    whole = {"name": "whole", "validation_fraction": 0.0, "source": {"num_train_per_class": 1}}
+    alone = {"protocol": "linear_svm", "svm": {"strengths": [1.0]}, "data": whole}
+    with pytest.raises(ConfigError, match=r"A search chooses on .* whole-.*transfer\.data\.validation_fract"):
+        run(make_search(storage, transfer=alone))
+
+
 def test_a_search_over_pretraining_settings_pretrains_each_of_them_once(storage: Storage) -> None:
     path = "pretrained.training.optimiser.learning_rate"
     space = {path: {"kind": "choice", "values": [1e-3, 2e-3]}}
@@ -190,6 +198,16 @@ def test_a_search_over_other_datasets_is_refused(storage: Storage, distribution:
     """Also where the first of its values is what the set has."""
     with pytest.raises(PointlabError, match="datasets of a search are fixed"):
         make_search(storage, space={"pretrained.data.num_points": distribution})
+
+
+@pytest.mark.parametrize(
+    ("path", "values"), [("protocol", ["wise_ft_lp", "linear_svm"]), ("samples_per_class", [1, 2])]
+)
+def test_a_search_over_what_no_table_compares_is_refused(
+    storage: Storage, path: str, values: list[int | str]
+) -> None:
+    with pytest.raises(PointlabError, match=rf"space\.{path} makes a trial's protocol .* wise_ft_lp, and no"):
+        make_search(storage, space={path: {"kind": "choice", "values": values}})
 
 
 def test_a_space_with_an_impossible_value_is_refused_when_it_is_read(storage: Storage) -> None:

@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from conftest import PRETRAIN, SCANS
+from conftest import PRETRAIN
 from pointlab.config import merge, validate
 from pointlab.errors import ConfigError, DataError, StorageError
 from pointlab.experiment import AnalyseExperiment, PretrainExperiment
@@ -24,6 +24,7 @@ from pointlab.teachers.library import quiet_transformers
 from pointlab.teachers.networks import build_classifier
 from pointlab.training import Run
 from tiny_act import NETWORK, PROBE, STAGE_ONE, STAGE_TWO, Watched, contents, probe, tiny_act
+from tiny_recon import PICTURED
 
 
 @pytest.fixture(scope="session")
@@ -178,10 +179,10 @@ def teacher_of(resolved: Resolved[PretrainExperiment], storage: Storage) -> nn.M
 
 
 def test_a_trained_teacher_is_a_parent_and_its_run_s_model_the_folder(storage: Storage, folder: Path) -> None:
-    teacher = {"kind": "teacher", "name": "pictures", "data": SCANS, "network": NETWORK}
+    teacher = {"kind": "teacher", "name": "pictures", "data": PICTURED, "network": NETWORK}
     experiment = validate(PretrainExperiment, merge(STAGE_ONE, {"teacher": teacher}), "test")
     assert list(parents_of(experiment)) == ["teacher"]
-    assert experiment.datasets["teacher"].name == "scans"
+    assert experiment.datasets["teacher"].name == "pictured"
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     publish(storage, "runs/pictures/model", "teacher", files, {"sha256": hash_of(folder)})
     resolved = Resolved(experiment, "one", {}, {"teacher": "pictures"})

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import tiny_pretrain, tiny_transfer
+from pointlab.config import validate
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import TransferExperiment
@@ -29,7 +30,7 @@ def test_a_crop_below_what_the_backbone_takes_is_refused_in_transfer(storage: St
     experiment = tiny_transfer(storage, protocol="full", **TOO_SMALL)
     settings = experiment.model_dump(mode="json") | {"pretrained": None, "backbone": backbone}
     with pytest.raises(ConfigError, match=r"augmentation\.crop"):
-        run(type(experiment).model_validate(settings))
+        validate(TransferExperiment, settings, "test")
 
 
 def test_a_crop_of_exactly_what_the_backbone_takes_is_allowed(storage: Storage) -> None:

@@ -1,29 +1,42 @@
 """Zero-shot: a classifier like every other, built by what is written, chosen on validation, told honestly."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.svm import LinearSVC
 
-from conftest import PRETRAIN
-from pointlab.backbones import build_backbone
+from conftest import PRETRAIN, SHAPES
+from pictured import manifest_of
+from pointlab.backbones import Backbone, BackboneConfig, build_backbone
 from pointlab.config import merge, validate
-from pointlab.errors import ConfigError
-from pointlab.experiment import EvaluateExperiment, TransferExperiment
+from pointlab.data import cache
+from pointlab.data.dataset import DatasetConfig, dataset_id
+from pointlab.data.manifest import read_dataset
+from pointlab.data.sample import PointBatch
+from pointlab.errors import ConfigError, DataError
+from pointlab.evaluation import pooled_features
+from pointlab.experiment import AnalyseExperiment, RetrieveExperiment, TransferExperiment
 from pointlab.experiment.class_words import note_on_class_words, seen_among
+from pointlab.experiment.classifier import read_classifier
+from pointlab.experiment.frozen import feature_of_svm
 from pointlab.experiment.reading_texts import is_one_space, read_projection
+from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.subjects import Reading
 from pointlab.experiment.wiring import open_data, publish_model, read_module
 from pointlab.launch import run
-from pointlab.storage import Record, Storage, open_storage
+from pointlab.objectives.templates import TEMPLATES, prompts_of
+from pointlab.storage import Record, Storage, open_storage, publish
 from pointlab.teachers import text_features
-from pointlab.teachers.prompts import TEMPLATES, prompts_of
 from pointlab.training.checkpoint import load_weights
 from tiny_recon import NAMES, PICTURED, RECON, tiny_recon
 from tiny_zero_shot import ZERO_SHOT, as_folder, tiny_zero_shot, towers_in
+
+WHOLE = merge(SHAPES, {"name": "whole", "validation_fraction": 0.0, "source": {"num_test_per_class": 0}})
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +56,7 @@ def storage(classified_root: Path, tmp_path: Path) -> Storage:
     return open_storage(str(tmp_path / "store"))
 
 
-def record_of(experiment: TransferExperiment | EvaluateExperiment, *, rerun: bool = False) -> Record:
+def record_of(experiment: TransferExperiment, *, rerun: bool = False) -> Record:
     record = run(experiment, rerun=rerun).record
     assert record is not None
     return record
@@ -53,24 +66,61 @@ def test_a_run_answers_as_the_paper_s_formula_and_leaves_the_backbone_as_it_was(
     experiment = tiny_zero_shot(storage)
     record = record_of(experiment)
     assert record.protocol == "zero_shot/held_out"
-    pretrained = record.parents["pretrained"]
-    before, after = (read_module(storage, name, "backbone") for name in (pretrained, record.run))
+    batch, pretrained = shown_clouds(storage, record), record.parents["pretrained"]
+    backbone = backbone_as_pretrained(experiment, record)
+    names = read_dataset(storage, record.datasets["data"]).class_names
+    said_of_classes = text_features(towers_in(storage), [p for n in names for p in prompts_of(n, "held_out")])
+    bank = said_of_classes.unflatten(0, (len(names), -1)).sum(1)
+    classifier = read_classifier(experiment, record.run, storage)  # as all that measures classifiers reads it
+    assert classifier.reads == "pooled"
+    with torch.no_grad():
+        pooled = backbone(batch).pooled
+        _, image, text, _ = pooled.split(16, dim=1)
+        said = record.metrics["selection/ratio"] * asked("text", storage, pretrained)(text)
+        said = said + asked("image", storage, pretrained)(image)
+        answers = F.cosine_similarity(said.unsqueeze(1), bank, dim=2)
+        torch.testing.assert_close(classifier.head(pooled), answers)
+    assert answers.std(0).min() > 1e-5  # clouds differ
+
+
+def test_a_linear_svm_is_that_of_the_feature_of_recon_s_paper(storage: Storage) -> None:
+    experiment = tiny_zero_shot(storage, protocol="linear_svm", svm={"strengths": [0.075]}, test=False)
+    record = record_of(experiment)
+    assert record.notes["C"] == "0.075, as set"
+    classifier, backbone = (
+        read_classifier(experiment, record.run, storage),
+        backbone_as_pretrained(experiment, record),
+    )
+    assert classifier.reads == "svm"
+    (table,) = pooled_features([backbone], clouds(storage, record, "train"), torch.device("cpu"), "svm")
+    machine = LinearSVC(C=0.075, dual=False, max_iter=10_000)
+    machine.fit(table.features.double().numpy(), table.labels.numpy())
+    with torch.no_grad():
+        shown = backbone.svm_features(shown_clouds(storage, record))
+        scores = classifier.head(shown).double().numpy()
+    assert scores == pytest.approx(machine.decision_function(shown.double().numpy()), abs=1e-4)
+
+
+def clouds(storage: Storage, record: Record, split: str) -> Iterable[PointBatch]:
+    return open_data(storage, record.datasets["data"], 48).batches(split, 64)()
+
+
+def shown_clouds(storage: Storage, record: Record) -> PointBatch:
+    (batch,) = clouds(storage, record, "test")
+    return batch
+
+
+def backbone_as_pretrained(experiment: TransferExperiment, record: Record) -> Backbone:
+    """That of the run, which is bit by bit that of its pretraining."""
+    storage = open_storage(experiment.storage.root)
+    before, after = (
+        read_module(storage, name, "backbone") for name in (record.parents["pretrained"], record.run)
+    )
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     backbone = build_backbone(experiment.architecture).eval()
     load_weights(backbone, before)
-    data = open_data(storage, record.datasets["data"], 48)
-    names = data.manifest.class_names
-    bank = [text_features(towers_in(storage), prompts_of(name, "held_out")).sum(0) for name in names]
-    (batch,) = data.batches("test", len(names))()
-    with torch.no_grad():
-        _, image, text, _ = backbone(batch).pooled.split(16, dim=1)
-        said = record.metrics["selection/ratio"] * asked("text", storage, pretrained)(text)
-        said = said + asked("image", storage, pretrained)(image)
-    answers = F.cosine_similarity(said.unsqueeze(1), torch.stack(bank), dim=2).argmax(1)
-    assert batch.labels is not None
-    accuracy = (answers == batch.labels).double().mean()
-    assert record.metrics["test/accuracy"] == pytest.approx(float(accuracy))
+    return backbone
 
 
 def asked(query: Any, storage: Storage, run_name: str) -> torch.nn.Linear:
@@ -85,57 +135,62 @@ def test_the_record_tells_how_it_was_done(storage: Storage) -> None:
     assert record.samples_seen == 0
     assert record.notes["prompts"] == f"{len(TEMPLATES['held_out'])} of the set held_out for each class"
     assert "the best on validation (the largest of equals): 0.5:" in record.notes["ratio"]
-    told = "1 of 16 were read in the captions of the pretraining: lamp; not read: bed, "
+    told = "1 of 16 were read in the captions of the pretraining: lamp; not read in these words: bed"
     assert record.notes["class words"].startswith(told)
+    assert "clouds show objects that the pretraining was trained on" in record.notes["validation"]
     fixed = record_of(tiny_zero_shot(storage, zero_shot={"ratio": 0.25}, test=False))
     assert fixed.notes["ratio"] == "0.25, as set"
     assert "selection/ratio" not in fixed.metrics
 
 
 def test_the_test_split_decides_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pointlab.data import cache
-
-    first, read_split = record_of(tiny_zero_shot(storage)), cache.CachedSplit.__init__
-
-    def with_wrong_test_labels(self: Any, folder: Path, *further: Any) -> None:
-        read_split(self, folder, *further)
-        if folder.name == "test":
-            self.labels = (self.labels + 1) % 16
-
-    monkeypatch.setattr(cache.CachedSplit, "__init__", with_wrong_test_labels)
+    first = record_of(tiny_zero_shot(storage))
+    relabel(monkeypatch, "test", lambda labels: (labels + 1) % 16)
     second = record_of(tiny_zero_shot(storage), rerun=True)
     assert first.notes == second.notes
     heads = [read_module(storage, record.run, "head") for record in (first, second)]
     assert all(torch.equal(heads[0][name], heads[1][name]) for name in ("embedding.weight", "bank"))
 
 
-def test_it_is_measured_under_corruptions_as_any_classifier(storage: Storage) -> None:
-    settings = {
-        "kind": "evaluate",
-        "name": "tiny-corruptions",
-        "classifier": ZERO_SHOT,
-        "suite": {"name": "modelnet_c", "corruptions": ["scale"], "severities": [1]},
-        "storage": {"root": storage.address},
-    }
-    found = record_of(validate(EvaluateExperiment, settings, "test"))
-    assert found.metrics["test/accuracy"] == record_of(tiny_zero_shot(storage)).metrics["test/accuracy"]
+def test_with_a_set_ratio_validation_needs_no_labels(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relabel(monkeypatch, "validation", lambda labels: labels * 0 - 1)
+    record = record_of(tiny_zero_shot(storage, zero_shot={"ratio": 0.3}))
+    assert "test/accuracy" in record.metrics
+    assert "validation/accuracy" not in record.metrics
 
 
-def test_a_linear_svm_reads_the_feature_of_recon_s_paper_and_is_measured_with_it(storage: Storage) -> None:
-    experiment = tiny_zero_shot(storage, protocol="linear_svm", svm={"strengths": [0.075]})
-    record = record_of(experiment)
-    assert record.notes["C"] == "0.075, as set"
-    weights, before = read_module(storage, record.run, "head"), read_module(storage, record.run, "backbone")
-    backbone = build_backbone(experiment.architecture).eval()
-    load_weights(backbone, before)
-    pretrained = read_module(storage, record.parents["pretrained"], "backbone")
-    assert all(torch.equal(before[name], pretrained[name]) for name in before)
-    (batch,) = open_data(storage, record.datasets["data"], 48).batches("test", 16)()
-    with torch.no_grad():
-        scores = F.linear(backbone.svm_features(batch), weights["weight"], weights["bias"])
-    assert batch.labels is not None
-    accuracy = (scores.argmax(1) == batch.labels).double().mean()
-    assert record.metrics["test/accuracy"] == pytest.approx(float(accuracy))
+def relabel(monkeypatch: pytest.MonkeyPatch, split: str, change: Callable[[Any], Any]) -> None:
+    """From now on this split is read with other labels."""
+    read_split = cache.CachedSplit.__init__
+
+    def with_other_labels(self: Any, folder: Path, *further: Any) -> None:
+        read_split(self, folder, *further)
+        if folder.name == split:
+            self.labels = change(self.labels)
+
+    monkeypatch.setattr(cache.CachedSplit, "__init__", with_other_labels)
+
+
+def test_gradients_of_a_linear_svm_come_through_a_new_head_where_its_own_reads_more(storage: Storage) -> None:
+    transfer = tiny_zero_shot(storage, protocol="linear_svm", svm={"strengths": [0.075]}, test=False)
+    record = record_of(transfer)
+    settings = {"kind": "analyse", "name": "looked-into", "subjects": {"svm": transfer.model_dump()}}
+    analysis = validate(AnalyseExperiment, settings | {"with_start": False}, "test")
+    parents = {"svm": record.run, "svm-pretrained": record.parents["pretrained"]}
+    data = open_data(storage, record.datasets["data"], 48)
+    (subject,) = Reading(Resolved(analysis, "", {}, parents), storage, data, lambda _: None).subjects()
+    assert subject.head_kind == "fresh"
+    assert subject.why_fresh.startswith("its own reads more than the pooled feature")
+
+
+@pytest.mark.parametrize(("kind", "feature"), [("recon", "svm"), ("patch_transformer", "pooled")])
+def test_a_linear_svm_reads_what_every_head_does_unless_a_paper_has_another_feature(
+    kind: str, feature: str
+) -> None:
+    config = validate(BackboneConfig, RECON["backbone"] | {"kind": kind}, "test")
+    assert feature_of_svm(build_backbone(config)) == feature
 
 
 def test_another_teacher_than_that_of_the_pretraining_is_refused(storage: Storage, tmp_path: Path) -> None:
@@ -171,11 +226,14 @@ def test_towers_are_one_space_where_weights_and_architecture_are_equal(tmp_path:
         (["a small CUP here"], ["cup"]),
         (["a night stand.", "Lamp with white background"], ["night_stand", "lamp"]),
         (["a 3 night_stand"], ["night_stand"]),
-        (["cups, lampshades and a stand by night"], []),
-        ([], []),
+        (["two Cups and a lamp"], ["cup", "lamp"]),
+        (["a night-stand beside nightstands"], ["night_stand"]),
+        (["a cupboard, lampshades and a stand by night"], []),
     ],
 )
-def test_class_names_are_found_as_whole_words(texts: Sequence[str], seen: list[str]) -> None:
+def test_class_names_are_found_as_whole_words_in_the_plural_and_however_they_are_joined(
+    texts: Sequence[str], seen: list[str]
+) -> None:
     assert seen_among(NAMES, texts) == seen
 
 
@@ -183,17 +241,23 @@ def test_words_of_captions_or_of_prompts_are_told(storage: Storage) -> None:
     pretrained, classes = tiny_recon(storage), ("lamp", "sofa", "cup")
     (prepared,) = [name for name in storage.folders("datasets") if name.startswith(PICTURED["name"])]
     told = note_on_class_words(pretrained, prepared, storage, classes)
-    assert told == "2 of 3 were read in the captions of the pretraining: lamp, cup; not read: sofa"
-    prompted = tiny_recon(storage, paradigm={"text": "prompts"})
+    assert (
+        told
+        == "2 of 3 were read in the captions of the pretraining: lamp, cup; not read in these words: sofa"
+    )
+    prompted = tiny_recon(storage, paradigm={"text": "class_names"})
     told = note_on_class_words(prompted, prepared, storage, NAMES)
-    assert told == f"3 of 3 were read in the prompts on its labels of the pretraining: {', '.join(NAMES)}"
+    assert told == f"3 of 3 were read in the class names of the pretraining: {', '.join(NAMES)}"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"samples_per_class": 5}, "samples_per_class is 5, but protocol zero_shot .* expected null; leave"),
-        ({"pretrained": None, "backbone": RECON["backbone"]}, "pretrained is left out: expected .*; set"),
+        (
+            {"pretrained": None, "backbone": RECON["backbone"]},
+            "pretrained is left out: expected .*; set pretrained, or, in a study, .* exclude",
+        ),
         ({"pretrained": PRETRAIN}, "a pretraining by supervised: expected recon with a text_teacher; set"),
         (
             {"pretrained": merge(RECON, {"paradigm": {"text_weight": 0}, "text_teacher": None})},
@@ -204,6 +268,9 @@ def test_words_of_captions_or_of_prompts_are_told(storage: Storage) -> None:
             "text_teacher.network",
         ),
         ({"protocol": "linear_probe", "text_teacher": RECON["text_teacher"]}, "text_teacher is given, but"),
+        ({"drop_path_rate": 0.2}, "drop_path_rate is 0.2, but protocol zero_shot has no use for it"),
+        ({"zero_shot": {"ratios": [1, 1]}}, "zero_shot.ratios: expected values that differ"),
+        ({"svm": {"strengths": [1, 1]}}, "svm.strengths: expected values that differ"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_when_it_is_written(changes: dict[str, Any], message: str) -> None:
@@ -211,8 +278,37 @@ def test_what_cannot_be_asked_is_refused_when_it_is_written(changes: dict[str, A
         validate(TransferExperiment, ZERO_SHOT | changes, "test")
 
 
-def test_without_validation_a_ratio_is_to_be_set(storage: Storage) -> None:
-    whole = {"validation_fraction": 0.0, "source": {"num_train_per_class": 1}, "name": "whole"}
-    with pytest.raises(ConfigError, match="chooses on validation data") as refused:
-        run(tiny_zero_shot(storage, data=whole, test=False))
-    assert "or zero_shot.ratio to a number" in str(refused.value)
+@pytest.mark.parametrize(
+    ("changes", "chooser", "otherwise"),
+    [
+        ({}, "zero_shot", ", or zero_shot.ratio to a number"),
+        ({"protocol": "linear_svm"}, "linear_svm", ", or svm.strengths to a single one"),
+        ({"protocol": "linear_probe"}, "linear_probe", ""),
+    ],
+)
+def test_what_is_chosen_on_validation_is_refused_without_before_anything_is_trained(
+    storage: Storage, changes: dict[str, Any], chooser: str, otherwise: str
+) -> None:
+    publish_without_validation(storage)
+    finished = storage.folders("runs")
+    with pytest.raises(ConfigError, match=f"The protocol {chooser} chooses on validation data") as refused:
+        run(tiny_zero_shot(storage, data=WHOLE, pretrained={"seed": 1}, **changes))
+    assert str(refused.value).strip().endswith(f"set data.validation_fraction above 0{otherwise}.")
+    assert storage.folders("runs") == finished
+
+
+def test_a_retrieval_among_no_clouds_is_refused_before_anything_is_trained(storage: Storage) -> None:
+    publish_without_validation(storage)
+    settings = {"kind": "retrieve", "name": "asked", "pretrained": merge(RECON, {"seed": 1}), "data": WHOLE}
+    place = {"storage": {"root": storage.address}}
+    finished = storage.folders("runs")
+    with pytest.raises(DataError, match="has no test split to look for shapes in"):
+        run(validate(RetrieveExperiment, settings | place, "test"))
+    assert storage.folders("runs") == finished
+
+
+def publish_without_validation(storage: Storage) -> None:
+    """A set of which nothing is read but what it says of itself."""
+    config: DatasetConfig = validate(DatasetConfig, WHOLE, "test")
+    said = manifest_of(config.name, NAMES, config.recipe(), train=3).model_dump(mode="json")
+    publish(storage, f"datasets/{dataset_id(config, config.source.index(None))}", "dataset", {}, said)

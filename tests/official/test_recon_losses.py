@@ -11,7 +11,7 @@ from torch import Tensor
 from paradigms.two_views import two_views
 from pointlab.backbones.recon import ReconConfig, ReconTransformer
 from pointlab.objectives.masking import draw_mask
-from pointlab.objectives.targets import CaptionFeatures, FeatureTable
+from pointlab.objectives.targets import PictureFeatures, TextFeatures
 from pointlab.official import Unstored, export_checkpoint, import_checkpoint
 from pointlab.paradigms import Given, ReconParadigmConfig
 from pointlab.paradigms.recon import Recon
@@ -63,7 +63,8 @@ def test_every_loss_equals_the_papers(state: dict[str, Tensor]) -> None:
         torch.randn(4, 2 * TINY.contrast, generator=draw),
         torch.randn(2, TINY.contrast, generator=draw),
     )
-    providers = {"image_teacher": FeatureTable(pictures), "text_teacher": CaptionFeatures([5, 6], texts)}
+    of_texts = TextFeatures("captions", [5, 6], texts.unsqueeze(1))
+    providers = {"image_teacher": PictureFeatures(pictures), "text_teacher": of_texts}
     batch, captions = two_views(), [5, 6, 5, 6]
     batch.captions.copy_(torch.tensor(captions))  # type: ignore[union-attr]
     batch.picture_numbers.copy_(torch.arange(4))  # type: ignore[union-attr]

@@ -17,8 +17,9 @@ class Subject:
 
     `head` turns the pooled feature of the last stage into class scores: the checkpoint's own, or a fresh one
     as fine-tuning would start with; `head_kind` says which, as gradients through trained heads do not
-    compare. `start` are the backbone's weights before fine-tuning, for the drift, and `started_as` is the
-    name of the subject that holds them, where there is one.
+    compare, and `why_fresh` why it is not its own, where that is no choice. `start` are the backbone's
+    weights before fine-tuning, for the drift, and `started_as` is the name of the subject that holds them,
+    where there is one.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Subject:
     head: nn.Module
     start: Mapping[str, Tensor] | None = None
     head_kind: Literal["own", "fresh"] = "fresh"
+    why_fresh: str = ""
     started_as: str = ""
 
     @property

@@ -25,6 +25,7 @@ from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.search import Choice, SearchExperiment, Uniform, make_trial
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transferring import measure_test, transfer
+from pointlab.experiment.wiring import open_data
 from pointlab.storage import Record, Storage, read_record, write_record
 from pointlab.storage.lease import hold
 from pointlab.training import LocalContext, Watcher, ignore_progress
@@ -42,7 +43,12 @@ ParentsHere = Callable[[TransferExperiment, Storage], dict[str, str]]
 def search(
     resolved: Resolved[SearchExperiment], storage: Storage, watcher: Watcher, parents_here: ParentsHere
 ) -> Findings:
-    """Run all trials, measure the best one's classifier on the test splits, and tabulate the rest."""
+    """Run all trials, measure the best one's classifier on the test splits, and tabulate the rest.
+
+    Raises ConfigError where the target has no validation split: some protocols can do without, no search can.
+    """
+    target = open_data(storage, resolved.datasets["data"], resolved.experiment.transfer.num_points)
+    target.require_validation("A search", "transfer.data.validation_fraction")
     connect()
     with tempfile.TemporaryDirectory() as scratch:
         results = _tuner(resolved, storage, scratch, watcher, parents_here).fit()

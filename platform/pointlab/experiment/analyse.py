@@ -13,7 +13,8 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.imported import ImportExperiment
-from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.point_counts import require_points
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.transfer import TransferExperiment
 

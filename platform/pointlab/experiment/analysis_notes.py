@@ -52,8 +52,7 @@ class Pass:
         whole, rest = divmod(num_fit, size)
         left_out = f"; {rest} clouds that fill no batch were left out" if whole and rest else ""
         told = f"mean over {whole or 1} batches of {min(size, num_fit)} clouds{left_out}"
-        heads = {f"head of {subject.name}": HEADS[subject.head_kind] for subject in self.subjects}
-        return {"gradients": told, **heads}
+        return {"gradients": told} | {f"head of {one.name}": _head_of(one) for one in self.subjects}
 
     def _of_probes(self) -> dict[str, str]:
         config = self.experiment.analysis
@@ -106,6 +105,11 @@ def favoured(experiment: AnalyseExperiment) -> list[str]:
         for name, subject in experiment.subjects.items()
         if any(config.recipe() == shown for config in _chosen_on(subject))
     ]
+
+
+def _head_of(subject: analysis.Subject) -> str:
+    because = f", as {subject.why_fresh}" if subject.why_fresh else ""
+    return HEADS[subject.head_kind] + because
 
 
 def _chosen_on(subject: SubjectConfig) -> Iterator[DatasetConfig]:

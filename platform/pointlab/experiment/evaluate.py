@@ -15,7 +15,8 @@ from pointlab.evaluation.baselines import DGCNN, Baseline
 from pointlab.evaluation.robustness import Rounding
 from pointlab.experiment.classifier import head_of
 from pointlab.experiment.imported import ImportExperiment
-from pointlab.experiment.placement import LaunchConfig, StorageConfig, require_points
+from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.point_counts import require_points
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.suitability import require_suitable
 from pointlab.experiment.transfer import TransferExperiment

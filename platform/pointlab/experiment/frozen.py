@@ -18,7 +18,6 @@ OF_RANDOM_WEIGHTS = {"BatchNorm": "of the target's training clouds, as random we
 def linear_probe(task: TransferTask) -> Findings:
     """A convex fit, its penalty chosen on validation."""
     started = time.perf_counter()
-    task.require_validation(*task.data.values())
     backbone = task.frozen_start()
     train, validation = (task.features(backbone, split) for split in ("train", "validation"))
     head = fit_probe(train, validation, task.target.num_classes, task.experiment.probe)
@@ -30,15 +29,19 @@ def linear_svm(task: TransferTask) -> Findings:
     """A support vector machine, its C chosen on validation where there are several to choose from."""
     started = time.perf_counter()
     config = task.experiment.svm
-    if is_chosen := len(config.strengths) > 1:
-        task.require_validation(task.target, otherwise=", or svm.strengths to a single one")
-    backbone = task.frozen_start()
-    train, validation = task.features(backbone, "train", "svm"), task.validation_features(backbone, "svm")
+    is_chosen, backbone = len(config.strengths) > 1, task.frozen_start()
+    reads = feature_of_svm(backbone)
+    train, validation = task.features(backbone, "train", reads), task.validation_features(backbone, reads)
     svm = fit_svm(train, validation if is_chosen else None, task.target.num_classes, config)
-    findings = left_behind(task, backbone, svm.layer, validation, "svm")
+    findings = left_behind(task, backbone, svm.layer, validation, reads)
     findings.metrics.update({"selection/strength": svm.strength} if is_chosen else {})
     findings.notes.update(_notes_on(svm, task))
     return _timed(findings, task, len(train.labels), started)
+
+
+def feature_of_svm(backbone: Backbone) -> FeatureName:
+    """What a linear SVM reads of it: `pooled`, as every head does, unless its paper has another feature."""
+    return "pooled" if type(backbone).svm_features is Backbone.svm_features else "svm"
 
 
 def left_behind(
@@ -48,11 +51,9 @@ def left_behind(
     validation: FeatureTable | None,
     reads: FeatureName = "pooled",
 ) -> Findings:
-    """Store the classifier, and tell its validation figures where there are clouds for them."""
-    if validation is not None:
-        validation.require_labels("A classifier")
+    """Store the classifier, and tell its validation figures where there are clouds with labels for them."""
     task.publish(backbone, head, reads)
-    if validation is None:
+    if validation is None or not validation.has_labels:
         return Findings({})
     figures = classification_metrics(predict(head, validation.features), validation.labels)
     return Findings({f"validation/{name}": value for name, value in figures.items()})

@@ -82,7 +82,8 @@ class ImportExperiment(StrictModel):
     """Whether a backbone without a class token gets an untrained one, as Point-MAE's fine-tuning does; to a
     probe of frozen features it is noise."""
     drop_path_rate: float | None = Field(default=None, ge=0, lt=1, json_schema_extra=NOT_COUNTED)
-    """Of the backbone where it is fine-tuned; null has the papers' 0.1, for ReCon's classifiers 0.2."""
+    """Of the backbone where it is fine-tuned, unless the transfer sets its own; null has the papers' 0.1, for
+    ReCon's classifiers 0.2."""
     class_names: tuple[str, ...] = ()
     """What the head of a classifier tells apart, in its order, which no file says; none, and only the
     backbone is of use."""

@@ -1,22 +1,10 @@
 """Where an experiment runs and where its results go; neither changes what comes out."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from pointlab.config import StrictModel
-from pointlab.data.dataset import DatasetConfig
-
-
-def require_points(num_points: int, datasets: Iterable[DatasetConfig]) -> None:
-    """Refuse, as a mistake of the config, to show a network more points than are prepared."""
-    for data in datasets:
-        if data.num_points < num_points:
-            raise ValueError(
-                f"num_points is {num_points}, but {data.name} is prepared with {data.num_points} points"
-                " a cloud: lower num_points, or raise that of the data"
-            )
 
 
 class LaunchConfig(StrictModel):

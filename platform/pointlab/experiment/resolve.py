@@ -3,7 +3,8 @@
 Datasets count by the hash of their content and recipe, parents by their own identity. Fields marked
 `identity: False` (threads, checkpoint intervals, source folders), the launcher and the storage do not
 count: the same run moves from a laptop to a cluster and finds its checkpoints there. Nor does a setting that
-was added when such runs existed (`ADDED_LATER`), where it asks for what they did without it.
+was added when such runs existed (`ADDED_LATER`), where it asks for what they did without it, or one that has
+no effect as the others stand (`without_effect`).
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pointlab.config import ADDED_LATER
+from pointlab.config import ADDED_LATER, StrictModel
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.seeding import stable_hash
@@ -87,9 +88,16 @@ def findings_of(result: TrainingResult) -> Findings:
     )
 
 
-def datasets_of_parent(role: str, parent: TrainedExperiment) -> dict[str, DatasetConfig]:
-    """The sets of a parent by roles of its child: its `data` is called like it, others `<role>/<theirs>`."""
-    return {role if own == "data" else f"{role}/{own}": config for own, config in parent.datasets.items()}
+def with_datasets_of(
+    parents: Mapping[str, TrainedExperiment], own: Mapping[str, DatasetConfig]
+) -> dict[str, DatasetConfig]:
+    """A child's `own` sets, and those of its parents: a parent's `data` is called like it, others
+    `<role>/<theirs>`."""
+    found = dict(own)
+    for role, parent in parents.items():
+        for name, data in parent.datasets.items():
+            found[role if name == "data" else f"{role}/{name}"] = data
+    return found
 
 
 def share_of_parent(role: str, datasets: Mapping[str, str]) -> dict[str, str]:
@@ -116,7 +124,8 @@ def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outerm
         return name_of(value).rpartition("-")[2]
     if isinstance(value, BaseModel):
         named = {"name"} if isinstance(value, TrainedExperiment) else set()
-        skipped = named | ({"seed"} if is_outermost else set())
+        idle = value.without_effect if isinstance(value, StrictModel) else frozenset()
+        skipped = named | idle | ({"seed"} if is_outermost else set())
         return {
             name: definition(getattr(value, name), name_of, is_outermost=False)
             for name, info in type(value).model_fields.items()
@@ -132,6 +141,7 @@ def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outerm
 def _counts(value: Any, info: FieldInfo) -> bool:
     if isinstance(value, LaunchConfig | StorageConfig):
         return False
-    if info.json_schema_extra == ADDED_LATER:
-        return bool(value != info.default)
-    return not (isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("identity") is False)
+    marked = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    if (identity := marked.get("identity")) == ADDED_LATER["identity"]:
+        return bool(value != info.get_default(call_default_factory=True))
+    return identity is not False

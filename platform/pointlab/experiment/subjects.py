@@ -70,14 +70,15 @@ class Reading:
 
     def _trained(self, name: str, role: str, config: Trained, architecture: BackboneConfig) -> Subject:
         """The stored backbone of the parent in this role, with its stored head where that fits."""
-        run = self.resolved.parents[role]
+        run, why_fresh = self.resolved.parents[role], ""
         if self.resolved.experiment.heads == "own" and self._has_fitting_head(run):
             classifier = read_classifier(config, run, self.storage)
-            if classifier.reads == "pooled":  # gradients come through what the last stage pools
+            if classifier.reads == "pooled":
                 return Subject(name, classifier.backbone, classifier.head, head_kind="own")
+            why_fresh = "its own reads more than the pooled feature, which gradients come through here"
         backbone = seeded_backbone(architecture, config.seed)
         load_weights(backbone, read_module(self.storage, run, "backbone"))
-        return self._with_fresh_head(name, backbone)
+        return replace(self._with_fresh_head(name, backbone), why_fresh=why_fresh)
 
     def _has_fitting_head(self, run: str) -> bool:
         manifest = read_manifest(self.storage, f"runs/{run}/model")

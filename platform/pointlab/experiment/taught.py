@@ -7,6 +7,9 @@ from pointlab.experiment.teacher import FinishedTeacher
 from pointlab.paradigms import ReconParadigmConfig
 
 ASKS = "protocol zero_shot asks a network that learned from texts, and pretrained is"
+IN_A_STUDY = ", or, in a study, leave the pair out by exclude"
+LAYOUTS_OF_RECON = ("recon_pretrain", "recon_classifier")
+"""Of the released files that may hold projections; a classifier's do where it is zero-shot."""
 
 
 def require_taught(
@@ -16,7 +19,7 @@ def require_taught(
     require_able({"teacher": None, "text_teacher": text_teacher})
     match pretrained:
         case None:
-            raise ValueError(f"{ASKS} left out: expected a pretraining by recon; set pretrained")
+            raise ValueError(f"{ASKS} left out: expected a pretraining by recon; set pretrained{IN_A_STUDY}")
         case ImportExperiment():
             _require_taught_import(pretrained, text_teacher)
         case _:
@@ -24,10 +27,10 @@ def require_taught(
 
 
 def _require_taught_import(pretrained: ImportExperiment, text_teacher: FinishedTeacher | None) -> None:
-    if (layout := pretrained.contents.layout) not in ("recon_pretrain", "recon_classifier"):
+    if (layout := pretrained.contents.layout) not in LAYOUTS_OF_RECON:
         raise ValueError(
-            f"{ASKS} an import of the layout {layout}: expected recon_pretrain; set pretrained.path to a"
-            " checkpoint of ReCon's pretraining"
+            f"{ASKS} an import of the layout {layout}: expected {' or '.join(LAYOUTS_OF_RECON)}; set"
+            " pretrained.path to a checkpoint of ReCon's pretraining, or of its zero-shot classifier"
         )
     if text_teacher is None:
         raise ValueError(
@@ -43,5 +46,5 @@ def _require_taught_here(pretrained: PretrainExperiment) -> None:
     weight = " with text_weight 0" if isinstance(paradigm, ReconParadigmConfig) else ""
     raise ValueError(
         f"{ASKS} a pretraining by {paradigm.kind}{weight}: expected recon with a text_teacher; set"
-        " pretrained.paradigm.kind to recon, and its text_weight above 0"
+        f" pretrained.paradigm.kind to recon, and its text_weight above 0{IN_A_STUDY}"
     )

@@ -9,9 +9,10 @@ from pointlab.config import ADDED_LATER, StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.imported import ImportExperiment
-from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig, require_points
+from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
+from pointlab.experiment.point_counts import require_points, require_points_for_patches
 from pointlab.experiment.pretrain import PretrainExperiment, pretraining_unless_told
-from pointlab.experiment.resolve import datasets_of_parent
+from pointlab.experiment.resolve import with_datasets_of
 from pointlab.experiment.taught import require_taught
 from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
 from pointlab.paradigms.supervised import SupervisedConfig
@@ -35,6 +36,8 @@ Pretrained = Annotated[
     BeforeValidator(pretraining_unless_told),
 ]
 """Where a backbone comes from: it is trained here, or a paper has released it."""
+OR_SET_RATIO = ", or zero_shot.ratio to a number"
+"""How zero-shot does without validation: the end of a remedy."""
 
 
 class TransferExperiment(StrictModel):
@@ -72,8 +75,8 @@ class TransferExperiment(StrictModel):
     """On a target of few clouds the last step has often overfitted; `selection: last` needs no validation."""
     mixture: MixtureConfig = MixtureConfig()
     probe: ProbeConfig = ProbeConfig()
-    svm: SvmConfig = Field(default=SvmConfig(), json_schema_extra=ADDED_LATER)
-    zero_shot: ZeroShotConfig = Field(default=ZeroShotConfig(), json_schema_extra=ADDED_LATER)
+    svm: SvmConfig = SvmConfig()
+    zero_shot: ZeroShotConfig = ZeroShotConfig()
     text_teacher: FinishedTeacher | None = Field(default=None, json_schema_extra=ADDED_LATER)
     """The two towers that `zero_shot` asks; null takes those of the pretraining, and an import has none."""
     test: bool = True
@@ -89,6 +92,8 @@ class TransferExperiment(StrictModel):
             raise ValueError("mixture.selection is 'shifted', but no shifted set is given")
         require_points(self.num_points, filter(None, [self.data, self.shifted]))
         self._require_known_changes()
+        drawn = self.augmentation if self.trains else AugmentationConfig()
+        require_points_for_patches(self.num_points, drawn, self.architecture)
         return self
 
     @model_validator(mode="after")
@@ -111,7 +116,13 @@ class TransferExperiment(StrictModel):
         return self
 
     def _require_known_changes(self) -> None:
-        """ValueError for a setting that this backbone has not."""
+        """ValueError for a setting that this backbone has not, or that only training would read."""
+        if self.drop_path_rate is not None and not self.trains:
+            raise ValueError(
+                f"drop_path_rate is {self.drop_path_rate}, but protocol {self.protocol} has no use for it, as"
+                " it does not train the backbone: leave it out; in a study, set it in adjustments for the"
+                " protocols that do"
+            )
         for name, value in self._changes.items():
             if name not in type(self._as_pretrained).model_fields:
                 raise ValueError(
@@ -123,9 +134,41 @@ class TransferExperiment(StrictModel):
     def stamp(self) -> str:
         """What a table may compare this run's figures with: the protocol, the sentences that named classes,
         and how few labels it had."""
-        said = f"/{self.zero_shot.templates}" if self.protocol == "zero_shot" else ""
+        texts = f"/{self.zero_shot.templates}" if self.protocol == "zero_shot" else ""
         few = "" if self.samples_per_class is None else f"/{self.samples_per_class}-per-class"
-        return self.protocol + said + few
+        return self.protocol + texts + few
+
+    @property
+    def without_effect(self) -> frozenset[str]:
+        """What other protocols read; finished runs of theirs were named before these fields were there."""
+        read_by = {"svm": "linear_svm", "zero_shot": "zero_shot"}
+        return frozenset(name for name, protocol in read_by.items() if protocol != self.protocol)
+
+    @property
+    def chooses_on(self) -> dict[str, str]:
+        """Roles of the sets whose validation splits it chooses by, each with what to set to do without,
+        as the end of a remedy."""
+        both = dict.fromkeys(("data",) if self.shifted is None else ("data", "shifted"), "")
+        match self.protocol:
+            case "linear_probe" | "wise_ft" | "wise_ft_lp":
+                return both
+            case "linear_svm" if len(self.svm.strengths) > 1:
+                return {"data": ", or svm.strengths to a single one"}
+            case "zero_shot" if self.zero_shot.ratio is None and self._asks_one_space:
+                return {"data": OR_SET_RATIO}
+            case "full" if self.training.selection == "best":
+                return {"data": ", or training.selection to last"}
+            case _:
+                return {}
+
+    @property
+    def _asks_one_space(self) -> bool:
+        """Whether the settings tell that pictures and texts were said by the same towers; of an import, and
+        of folders that differ in their paths alone, only their files tell."""
+        pretrained = self.pretrained
+        if not isinstance(pretrained, PretrainExperiment) or pretrained.image_teacher is None:
+            return False
+        return pretrained.image_teacher == pretrained.text_teacher
 
     @property
     def trains(self) -> bool:
@@ -147,12 +190,8 @@ class TransferExperiment(StrictModel):
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
         """The target, the shifted set, and all that its parents were trained on."""
-        found = {"data": self.data}
-        if self.shifted is not None:
-            found["shifted"] = self.shifted
-        for role, parent in self.parents.items():
-            found |= datasets_of_parent(role, parent)
-        return found
+        shifted = {} if self.shifted is None else {"shifted": self.shifted}
+        return with_datasets_of(self.parents, {"data": self.data, **shifted})
 
     @property
     def accuracies(self) -> tuple[str, ...]:
@@ -181,5 +220,5 @@ class TransferExperiment(StrictModel):
     @property
     def _changes(self) -> dict[str, float]:
         """What the transfer sets otherwise; no weight depends on any of it."""
-        asked = {name: getattr(self, name) for name in ("drop_path_rate", "num_groups", "group_size")}
-        return {name: value for name, value in asked.items() if value is not None}
+        changes = {name: getattr(self, name) for name in ("drop_path_rate", "num_groups", "group_size")}
+        return {name: value for name, value in changes.items() if value is not None}

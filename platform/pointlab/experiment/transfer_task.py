@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import nn
 
 from pointlab.backbones import Backbone
-from pointlab.errors import ConfigError, DataError
+from pointlab.errors import DataError
 from pointlab.evaluation import FeatureName, FeatureTable, pooled_features
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.transfer import TransferExperiment
@@ -86,17 +86,6 @@ class TransferTask:
             self.target.manifest.class_names,
             needs={"reads": reads},
         )
-
-    def require_validation(self, *entries: Data, otherwise: str = "") -> None:
-        """ConfigError where a set has no validation split for the protocol to choose on."""
-        for entry in entries:
-            if not entry.manifest.rows.get("validation"):
-                raise ConfigError(
-                    f"The protocol {self.experiment.protocol} chooses on validation data, and {entry.name}"
-                    " has no validation split.",
-                    expected="clouds to choose on that are neither trained nor tested on",
-                    remedy="set data.validation_fraction above 0" + otherwise,
-                )
 
 
 def open_roles(resolved: Resolved[TransferExperiment], storage: Storage) -> dict[str, Data]:

@@ -13,6 +13,8 @@ from pointlab import distributed
 from pointlab.backbones import Backbone
 from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.frozen import linear_probe, linear_svm
+from pointlab.experiment.overlap import note_on_overlap
+from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.transfer import Protocol, TransferExperiment
 from pointlab.experiment.transfer_task import TransferTask, open_roles
@@ -31,6 +33,8 @@ def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> F
     prepare_process(experiment.training.num_threads)
     task = TransferTask(resolved, context, open_roles(resolved, context.storage))
     findings = PROTOCOLS[experiment.protocol](task)
+    if isinstance(experiment.pretrained, PretrainExperiment):
+        findings.notes.update(note_on_overlap(experiment.data, experiment.pretrained.data))
     if experiment.test and distributed.rank() == 0:
         findings.metrics.update(measure_test(resolved, resolved.run, context.storage, context.device))
     return findings
@@ -39,8 +43,6 @@ def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> F
 def fine_tune(task: TransferTask) -> Findings:
     """Train all weights from the pretrained ones with a new head, then mix where the protocol says so."""
     experiment, start, subset = task.experiment, task.start(), task.subset()
-    if experiment.is_mixed:
-        task.require_validation(*task.data.values())
     with seeded(experiment.seed, "head"):
         paradigm = Supervised(experiment.supervised, copy.deepcopy(start), task.target.given(subset))
     training = task.target.for_training(

@@ -76,6 +76,17 @@ class Data:
         """The splits that a training reads: all but test, as far as they are there."""
         return tuple(name for name in ("train", "validation") if self.manifest.rows.get(name))
 
+    def require_validation(
+        self, chooser: str, setting: str = "data.validation_fraction", otherwise: str = ""
+    ) -> None:
+        """ConfigError where there is no validation split for `chooser` to choose on."""
+        if not self.manifest.rows.get("validation"):
+            raise ConfigError(
+                f"{chooser} chooses on validation data, and {self.name} has no validation split.",
+                expected="clouds to choose on that are neither trained nor tested on",
+                remedy=f"set {setting} above 0{otherwise}",
+            )
+
     def captions(self) -> dict[int, str]:
         """What is said of the clouds of training and validation, by hash."""
         splits = [self.split(name) for name in self.learned_from]

@@ -19,10 +19,10 @@ from pointlab.experiment.frozen import left_behind
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.reading_texts import is_one_space, read_projection, teacher_of_pretraining
 from pointlab.experiment.resolve import Findings
+from pointlab.experiment.transfer import OR_SET_RATIO
 from pointlab.experiment.transfer_task import TransferTask
-from pointlab.storage import Storage
+from pointlab.objectives.templates import TEMPLATES, prompts_of
 from pointlab.teachers import cached_text_features
-from pointlab.teachers.prompts import TEMPLATES, prompts_of
 from pointlab.transfer import ZeroShotConfig, ZeroShotHead
 from pointlab.transfer.zero_shot import choose_ratio, folded, summed_bank
 
@@ -59,9 +59,10 @@ class Choice:
 def zero_shot(task: TransferTask) -> Findings:
     """Build the classifier, its ratio chosen on validation where none is set, and store it."""
     started = time.perf_counter()
-    config, parts = task.experiment.zero_shot, read_parts(task)
-    if parts.has_image and config.ratio is None:
-        task.require_validation(task.target, otherwise=", or zero_shot.ratio to a number")
+    config, projections = task.experiment.zero_shot, read_projections(task)
+    if "image" in projections and config.ratio is None:  # of an import, only its file has told
+        task.target.require_validation("The protocol zero_shot", otherwise=OR_SET_RATIO)
+    parts = _parts(task, projections)
     backbone = task.frozen_start()
     validation = task.validation_features(backbone)
     choice = _choose(config, parts, validation)
@@ -71,21 +72,37 @@ def zero_shot(task: TransferTask) -> Findings:
     return replace(findings, device_seconds=time.perf_counter() - started)
 
 
-def read_parts(task: TransferTask) -> Parts:
-    """Projections of the pretraining, and the bank of what its text teacher says of the target's classes.
+def read_projections(task: TransferTask) -> dict[QueryName, nn.Linear]:
+    """Those of the pretraining that lead into the space of the texts: of the text query, perhaps of the image
+    query. Raises ConfigError where the first is not there."""
+    storage, run = task.context.storage, task.resolved.parents["pretrained"]
+    text, image = (read_projection(storage, run, query) for query in ("text", "image"))
+    if text is None:
+        raise ConfigError(
+            f"The model of {run} has no projection of its text query.",
+            expected="a text_projection, as ReCon's pretraining leaves one",
+            remedy="import the file of a pretraining, not one that was fine-tuned",
+        )
+    is_of_texts = image is not None and _is_of_texts(task, image, text.out_features)
+    return {"text": text, "image": image} if image is not None and is_of_texts else {"text": text}
+
+
+def _parts(task: TransferTask, projections: Mapping[QueryName, nn.Linear]) -> Parts:
+    """The projections, and the bank of what the pretraining's text teacher says of the target's classes.
 
     Raises ConfigError where the teacher is not the one that the pretraining learned from, as far as that is
-    known, and where there is no projection of the text query to its features.
+    known, or says something of another width.
     """
-    storage, run = task.context.storage, task.resolved.parents["pretrained"]
-    folder = teacher_of_pretraining(task.resolved, "text_teacher", storage)
     architecture = task.experiment.architecture
     assert isinstance(architecture, ReconConfig), "checked when the model was made"
-    bank = _bank(task, folder)
-    projections: dict[QueryName, nn.Linear] = {"text": _of_the_text_query(storage, run, bank.shape[1])}
-    image = read_projection(storage, run, "image")
-    if image is not None and _is_of_texts(task, image, bank.shape[1]):
-        projections["image"] = image
+    bank = _bank(task, teacher_of_pretraining(task.resolved, "text_teacher", task.context.storage))
+    width = projections["text"].out_features
+    if bank.shape[1] != width:
+        raise ConfigError(
+            f"The text_teacher says {bank.shape[1]} numbers of a text.",
+            expected=f"{width}, to which the text query of {task.resolved.parents['pretrained']} leads",
+            remedy="give the text_teacher that this pretraining learned from",
+        )
     return Parts(projections, architecture.queries, bank)
 
 
@@ -94,23 +111,6 @@ def _bank(task: TransferTask, folder: Path) -> Float[Tensor, "classes width"]:
     prompts = [prompt for name in names for prompt in prompts_of(name, templates)]
     features = cached_text_features(folder, prompts, task.context.device)
     return summed_bank(features.unflatten(0, (len(names), -1)))
-
-
-def _of_the_text_query(storage: Storage, run: str, width: int) -> nn.Linear:
-    projection = read_projection(storage, run, "text")
-    if projection is None:
-        raise ConfigError(
-            f"The model of {run} has no projection of its text query.",
-            expected="a text_projection, as ReCon's pretraining leaves one",
-            remedy="import the file of a pretraining, not one that was fine-tuned",
-        )
-    if projection.out_features != width:
-        raise ConfigError(
-            f"The text_teacher says {width} numbers of a text.",
-            expected=f"{projection.out_features}, to which the text query of {run} leads",
-            remedy="give the text_teacher that this pretraining learned from",
-        )
-    return projection
 
 
 def _is_of_texts(task: TransferTask, image: nn.Linear, width: int) -> bool:

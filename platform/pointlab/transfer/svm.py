@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, field_validator
 from torch import Tensor, nn
 
-from pointlab.config import StrictModel
+from pointlab.config import StrictModel, require_different
 from pointlab.errors import DataError
 from pointlab.evaluation import FeatureTable, classification_metrics
 from pointlab.transfer.probe import predict
@@ -30,6 +30,7 @@ class SvmConfig(StrictModel):
     no validation is needed."""
     max_iterations: int = Field(default=10_000, ge=1)
     """Ten times the solver's own bound, as features are not standardised."""
+    _are_different = field_validator("strengths")(require_different)
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,20 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from pointlab.backbones.recon import QueryName
-from pointlab.config import StrictModel
+from pointlab.config import StrictModel, require_different
 from pointlab.evaluation import FeatureTable, classification_metrics
-from pointlab.teachers.prompts import TemplateSet
+from pointlab.objectives.templates import TemplateSet
 from pointlab.transfer.probe import predict
 
 Ratio = Annotated[float, Field(ge=0)]
 
 
 class ZeroShotConfig(StrictModel):
-    """What is said of each class, and how much of the answer is the text query's."""
+    """The texts that name each class, and how much of the answer is the text query's."""
 
     templates: TemplateSet = "recon"
     """The sentences that name a class, as the paper's; `held_out` are such as no training here has seen."""
@@ -33,6 +33,7 @@ class ZeroShotConfig(StrictModel):
     the best validation accuracy (the largest of equals), a number needs no validation."""
     ratios: tuple[Ratio, ...] = Field(default=(0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.0, 4.0), min_length=1)
     """What the released code sets for one dataset or another, 0.05 to 0.25, and on to where texts decide."""
+    _are_different = field_validator("ratios")(require_different)
 
 
 class ZeroShotHead(nn.Module):
@@ -46,8 +47,8 @@ class ZeroShotHead(nn.Module):
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """Scores of the classes, in [-1, 1]."""
-        said = F.normalize(self.embedding(pooled), dim=1)
-        return said @ F.normalize(self.bank, dim=1).T
+        embedded = F.normalize(self.embedding(pooled), dim=1)
+        return embedded @ F.normalize(self.bank, dim=1).T
 
 
 def is_zero_shot(weights: Mapping[str, Tensor]) -> bool:
@@ -62,7 +63,7 @@ def empty_head(weights: Mapping[str, Tensor]) -> ZeroShotHead:
 
 
 def summed_bank(features: Float[Tensor, "classes prompts width"]) -> Float[Tensor, "classes width"]:
-    """Each class's row: the sum of what was said of its prompts, not normalised before, as in the paper."""
+    """Each class's row: the sum of the features of its prompts, not normalised before, as in the paper."""
     return features.sum(1)
 
 
