@@ -86,20 +86,21 @@ def _reach(row: Row, side: str) -> float:
 
 
 def few_shot_pictures(name: str, comparison: Sequence[Row]) -> Iterator[Picture]:
-    """Accuracy against labels, for each route and protocol, on the backbone with the most seeds."""
-    if len({row["samples_per_class"] for row in comparison}) < 2:
-        return
-    backbone = str(max(comparison, key=lambda row: float(row["seeds"]))["backbone"])
-    rows = [row for row in comparison if row["backbone"] == backbone]
-    places = dict.fromkeys((str(row["route"]), str(row["protocol"])) for row in rows)
-    for number, (route, protocol) in enumerate(places):
-        here = [row for row in rows if (row["route"], row["protocol"]) == (route, protocol)]
-        yield _few_shot(
-            f"{name}-labels-{number}",
-            here,
-            f"{route}, {protocol.replace('-', ' ')}, {backbone}: mean and deviation over seeds, on these test"
-            " clouds; hollow: one seed.",
-        )
+    """Accuracy against labels by route and protocol, of the backbones with the most seeds."""
+    most = max((float(row["seeds"]) for row in comparison), default=0.0)
+    studied = dict.fromkeys(row["backbone"] for row in comparison if float(row["seeds"]) == most)
+    rows = [row for row in comparison if row["backbone"] in studied]
+    places = dict.fromkeys((str(row["route"]), str(row["protocol"]), str(row["backbone"])) for row in rows)
+    for number, (route, protocol, backbone) in enumerate(places):
+        place = (route, protocol, backbone)
+        here = [row for row in rows if (row["route"], row["protocol"], row["backbone"]) == place]
+        if len({row["samples_per_class"] for row in here}) > 1:
+            yield _few_shot(
+                f"{name}-labels-{number}",
+                here,
+                f"{route}, {protocol.replace('-', ' ')}, {backbone}: mean and deviation over seeds, on these"
+                " test clouds; hollow: one seed.",
+            )
 
 
 def _few_shot(name: str, rows: Sequence[Row], caption: str) -> Picture:
