@@ -12,7 +12,7 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, Work
 from ray.train.v2._internal.execution.worker_group import RayTrainWorker
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
-from pointlab.engine.failures import LossError, failure_of, judged
+from pointlab.engine.failures import LossError, _answers, failure_of, judged
 from pointlab.engine.interruption import Interruption
 from pointlab.engine.memory import count_oom_kills, with_memory
 from pointlab.engine.progress import Member
@@ -169,7 +169,7 @@ class TestOnACluster:
     def test_any_error_beside_a_dead_worker_is_a_loss(self) -> None:
         members = {rank: member() for rank in range(2)}
         assert judged(DEFECT, members, rank=0) is DEFECT
-        ray.kill(members[1].actor)
+        end(members[1])
         seen = judged(DEFECT, members, rank=0)
         assert isinstance(seen, LossError)
         assert "failed as worker 1 was lost (TypeError: a defect)" in str(seen)
@@ -199,3 +199,10 @@ def member() -> Member:
     actor = ray.remote(num_cpus=0)(RayTrainWorker).remote()
     ray.get(actor.execute.remote(int))
     return Member(actor, "", "", 0)
+
+
+def end(member: Member) -> None:
+    """Return when the worker is dead: being killed takes a moment, in which it may still answer."""
+    ray.kill(member.actor)
+    while _answers(member):
+        pass
