@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pointlab import distributed
 from pointlab.distributed import Pace, agree_to_stop, rank, world_size
-from workers import free_port, join_group, on_workers
+from workers import join_group, meeting_place, on_workers
 
 
 def drawn(*shape: int, seed: int) -> Tensor:
@@ -101,9 +101,9 @@ def _steps_until_all_stop(wishes: dict[int, int], lead: int) -> list[int]:
 
 def _renew_group() -> None:
     """Another group of the same processes, as after a restart."""
-    number, size, port = rank(), world_size(), distributed.broadcast_object(free_port())
+    number, size, place = rank(), world_size(), distributed.broadcast_object(meeting_place())
     dist.destroy_process_group()
-    join_group(number, size, port)
+    join_group(number, size, place)
 
 
 def _agree() -> None:

@@ -7,12 +7,14 @@ hangs takes all of them with it.
 import atexit
 import multiprocessing
 import os
-import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
@@ -21,31 +23,28 @@ PATIENCE = 300
 """Seconds for a job."""
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
+def meeting_place() -> str:
+    """A file that does not exist yet, at which a group can meet: unlike a free port, nobody else takes it."""
+    return str(Path(tempfile.gettempdir()) / f"pointlab-workers-{uuid4().hex}")
 
 
-def join_group(rank: int, size: int, port: int) -> None:
-    """Make this process one of a gloo group that meets at `port`."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    dist.init_process_group("gloo", rank=rank, world_size=size)
+def join_group(rank: int, size: int, place: str) -> None:
+    """Make this process one of a gloo group that meets at `place`."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=size)
 
 
 def _serve(orders: Connection) -> None:
     """Carry out jobs until there are no more; the first failure is told, and is the end."""
     while True:
         try:
-            rank, size, port, job, arguments = orders.recv()
+            rank, size, place, job, arguments = orders.recv()
         except EOFError:
             break
         torch.set_num_threads(1)
         torch.manual_seed(0)
         try:
-            join_group(rank, size, port)
+            join_group(rank, size, place)
             job(*arguments)
             dist.destroy_process_group()
         except BaseException:
@@ -86,9 +85,9 @@ atexit.register(_crew.disband)
 
 def on_workers(size: int, job: Callable[..., Any], *arguments: Any) -> None:
     """Run `job` in a gloo group of `size` processes; any that fails or hangs fails the test."""
-    orders, port = _crew.grow(size), free_port()
+    orders, place = _crew.grow(size), meeting_place()
     for rank, own in enumerate(orders):
-        own.send((rank, size, port, job, arguments))
+        own.send((rank, size, place, job, arguments))
     failures = {}
     for rank, own in enumerate(orders):
         said = "" if failures and not own.poll(1) else _answer(own)
