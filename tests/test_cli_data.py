@@ -349,3 +349,7 @@ def test_a_log_line_with_a_card_is_shown_as_its_terms(capsys: pytest.CaptureFixt
     shown = flat(capsys.readouterr().err)
     for text in (MODELNET.title, MODELNET.terms, MODELNET.citation, "an ordinary line"):
         assert text in shown
+
+
+def test_a_card_is_found_with_or_without_its_dashes(pointlab: Command) -> None:
+    assert pointlab("data", "card", "7scenes").output == pointlab("data", "card", "7-scenes").output

@@ -9,7 +9,7 @@ from pydantic import Field
 from conftest import PRETRAIN, SHAPES, TRANSFER
 from pointlab.config import StrictModel, apply_overrides, dump, merge, read_yaml, validate
 from pointlab.errors import ConfigError
-from pointlab.experiment import Experiment
+from pointlab.experiment import Experiment, RetrieveExperiment
 
 
 class Inner(StrictModel):
@@ -82,9 +82,44 @@ def test_overrides_read_values_as_yaml(text: str, value: object) -> None:
     assert apply_overrides({"a": {"c": 1}}, [f"a.b={text}"]) == {"a": {"c": 1, "b": value}}
 
 
+@pytest.mark.parametrize("assignment", ["base={extends: FILE, b: 3}", "base.extends=FILE"])
+def test_an_override_extends_a_file_below_the_working_directory(
+    assignment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base.yaml").write_text("a: 1\nb: 2\n")
+    found = apply_overrides({"base": {"a": 0, "c": 4}}, [assignment.replace("FILE", "base.yaml")])
+    assert found == {"base": {"a": 1, "b": 3 if "b:" in assignment else 2, "c": 4}}
+    with pytest.raises(ConfigError, match=r"no configuration file absent\.yaml, which --set extends"):
+        apply_overrides({}, ["base.extends=absent.yaml"])
+
+
+def test_a_parent_named_by_its_run_is_told_how_it_is_given() -> None:
+    mapping = {"kind": "retrieve", "data": {}, "pretrained": "mine-0123456789-s0"}
+    with pytest.raises(ConfigError, match=r"pretrained: expected an experiment, .*\{extends: FILE\}"):
+        validate(RetrieveExperiment, mapping, "test")
+
+
 def test_an_override_without_a_value_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"a\.b.*dotted path and a value"):
         apply_overrides({}, ["a.b"])
+
+
+def test_a_hash_is_a_text_even_if_it_could_be_a_number() -> None:
+    for text in ("1" * 64, "1e" + "0" * 62):
+        assert apply_overrides({}, [f"sha256={text}"]) == {"sha256": text}
+
+
+def test_a_key_of_another_kind_is_told_with_that_kind() -> None:
+    settings = {**PRETRAIN, "image_teacher": {"kind": "teacher", "path": "x"}}
+    with pytest.raises(ConfigError, match=r"image_teacher\.path: unknown key .*; the kind folder has it"):
+        validate(Experiment, settings, "x.yaml")
+
+
+def test_a_teacher_without_a_hash_is_told_how_to_compute_it() -> None:
+    settings = {**PRETRAIN, "image_teacher": {"kind": "folder", "path": "nets/resnet"}}
+    with pytest.raises(ConfigError, match=r"sha256sum nets/resnet/model\.safetensors"):
+        validate(Experiment, settings, "x.yaml")
 
 
 def test_all_mistakes_are_shown_at_once_with_the_nearest_key() -> None:

@@ -16,8 +16,9 @@ from pointlab.config import merge, validate
 from pointlab.data.pictures import decode_colour
 from pointlab.errors import ConfigError, PreemptedError
 from pointlab.experiment import RetrieveExperiment
-from pointlab.experiment.retrieved import MAX_SIDE, read_shown, small_jpeg
+from pointlab.experiment.retrieved import MAX_SIDE, read_shown
 from pointlab.experiment.retrieving import retrieve
+from pointlab.experiment.shown import small_jpeg
 from pointlab.experiment.wiring import open_data, read_module, seeded_backbone
 from pointlab.launch import resolve, run
 from pointlab.report import build_report
@@ -171,7 +172,7 @@ def test_captions_cannot_put_markup_into_the_page(store: Storage) -> None:
 
 @pytest.mark.parametrize(("side", "kept"), [(16, (16, 8)), (4 * MAX_SIDE, (MAX_SIDE, MAX_SIDE // 2))])
 def test_pictures_are_kept_no_larger_than_a_page_can_use(side: int, kept: tuple[int, int]) -> None:
-    content = small_jpeg(np.full((side, side // 2, 3), 200, np.uint8))
+    content = small_jpeg(np.full((side, side // 2, 3), 200, np.uint8), MAX_SIDE)
     assert decode_colour(content).shape == (*kept, 3)
 
 

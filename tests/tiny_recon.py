@@ -74,15 +74,23 @@ def tiny_recon(storage: Storage, **changes: Any) -> PretrainExperiment:
 
 
 def publish_in_place_of(
-    settings: dict[str, Any], storage: Storage, *, bare: int = 0, without: Modality | None = None
+    settings: dict[str, Any],
+    storage: Storage,
+    *,
+    bare: int = 0,
+    without: Modality | None = None,
+    sizes: dict[str, tuple[int, ...]] | None = None,
 ) -> str:
     """Store a small set of noise with pictures and captions, to be found as what `settings` describe.
 
     Every `bare`-th cloud has no picture, the one after it no caption, the next no label; of what the set is
-    to be `without`, no cloud has any.
+    to be `without`, no cloud has any. `sizes` are those of the pictures of each cloud of a split, two of 16
+    unless told.
     """
     config: DatasetConfig = validate(DatasetConfig, settings, "test")
-    clouds = [_cloud(number, bare, without) for number in range(NUM_TRAIN + NUM_VALIDATION)]
+    splits = ["train"] * NUM_TRAIN + ["validation"] * NUM_VALIDATION
+    pictures = [(sizes or {}).get(split, (16, 16)) for split in splits]
+    clouds = [_cloud(number, bare, without, *of_it) for number, of_it in enumerate(pictures)]
     parts = {"train": clouds[:NUM_TRAIN], "validation": clouds[NUM_TRAIN:]}
     rows = {split: len(part) for split, part in parts.items()}
     names = () if without == "label" else NAMES
@@ -93,10 +101,10 @@ def publish_in_place_of(
     return name
 
 
-def _cloud(number: int, bare: int, without: Modality | None) -> PreparedCloud:
+def _cloud(number: int, bare: int, without: Modality | None, *sizes: int) -> PreparedCloud:
     lacks = {without} | ({MODALITIES[number % bare]} if bare and number % bare < 3 else set())
     caption = None if "caption" in lacks else f"a {number % 4} {NAMES[number % 3]}"
-    prepared = pictured_cloud(number, *([] if "picture" in lacks else [16, 16]), caption=caption)
+    prepared = pictured_cloud(number, *([] if "picture" in lacks else sizes), caption=caption)
     return replace(prepared, cloud=replace(prepared.cloud, label=None)) if "label" in lacks else prepared
 
 

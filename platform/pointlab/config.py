@@ -6,6 +6,7 @@ both. The same dotted path works in YAML, on the command line, in a sweep and in
 """
 
 import difflib
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from pointlab.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str, ...]
+SHA256 = re.compile(r"[0-9a-f]{64}")
 ADDED_LATER: dict[str, JsonValue] = {"identity": "unless default"}
 """`json_schema_extra` of a field that was added when runs without it existed, and whose default asks for what
 these did: they keep their identity, and stay found. A default of it must never change, so that it is for
@@ -35,6 +38,29 @@ class StrictModel(BaseModel):
     def without_effect(self) -> frozenset[str]:
         """Fields that nothing reads as the others stand: they are no part of what defines a result."""
         return frozenset()
+
+
+def counts(value: Any, info: FieldInfo) -> bool:
+    """Whether a field of this value is part of what defines a result, by its mark."""
+    marked = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    if (identity := marked.get("identity")) == ADDED_LATER["identity"]:
+        return bool(value != info.get_default(call_default_factory=True))
+    return identity is not False
+
+
+def left_out(model: BaseModel) -> dict[str, Any]:
+    """The fields of `model`, and of the models in it, that are no part of what defines a result.
+
+    As `exclude` of a dump takes them.
+    """
+    found: dict[str, Any] = {}
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if not counts(value, info):
+            found[name] = True
+        elif isinstance(value, BaseModel) and (within := left_out(value)):
+            found[name] = within
+    return found
 
 
 def require_different(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -103,14 +129,18 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
 
 
 def apply_overrides(mapping: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """`mapping` with every `a.b.c=value` set; values are YAML, so `[1, 2]`, `null` and `1e-3` work."""
+    """`mapping` with every `a.b.c=value` set; values are YAML, so `[1, 2]`, `null` and `1e-3` work.
+
+    So does `{extends: file.yaml}`, relative to the working directory.
+    """
     for assignment in assignments:
         dotted, separator, text = assignment.partition("=")
         if not separator or not dotted:
             raise ConfigError(
                 f"--set got {assignment!r}.", expected="a dotted path and a value, such as seed=1"
             )
-        mapping = merge(mapping, nested(dotted, _parse_value(text, assignment)))
+        value = nested(dotted, _parse_value(text, assignment))
+        mapping = merge(mapping, _resolve(value, (Path("--set"),)))
     return mapping
 
 
@@ -122,6 +152,8 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
 
 
 def _parse_value(text: str, assignment: str) -> Any:
+    if SHA256.fullmatch(text):
+        return text  # one of digits alone, or with one e, would be a number
     try:
         value = yaml.safe_load(text) if text else None
     except yaml.YAMLError as error:
@@ -153,7 +185,7 @@ def _describe(error: ValidationError, model: Any, mapping: Mapping[str, Any]) ->
         if entry["type"] in {"union_tag_invalid", "union_tag_not_found"}:
             yield _describe_kind([*path, "kind"], entry)
         elif entry["type"] == "extra_forbidden":
-            yield f"{where}: unknown key{_hint(path, known_paths(model))}"
+            yield f"{where}: unknown key{_hint(path, model)}"
         elif entry["type"] in {"model_type", "model_attributes_type"}:
             yield f"{where}: {_expected_mapping(path, known_paths(model))} (found {entry['input']!r:.80})"
         else:
@@ -190,12 +222,16 @@ def _settable_path(location: tuple[str | int, ...], mapping: Any) -> list[str]:
     return path
 
 
-def _hint(path: list[str], known: Iterable[KeyPath]) -> str:
+def _hint(path: list[str], model: Any) -> str:
     """What an unknown key may have been meant as: one beside it by its name, others by their paths."""
     *parents, wrong = path
-    at_hand = [_placed(each, path) for each in known]
+    at_hand = [_placed(each, path) for each in known_paths(model)]
     if tuple(path) in at_hand:
-        return f" of this {'.'.join([*parents, 'kind'])}; another kind has it"
+        kinds = sorted(
+            {each.model_fields["kind"].default for each in _models_at(model, parents) if _has(each, wrong)}
+        )
+        having = f"the kind {kinds[0]} has it" if len(kinds) == 1 else f"the kinds {', '.join(kinds)} have it"
+        return f" of this {'.'.join([*parents, 'kind'])}; {having if kinds else 'another kind has it'}"
     names = difflib.get_close_matches(wrong, {each[-1] for each in at_hand}, n=1, cutoff=0.5)
     found = [each for each in at_hand if names and each[-1] == names[0]]
     if not found:
@@ -205,9 +241,36 @@ def _hint(path: list[str], known: Iterable[KeyPath]) -> str:
     return f"; did you mean {told!r}?"
 
 
+def _has(model: type[BaseModel], key: str) -> bool:
+    """Whether this is a member of a union by kind with such a key."""
+    return key in model.model_fields and isinstance(
+        getattr(model.model_fields.get("kind"), "default", None), str
+    )
+
+
+def _models_at(kind: Any, path: Sequence[str]) -> Iterator[type[BaseModel]]:
+    """The models that may stand at `path` within `kind`."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not path:
+            yield kind
+        elif path[0] in kind.model_fields:
+            yield from _models_at(kind.model_fields[path[0]].annotation, path[1:])
+    elif typing.get_origin(kind) in {dict, Mapping}:
+        if path:
+            yield from _models_at(typing.get_args(kind)[1], path[1:])
+    else:
+        for argument in typing.get_args(kind):
+            yield from _models_at(argument, path)
+
+
 def _expected_mapping(path: list[str], known: Iterable[KeyPath]) -> str:
     """What to write in place of a single value where a mapping belongs."""
     keys = [each[-1] for each in known if list(_placed(each, path)[:-1]) == path]
+    if {"kind", "launch"} <= set(keys):
+        return (
+            "expected an experiment, written out or as {extends: FILE}; a finished run is found by such"
+            " settings, not by its name"
+        )
     return f"expected a mapping with some of the keys {', '.join(dict.fromkeys(keys))}"
 
 

@@ -28,6 +28,8 @@ from pointlab.training import Watcher
 screen = Console()
 complaints = Console(stderr=True)
 LINES_PER_STAGE = 10
+BELOW_FIGURES = ("chosen", "by chance", "collapsed")
+"""Beginnings of the notes without which the figures of a record would mislead."""
 UNLIMITED = 1000
 
 
@@ -131,7 +133,7 @@ def show_table(table: Table, console: Console = screen) -> None:
 def table_of_metrics(record: Record) -> Table:
     """Every figure of a record."""
     title = escape(f"{record.run} ({record.protocol})")
-    chosen = [f"{what}: {told}" for what, told in record.notes.items() if what.startswith("chosen")]
+    chosen = [f"{what}: {told}" for what, told in record.notes.items() if what.startswith(BELOW_FIGURES)]
     table = Table("metric", "value", title=title, title_justify="left", caption=escape("\n".join(chosen)))
     for name, value in sorted(record.metrics.items()):
         table.add_row(escape(name), f"{value:.4g}")
@@ -162,8 +164,8 @@ def table_of_runs(storage: Storage, names: Sequence[str]) -> Table:
 
 
 def _accuracies(record: Record) -> Iterator[tuple[str, float]]:
-    """The accuracy on each split, without those under single corruptions."""
+    """The accuracy on each split but those under single corruptions, and the mean IoU of segmentations."""
     for metric, value in sorted(record.metrics.items()):
         split, _, name = metric.partition("/")
-        if name == "accuracy":
-            yield split, value
+        if name in ("accuracy", "miou"):
+            yield split if name == "accuracy" else f"{split} mIoU", value

@@ -1,5 +1,6 @@
 """The arithmetic of PointNet++ against its definition, ball by ball, and against the released counts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pointlab.backbones.pointwise import PointwiseLayer
 from pointlab.backbones.set_abstraction import AbstractionConfig, BallConfig, JoiningLayer
 from pointlab.config import read_yaml, validate
 from pointlab.data.sample import PointBatch
+from pointlab.errors import DataError
 from pointlab.geometry import interpolate_features
 from pointlab.objectives import HeadConfig, build_head
 
@@ -161,6 +163,23 @@ def test_a_decoder_is_computed_only_for_features_of_points() -> None:
     assert calls == []
     network.point_features(batch)
     assert calls == list(network.propagations)
+
+
+@pytest.mark.parametrize("part", ["abstractions", "propagations"])
+def test_colours_enter_the_first_abstraction_and_the_last_propagation(part: str) -> None:
+    """Each way by itself: the weights of the other one's colours are zero."""
+    network, batch = tiny(decoder=True, colours=True), random_batch()
+    with torch.no_grad():
+        if part == "abstractions":
+            network.propagations[2].first.linear.weight[:, 3:6] = 0
+        else:
+            for members in network.abstractions[0].balls:
+                members.first.linear.weight[:, 3:] = 0
+    dark, bright = (replace(batch, colours=torch.full_like(batch.points, level)) for level in (0.2, 0.8))
+    assert not torch.allclose(network.point_features(dark).values, network.point_features(bright).values)
+    assert torch.equal(network(dark).pooled, network(bright).pooled) == (part == "propagations")
+    with pytest.raises(DataError, match="has no colours"):
+        network(batch)
 
 
 def test_without_a_decoder_points_take_the_features_of_the_centres_around_them() -> None:

@@ -9,6 +9,7 @@ from pointlab.backbones.pointnet import PointNetConfig
 from pointlab.backbones.pointnet2 import PointNet2Config
 from pointlab.backbones.recon import ReconConfig
 from pointlab.backbones.set_abstraction import AbstractionConfig, BallConfig
+from pointlab.backbones.sparse_unet import SparseUnetConfig
 
 
 def tiny_abstraction(num_centres: int, *radii: float, width: int) -> AbstractionConfig:
@@ -50,5 +51,8 @@ TINY: dict[str, BackboneConfig] = {
     "pointnet2-msg": SSG.model_copy(update={"first": tiny_abstraction(16, 0.6, 1.2, width=12)}),
     "pointnet2-decoder": SSG.model_copy(
         update={"decoder": True, "propagation_widths": ((16, 12), (12, 8), (8, 8, 8))}
+    ),
+    "sparse_unet": SparseUnetConfig(
+        voxel_size=0.3, stem_width=8, stem_kernel=3, widths=(12, 16, 12, 8), depths=(1, 1, 1, 1)
     ),
 }

@@ -1,10 +1,12 @@
 """A folder is read by the kind whose layout it has, and the settings that come of it can be run."""
 
+import json
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from pointlab.config import validate
 from pointlab.data.catalogue import CATALOGUE
@@ -56,6 +58,32 @@ def test_the_settings_prepare_the_same_rows(tmp_path: Path) -> None:
     assert config.sampling == "random"
 
 
+def test_pictures_and_captions_beside_listed_clouds_are_proposed_and_as_many_points_as_there_are(
+    tmp_path: Path,
+) -> None:
+    names = [f"02691156-{model}" for model in "abcd"]
+    for folder in ("ShapeNet-55", "shapenet_pc", "photos"):
+        (tmp_path / folder).mkdir()
+    for name in names:
+        np.save(tmp_path / f"shapenet_pc/{name}.npy", np.zeros((70, 3), np.float32))
+        Image.new("RGB", (4, 4)).save(tmp_path / f"photos/{name}.jpg")
+    for split, part in (("train", names[:3]), ("test", names[3:])):
+        (tmp_path / f"ShapeNet-55/{split}.txt").write_text("\n".join(f"{name}.npy" for name in part))
+    (tmp_path / "texts.json").write_text(json.dumps({names[0]: "a glider"}))
+    (tmp_path / "other.json").write_text("{}")
+    (fit,) = detect(tmp_path)
+    data = fit.settings("mine", {})["data"]
+    assert data["source"] == {
+        "kind": "shapenet55",
+        "pictures": "photos/{synset}-{model}.jpg",
+        "captions": "texts.json",
+    }
+    assert data["num_points"] == 70
+    own = fit.source.model_copy(update={"licence": "CC0"}).index(tmp_path).card
+    assert (own.licence, own.terms, own.citation) == ("CC0", "", "")
+    assert fit.index.card.licence == "ShapeNet terms of use"
+
+
 def test_any_folder_is_asked_for_only_where_no_published_layout_fits(tmp_path: Path) -> None:
     write_modelnet_h5(tmp_path / "data/published")
     np.save(tmp_path / "data/one.npy", np.zeros((5, 3), np.float32))
@@ -104,6 +132,8 @@ def test_a_card_with_terms_or_a_citation_says_them_at_the_first_use(card) -> Non
     assert bool(notice) == bool(card.terms or card.citation)
     for text in (card.terms, card.citation):
         assert text in notice
+    if notice:  # the layout alone does not prove it
+        assert notice.startswith(f"If this is {card.title}\n")
 
 
 def test_a_table_beside_the_clouds_is_offered_and_never_passed_over(tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from formats.written_frames import write_7scenes
 
 from conftest import SCANS, SHAPES
 from pointlab.config import merge, validate
 from pointlab.data.cache import CachedSplit, open_split
-from pointlab.data.dataset import DatasetConfig, dataset_id, find_prepared
+from pointlab.data.catalogue import SEVEN_SCENES
+from pointlab.data.dataset import PREPARATION_VERSION, DatasetConfig, dataset_id, find_prepared
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.planning import Plan, assign_splits, make_plan, sample_id
 from pointlab.data.preparation import find_problem, make_shard
@@ -35,6 +37,7 @@ from pointlab.experiment import LaunchConfig
 from pointlab.geometry import farthest_point_sample
 from pointlab.geometry.cameras import Pinhole, project
 from pointlab.launch import ensure_prepared, prepare
+from pointlab.seeding import stable_hash
 from pointlab.storage import Storage, open_storage, read_manifest
 from pointlab.training import ignore_progress
 
@@ -116,6 +119,19 @@ def test_shards_have_the_same_bytes_in_whatever_order_they_are_made() -> None:
 
 def ids_of(plan: Plan, split: str) -> list[int]:
     return [identity for shard in plan.shards if shard.split == split for identity in shard.ids]
+
+
+def test_whose_a_set_is_can_be_stated_for_any_kind_and_leaves_other_names_alone(tmp_path: Path) -> None:
+    write_7scenes(tmp_path)
+    source = {"kind": "rgbd_frames", "style": "7scenes"}
+    config = validate(DatasetConfig, {"name": "mine", "source": source, "root": str(tmp_path)}, "test")
+    own = config.model_copy(update={"origin": "our rooms", "licence": "CC0"})
+    card = make_plan(own).index.card
+    assert (card.title, card.licence, card.terms, card.scale) == ("our rooms", "CC0", "", "metres")
+    assert card.notice() == ""
+    assert make_plan(config).index.card is SEVEN_SCENES
+    settings = config.model_dump_json(exclude={"root", "origin", "licence", "estimate_normals"})
+    assert config.recipe() == stable_hash(PREPARATION_VERSION, config.source.version, settings)
 
 
 def test_every_row_goes_into_one_split_and_the_sizes_add_up(storage: Storage) -> None:

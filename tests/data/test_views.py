@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from conftest import SCANS, SHAPES
 from pointlab.config import validate
-from pointlab.data.augmentation import AugmentationConfig, crop
+from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.batches import (
     Recipe,
     evaluation_arrays,
@@ -21,6 +21,7 @@ from pointlab.data.batches import (
 )
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.dataset import DatasetConfig, find_prepared
+from pointlab.data.partial_clouds import crop
 from pointlab.data.subsets import few_per_class
 from pointlab.errors import DataError
 from pointlab.seeding import KeyedDraws

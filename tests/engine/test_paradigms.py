@@ -38,6 +38,21 @@ CLIP = {
     "network": {"kind": "clip"} | TEACHERS["clip"],
     "training": merge(TRAINING, {"epochs": 1}),
 }
+SCENES = {
+    "name": "scenes",
+    "source": {
+        "kind": "rooms",
+        "num_train": 8,
+        "num_test": 0,
+        "samples_per_room": 1,
+        "views_per_cloud": 1,
+        "image_width": 40,
+        "image_height": 30,
+    },
+    "num_points": 64,
+    "normalise": "none",
+    "validation_fraction": 0.25,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "supervised": {"paradigm": {"mixing": {"kind": "random"}}},
     "geometric": {"paradigm": {"stages": "all"}},
@@ -47,6 +62,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "act_autoencoder": {part: STAGE_ONE[part] for part in ACT_PARTS},
     "act": {"paradigm": DECODER},
     "recon": {"data": PICTURED, "backbone": RECON, "paradigm": DECODER},
+    "ppkt": {"data": PICTURED, "backbone": POINTNET, "paradigm": {"picture_augmentation": {}}},
+    "segmentation": {"data": SCENES, "backbone": POINTNET},
 }
 """What an experiment has beside the kind of its paradigm."""
 
@@ -59,9 +76,11 @@ def experiment_of(kind: str, storage: Storage) -> PretrainExperiment:
     settings["paradigm"] = {"kind": kind} | SETTINGS[kind].get("paradigm", {})
     if kind == "act":
         settings["latents"] = plain | SETTINGS["act_autoencoder"] | {"name": "stage-one"}
+    here = {"launch": plain["launch"], "storage": plain["storage"]}
     if kind == "recon":
-        here = {"launch": plain["launch"], "storage": plain["storage"]}
         settings |= dict.fromkeys(("image_teacher", "text_teacher"), CLIP | here)
+    if kind == "ppkt":
+        settings["image_teacher"] = CLIP | here
     return PretrainExperiment.model_validate(settings)
 
 

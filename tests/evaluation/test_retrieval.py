@@ -10,10 +10,12 @@ from torch import Tensor
 from pointlab.evaluation.retrieval import (
     Chance,
     Retrieved,
+    mean_cosine,
     rank_at_once,
     retrieval_metrics,
     search_gallery,
 )
+from pointlab.experiment.retrieving import _note_on_collapse
 
 QUERIES = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 GALLERY = torch.randn(12, 4, generator=torch.Generator().manual_seed(1))
@@ -79,3 +81,17 @@ def test_where_every_shape_is_right_chance_is_certain() -> None:
     metrics = retrieval_metrics(with_right(4, 4, size=4))
     assert metrics["chance/recall_at_1"] == metrics["recall_at_1"] == 1
     assert metrics["chance/median_rank"] == metrics["median_rank"] == 1
+
+
+def test_the_mean_cosine_is_over_all_pairs_of_different_shapes() -> None:
+    cosines = F.cosine_similarity(QUERIES[:, None], QUERIES[None], dim=-1)
+    naive = (cosines.sum() - cosines.trace()) / (len(QUERIES) * (len(QUERIES) - 1))
+    assert mean_cosine(QUERIES) == pytest.approx(float(naive), abs=1e-6)
+    assert mean_cosine(QUERIES[:1].expand(5, -1)) == pytest.approx(1)
+    assert mean_cosine(QUERIES[:1]) == pytest.approx(0, abs=1e-6)
+
+
+def test_shapes_that_hardly_differ_are_noted_with_the_queries_that_find_them_so() -> None:
+    assert _note_on_collapse({"text_to_shape": 0.98, "image_to_shape": 0.1}) == {}
+    (told,) = _note_on_collapse({"text_to_shape": 0.9996, "image_to_shape": 0.1}).values()
+    assert told.endswith("the cosine of two is 0.9996 (text to shape) in the mean")

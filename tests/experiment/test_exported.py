@@ -19,6 +19,7 @@ from pointlab.experiment.resolve import Resolved
 from pointlab.launch import resolve, run
 from pointlab.objectives.targets import Latents
 from pointlab.official import Unstored, import_checkpoint, write_checkpoint
+from pointlab.official.card import card_of
 from pointlab.storage import Storage
 from tiny_act import tiny_act
 
@@ -94,7 +95,10 @@ def test_a_stage_one_without_its_teacher_still_goes_out_and_says_so_when_it_is_t
     finished: Finished,
     tmp_path: Path,
 ) -> None:
-    exported, _ = export_run(stored, finished[1]["one"], "act_autoencoder")
+    exported, details = export_run(stored, finished[1]["one"], "act_autoencoder")
+    card = card_of("one", exported, details)
+    assert f"- Clouds in training: of {details['num_points']} points." in card
+    assert f"- teacher: weights of the sha256 {details['teacher']['sha256']}." in card
     weights = {name: tensor for name, tensor in exported.weights.items() if "visual_embed" not in name}
     torch.save({"base_model": weights, "pointlab": exported.unstored.said}, tmp_path / "alone.pth")
     assert import_checkpoint(tmp_path / "alone.pth").modules.keys() == {"backbone", "autoencoder"}

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import SHAPES
+from conftest import PRETRAIN, SHAPES
 from pointlab.config import merge, validate
 from pointlab.data.builtin import Scans, Shapes
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.source import Source
-from pointlab.errors import DataError
+from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import PrepareExperiment, PretrainExperiment
 from pointlab.experiment.features import build_features
 from pointlab.experiment.modalities import Modality, require_prepared
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.wiring import open_data
-from pointlab.launch import foreseen, run
+from pointlab.launch import forecast, run
 from pointlab.launch.lineage import announce_parents, require_learnable
 from pointlab.storage import Storage
 from tiny_recon import MODALITIES, PICTURED, POINTS_ONLY, RECON, publish_in_place_of, tiny_recon
@@ -42,11 +42,22 @@ def test_a_source_gives_what_it_says_that_it_gives(source: Source) -> None:
     assert source.gives_captions is (cloud.caption is not None)
 
 
+def test_a_set_without_cameras_is_told_before_its_number_of_points() -> None:
+    settings = merge(PRETRAIN, {"paradigm": {"kind": "ppkt"}, "num_points": 100_000})
+    with pytest.raises(ConfigError, match="learns of pixels") as caught:
+        validate(PretrainExperiment, settings, "test")
+    assert "num_points" not in str(caught.value)
+
+
 class Unsure(Shapes):
     """Only its files would tell what it gives."""
 
     @property
     def gives_pictures(self) -> None:  # type: ignore[override]
+        return None
+
+    @property
+    def gives_cameras(self) -> None:  # type: ignore[override]
         return None
 
     @property
@@ -60,11 +71,27 @@ def test_a_prepared_set_is_asked_what_its_source_could_not_say(tmp_path: Path, l
     storage = Storage(str(tmp_path))
     prepared = publish_in_place_of(settings, storage, without=lacking)
     data: DatasetConfig = validate(DatasetConfig, settings, "test").model_copy(update={"source": Unsure()})
-    for modality in MODALITIES:
-        if modality != lacking:
+    lacks = {lacking} | ({"pixel"} if lacking == "picture" else set())  # which is one by a known camera
+    for modality in (*MODALITIES, "pixel"):
+        if modality not in lacks:
             require_prepared({modality: "see to it"}, data, prepared, storage)
-    with pytest.raises(DataError, match=f"No cloud of {prepared} .* has a {lacking}.* some .* see to it"):
-        require_prepared({lacking: "see to it"}, data, prepared, storage)
+    for modality in lacks:
+        with pytest.raises(
+            DataError, match=rf"No cloud of {prepared} .* has a {lacking}.* some .* see to it"
+        ):
+            require_prepared({modality: "see to it"}, data, prepared, storage)
+    if lacking == "picture":  # which other splits may have
+        with pytest.raises(
+            DataError, match=rf"No cloud of {prepared} for validation has a picture by a known"
+        ):
+            require_prepared({"pixel": "see to it"}, data, prepared, storage, ("validation",))
+
+
+def test_a_source_that_knows_no_camera_is_refused_before_it_is_prepared() -> None:
+    teacher = {"kind": "folder", "path": "anywhere", "sha256": "0" * 64}
+    settings = merge(PRETRAIN, {"paradigm": {"kind": "ppkt"}, "image_teacher": teacher})
+    with pytest.raises(ConfigError, match=r"learns of pixels, and \S+ has none: set data.source.num_views"):
+        validate(PretrainExperiment, settings, "test")
 
 
 @pytest.mark.parametrize(
@@ -134,12 +161,20 @@ def test_two_fields_that_name_one_parent_are_told_from_two_that_do_not(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = Storage(str(tmp_path))
-    assert foreseen(tiny_recon(storage)) == "towers (image_teacher, text_teacher)"
+    *sets, towers, recon = forecast(tiny_recon(storage), storage)
+    assert {each.state for each in sets} == {"to prepare"}
+    assert [(each.name, each.roles, each.state) for each in (towers, recon)] == [
+        ("towers", ("image_teacher", "text_teacher"), "to do"),
+        ("recon", ("itself",), "to do"),
+    ]
     changed = tiny_recon(storage, image_teacher={"training": {"epochs": 2}})
-    assert foreseen(changed) == "towers (image_teacher), towers (text_teacher)"
+    runs = [each.roles for each in forecast(changed, storage) if each.name == "towers"]
+    assert runs == [("image_teacher",), ("text_teacher",)]
     sets = {role: f"pictured-{config.recipe()}" for role, config in changed.datasets.items()}
     with caplog.at_level(logging.INFO):
         announce_parents(changed, sets, storage)
     assert caplog.text.count("recon makes first: towers-") == 1
     assert "(image_teacher), towers-" in caplog.text
-    assert foreseen(validate(PrepareExperiment, {"kind": "prepare", "data": SHAPES}, "test")) == ""
+    prepare = validate(PrepareExperiment, {"kind": "prepare", "data": SHAPES}, "test")
+    assert [(each.roles, each.state) for each in forecast(prepare, storage)] == [(("data",), "to prepare")]
+    assert not storage.folders("datasets")

@@ -12,7 +12,7 @@ from conftest import PRETRAIN
 from pointlab.config import merge, validate
 from pointlab.errors import ConfigError, DataError, StorageError
 from pointlab.experiment import AnalyseExperiment, PretrainExperiment
-from pointlab.experiment.lineage import parents_of
+from pointlab.experiment.lineage import parents_of, placed_by
 from pointlab.experiment.local_models import NUM_KEPT, local_model
 from pointlab.experiment.providers import build_providers, needs_of
 from pointlab.experiment.resolve import Resolved, make_definite
@@ -230,6 +230,29 @@ def test_in_a_trial_the_parents_of_parents_are_made_in_its_process_too(stored: S
 
 
 @pytest.mark.parametrize(
+    ("own", "child", "place"),
+    [
+        ({}, {"launch": {"kind": "local", "strict": True}}, "local"),
+        ({"launch": {"kind": "ray"}}, {"launch": {"kind": "local"}}, "ray"),
+        ({}, {}, "ray"),
+        ({}, {"launch": {"kind": "ray"}}, "ray"),
+    ],
+)
+def test_a_parent_without_a_launch_runs_in_the_process_that_its_child_is_told_to_run_in(
+    own: dict[str, Any], child: dict[str, Any], place: str
+) -> None:
+    latents = {name: value for name, value in STAGE_ONE.items() if name != "launch"} | own
+    mapping = {name: value for name, value in STAGE_TWO.items() if name != "launch"}
+    experiment = validate(PretrainExperiment, mapping | child | {"latents": latents}, "test")
+    placed = placed_by(experiment, experiment.latents)
+    assert placed.launch.kind == place
+    assert placed.launch.strict == (place == "local")
+    sets = dict.fromkeys(experiment.datasets, "shapes-0000000000")
+    moved = experiment.model_copy(update={"latents": placed})
+    assert make_definite(moved, sets, {}).run == make_definite(experiment, sets, {}).run
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         (STAGE_TWO | {"latents": None}, "paradigm act learns from a stage I .*: set latents"),
@@ -250,7 +273,7 @@ def test_in_a_trial_the_parents_of_parents_are_made_in_its_process_too(stored: S
             merge(STAGE_TWO, {"latents": {"teacher": {"network": {"wdth": 1}}}}),
             "latents.teacher.network.wdth: unknown key; did you mean 'width'",
         ),
-        (STAGE_TWO | {"latents": "one.yaml"}, "latents: expected a mapping with some of the keys kind, name"),
+        (STAGE_TWO | {"latents": "one.yaml"}, "latents: expected an experiment, written out"),
         (
             merge(STAGE_TWO, {"latents": {"teacher": {"kind": "vit"}}}),
             "latents.teacher.kind: unknown kind 'vit'",

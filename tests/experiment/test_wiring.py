@@ -1,5 +1,6 @@
 """Parts that do not go together are refused before the first step, wherever they meet."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from conftest import tiny_pretrain, tiny_transfer
 from pointlab.config import validate
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.errors import ConfigError, DataError
-from pointlab.experiment import TransferExperiment
+from pointlab.experiment import EvaluateExperiment, TransferExperiment
 from pointlab.experiment.wiring import require_shown, seeded_backbone
 from pointlab.launch import parents_here, run
 from pointlab.storage import Storage, open_storage
@@ -39,6 +40,22 @@ def test_a_crop_of_exactly_what_the_backbone_takes_is_allowed(storage: Storage) 
     require_shown(4, AugmentationConfig(), backbone)  # said when the first batch comes
     with pytest.raises(ConfigError, match="as few as 7"):
         require_shown(48, AugmentationConfig(crop=(0.14, 0.9)), backbone)
+    require_shown(16, AugmentationConfig(cuboid_drop=0.2), backbone)
+    with pytest.raises(
+        ConfigError, match=r"augmentation\.cuboid_drop is 0\.2, which leaves as few as 7 of 14"
+    ):
+        require_shown(14, AugmentationConfig(cuboid_drop=0.2), backbone)
+
+
+def test_corrupted_clouds_are_not_for_a_classifier_that_reads_colours(storage: Storage) -> None:
+    classifier = tiny_transfer(storage, protocol="full").model_dump(mode="json")
+    settings = {"name": "measured", "classifier": classifier, "suite": {"name": "modelnet_c"}}
+    blind = {"kind": "sparse_unet"}
+    for backbone in (blind, {**blind, "colours": True}):
+        settings["classifier"] |= {"pretrained": None, "backbone": backbone}
+        expected = pytest.raises(ConfigError, match="no colours, which the classifier reads")
+        with expected if "colours" in backbone else contextlib.nullcontext():
+            validate(EvaluateExperiment, settings, "test")
 
 
 def test_a_parent_that_is_made_in_a_trial_keeps_its_launch_settings(storage: Storage, tmp_path: Path) -> None:

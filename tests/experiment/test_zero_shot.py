@@ -133,6 +133,7 @@ def test_the_record_tells_how_it_was_done(storage: Storage) -> None:
     record = record_of(tiny_zero_shot(storage))
     assert {"validation/accuracy", "test/accuracy", "test/mean_class_accuracy"} <= record.metrics.keys()
     assert record.samples_seen == 0
+    assert record.notes["by chance"] == "6.2%, one of 16 classes"
     assert record.notes["prompts"] == f"{len(TEMPLATES['held_out'])} of the set held_out for each class"
     assert "the best on validation (the largest of equals): 0.5:" in record.notes["ratio"]
     told = "1 of 16 were read in the captions of the pretraining: lamp; not read in these words: bed"

@@ -8,6 +8,7 @@ from pointlab.backbones.patch_embedding import PatchEmbedding, PatchEmbeddingCon
 from pointlab.backbones.patches import Patches
 from pointlab.backbones.transformer import TransformerBlock
 from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
+from pointlab.objectives.pixels import KnownMaps, MapNetwork, PixelMaps, SeenMaps
 from pointlab.objectives.prompting import ForeignTransformer, PromptConfig
 from pointlab.objectives.targets import (
     Latents,
@@ -17,7 +18,7 @@ from pointlab.objectives.targets import (
     TextFeatures,
     VariedPictures,
 )
-from pointlab.paradigms import Given, ReconParadigmConfig
+from pointlab.paradigms import Given, ParadigmConfig, PpktConfig, ReconParadigmConfig
 
 SMALL = AutoencoderConfig(
     num_codes=16,
@@ -103,12 +104,37 @@ def teachers_for(config: ReconParadigmConfig) -> dict[str, nn.Module]:
     return {"image_teacher": images, "text_teacher": texts}
 
 
-def with_providers(recon: ReconParadigmConfig | None = None) -> Given:
-    """All that any paradigm asks for, and what this ReCon does."""
-    teachers = teachers_for(recon or ReconParadigmConfig())
-    return Given(
-        num_classes=3, providers={"teacher": small_foreign(), "latents": small_latents(), **teachers}
-    )
+class SmallMapNetwork(MapNetwork):
+    """Mixed colours of 2 by 2 pixels; it remembers the pictures that it was shown last."""
+
+    width = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Parameter(always((3, 6)))
+        self.shown = torch.zeros(0)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        self.shown = pictures
+        cells = nn.functional.avg_pool2d(pictures.movedim(3, 1).to(self.mix.dtype) / 255, 2)
+        return torch.einsum("bchw,cd->bdhw", cells, self.mix.detach())
+
+
+def maps_for(config: PpktConfig) -> PixelMaps:
+    """What a PPKT of this config learns from: of 16 pictures of 4 by 4 pixels, or of those that it is
+    shown."""
+    if config.picture_augmentation is not None:
+        return SeenMaps(SmallMapNetwork())
+    return KnownMaps(always((16, 6, 2, 2)), (4, 4))
+
+
+def with_providers(config: ParadigmConfig | None = None) -> Given:
+    """All that any paradigm asks for, and what a ReCon or a PPKT of this config does."""
+    teachers = teachers_for(config if isinstance(config, ReconParadigmConfig) else ReconParadigmConfig())
+    if isinstance(config, PpktConfig):
+        teachers["image_teacher"] = maps_for(config)
+    providers = {"teacher": small_foreign(), "latents": small_latents(), **teachers}
+    return Given(num_classes=3, num_point_classes=4, providers=providers)
 
 
 def contents(module: nn.Module) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ SETTINGS["act_autoencoder"]["autoencoder"] = SMALL
 SETTINGS["act-released"] = {"kind": "act", "teacher": "released"}
 SETTINGS["recon-all"] = ALL_OF_RECON.model_dump()
 SETTINGS["recon-points"] = {"kind": "recon", "image_weight": 0, "text_weight": 0}
+SETTINGS["ppkt-seen"] = {"kind": "ppkt", "projection": "mlp", "picture_augmentation": {}, "num_pairs": 50}
 SETTINGS["contrastive-momentum"] = {"kind": "contrastive", "momentum": {"queue_size": 8}}
 PAIRS = [(paradigm, backbone) for paradigm in SETTINGS for backbone in TINY]
 
@@ -38,9 +39,11 @@ def is_refused(paradigm: ParadigmConfig, backbone: BackboneConfig) -> bool:
 
 def may_rest(name: str, paradigm: ParadigmConfig) -> bool:
     """Whether a loss need not depend on this parameter: a decoder's, where points are not asked for, the
-    class token's in Point-MAE, and in ReCon those of queries that are not asked."""
-    if "propagations" in name:
-        return paradigm.kind != "point_contrast"
+    class token's in Point-MAE, and ReCon's queries where they are not asked, as those for points are not."""
+    if "propagations" in name or "backbone.ups" in name:
+        return paradigm.kind not in ("point_contrast", "ppkt", "segmentation")
+    if paradigm.kind == "segmentation" and "query_" in name:
+        return True
     if isinstance(paradigm, ReconParadigmConfig) and "query_" in name:
         is_learned_row = name.startswith(("backbone.query_tokens.", "backbone.query_positions."))
         return not paradigm.queries or (is_learned_row and name.rpartition(".")[2] not in paradigm.queries)
@@ -67,8 +70,7 @@ def test_a_pair_that_goes_together_takes_two_steps(name: str, backbone: str) -> 
     torch.manual_seed(0)
     config = paradigm_config(name)
     require_compatible(config, TINY[backbone])
-    given = with_providers(config if isinstance(config, ReconParadigmConfig) else None)
-    paradigm = build_paradigm(config, build_backbone(TINY[backbone]), given).train()
+    paradigm = build_paradigm(config, build_backbone(TINY[backbone]), with_providers(config)).train()
     paradigm.freeze()
     assert paradigm.num_views == config.num_views
     trained = {name: p for name, p in paradigm.named_parameters() if p.requires_grad}

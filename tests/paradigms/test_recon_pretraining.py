@@ -218,6 +218,11 @@ def test_a_weight_whose_query_is_missing_is_refused_before_any_teacher_is_made(
     paradigm: dict[str, Any], told: str
 ) -> None:
     backbone = {"kind": "recon", "queries": ["text"], "num_groups": 8, "group_size": 4}
-    settings = merge(PRETRAIN, {"backbone": backbone, "paradigm": {"kind": "recon", **paradigm}})
+    own = {
+        "backbone": backbone,
+        "paradigm": {"kind": "recon", **paradigm},
+        "data": {"source": {"num_views": 2}},
+    }
+    settings = merge(PRETRAIN, own)
     with pytest.raises(ConfigError, match=told):
         validate(PretrainExperiment, settings, "test")

@@ -1,4 +1,5 @@
-"""Masked paradigms resume exactly: masks, codes, noise, dropout and schedules all follow from the step."""
+"""Masked paradigms, PPKT and segmentation resume exactly: masks, codes, pairs, noise, dropout and schedules
+all follow from the step."""
 
 import pytest
 
@@ -27,3 +28,4 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_undisturbed_one(storage: St
     assert b"foreign." not in weights  # what teaches is read anew
     assert b"latents." not in weights
     assert b"_teacher." not in weights
+    assert b"maps." not in weights

@@ -5,19 +5,36 @@ is computed before the workers start.
 """
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from paradigms.providers import always
 from paradigms.two_views import SmallEncoder, part, two_views
 from pointlab import distributed
+from pointlab.data.sample import PointBatch
 from pointlab.distributed import gather_rows_with_gradient, rank
 from pointlab.objectives.hypersphere import unit_length
-from pointlab.objectives.info_nce import CloudsOfPairs, nt_xent, point_info_nce, queue_info_nce
+from pointlab.objectives.info_nce import (
+    CloudsOfPairs,
+    nt_xent,
+    paired_info_nce,
+    point_info_nce,
+    queue_info_nce,
+)
 from pointlab.objectives.momentum import KeyQueue
-from pointlab.paradigms import ContrastiveConfig, Given, Paradigm, PointContrastConfig, build_paradigm
+from pointlab.objectives.pixels import KnownMaps
+from pointlab.paradigms import (
+    ContrastiveConfig,
+    Given,
+    Paradigm,
+    PointContrastConfig,
+    PpktConfig,
+    build_paradigm,
+)
 from pointlab.training.batch_norm import synchronise_batch_norm
 from workers import on_workers
 
@@ -25,7 +42,8 @@ NUM_SAMPLES = 9
 BORDERS = ((0, 5, 9), (0, 2, 9), (0, 9, 9))
 """Shares of two workers: as the loop deals them out, and worse."""
 TEMPERATURE = 0.2
-CASES: dict[str, tuple[ContrastiveConfig | PointContrastConfig, bool]] = {
+Config = ContrastiveConfig | PointContrastConfig | PpktConfig
+CASES: dict[str, tuple[Config, bool]] = {
     "simclr": (ContrastiveConfig.model_validate({"projector": {"batch_norm": False}}), False),
     "simclr, batch norm": (ContrastiveConfig(), True),
     "moco": (
@@ -37,15 +55,17 @@ CASES: dict[str, tuple[ContrastiveConfig | PointContrastConfig, bool]] = {
     "moco, batch norm": (ContrastiveConfig.model_validate({"momentum": {"queue_size": 12}}), True),
     "point_contrast": (PointContrastConfig(), False),
     "point_contrast, batch norm": (PointContrastConfig(), True),
+    "ppkt, batch norm": (PpktConfig(negatives="all_workers", direction="symmetric"), True),
 }
-"""Settings, and whether there is batch normalisation, which is then synchronised. PointContrast takes all
-pairs of these small clouds: which ones it draws of more depends on the shares."""
-ACCUMULATING: dict[str, ContrastiveConfig | PointContrastConfig] = {
+"""Settings, and whether there is batch normalisation, which is then synchronised. PointContrast and PPKT take
+all pairs of these small clouds: which ones they draw of more depends on the shares."""
+ACCUMULATING: dict[str, Config] = {
     "micro_batch": ContrastiveConfig.model_validate(
         {"negatives": "micro_batch", "projector": {"batch_norm": False}}
     ),
     "moco": CASES["moco"][0],
     "point_contrast": PointContrastConfig(pairs_per_cloud=7, negatives="micro_batch"),
+    "ppkt": PpktConfig(num_pairs=30),
 }
 """What equals one worker that takes the workers' shares as micro-batches; batch normalisation would not."""
 
@@ -107,6 +127,24 @@ def _points_of_features() -> None:
             assert_near(mine_of.grad, all_of.grad[mine])
 
 
+def _pairs_of_features() -> None:
+    """Of seven pairs; a share may have none, and its gradients are waited for all the same."""
+    rows = [drawn(7, 4, seed=seed) for seed in (2, 3)]
+    whole = [side.clone().requires_grad_() for side in rows]
+    expected = paired_info_nce(*whole, TEMPERATURE).loss
+    expected.backward()
+    for first, last in (borders[rank() : rank() + 2] for borders in ((0, 3, 7), (0, 0, 7))):
+        own = [side[first:last].clone().requires_grad_() for side in rows]
+        everyone, start = gather_rows_with_gradient(own[1])
+        share = paired_info_nce(own[0], everyone, TEMPERATURE, start).loss * (last - first) / 7
+        share.backward()
+        assert_near(distributed.sum_across(share), expected.detach())
+        for mine_of, all_of in zip(own, whole, strict=True):
+            assert mine_of.grad is not None
+            assert all_of.grad is not None
+            assert_near(mine_of.grad, all_of.grad[first:last])
+
+
 def _no_worker_has_a_pair() -> None:
     nothing = torch.zeros(0, 4, dtype=torch.float64, requires_grad=True)
     everyone, start = gather_rows_with_gradient(nothing)
@@ -138,10 +176,11 @@ def _queue_of_features() -> None:
         assert torch.equal(own_queue.keys, expected)
 
 
-def built(config: ContrastiveConfig | PointContrastConfig, *, batch_norm: bool) -> Paradigm:
+def built(config: Config, *, batch_norm: bool) -> Paradigm:
     """A paradigm that has taken a step already, so that its encoders differ."""
     torch.manual_seed(0)
-    paradigm = build_paradigm(config, SmallEncoder(batch_norm=batch_norm), Given(num_classes=3)).double()
+    given = Given(3, providers={"image_teacher": KnownMaps(always((NUM_SAMPLES, 6, 2, 2)).double(), (4, 4))})
+    paradigm = build_paradigm(config, SmallEncoder(batch_norm=batch_norm), given).double()
     with torch.no_grad():
         for parameter in paradigm.parameters():
             if parameter.requires_grad:
@@ -154,10 +193,18 @@ def micro_batch_step(paradigm: Any, borders: tuple[int, ...], number: int, world
     """The weighted loss of one share, backward, as the training loop does it."""
     first, last = borders[number : number + 2]
     torch.manual_seed(number)
-    output = paradigm(part(two_views(NUM_SAMPLES, num_shown=25), first, last))
+    output = paradigm(part(seen_everywhere(two_views(NUM_SAMPLES, num_shown=25)), first, last))
     weighted = output.loss * (last - first) / NUM_SAMPLES
     (weighted * world_size).backward()
     return weighted.detach()
+
+
+def seen_everywhere(batch: PointBatch) -> PointBatch:
+    """Every cloud has a picture, and every point a pixel, so that clouds have equally many pairs."""
+    assert batch.rows is not None
+    places = torch.stack([batch.rows * 0.07, 3 - batch.rows * 0.05], dim=2)
+    pixels = torch.where(batch.rows.unsqueeze(2) >= 0, places, -1.0)
+    return replace(batch, picture_numbers=torch.arange(len(batch)), pixels=pixels)
 
 
 def outcome(paradigm: Paradigm, loss: Tensor) -> dict[str, Tensor]:
@@ -200,6 +247,7 @@ def _all_checks(folder: Path) -> None:
     _rows_are_gathered()
     _nt_xent_of_features()
     _points_of_features()
+    _pairs_of_features()
     _no_worker_has_a_pair()
     _queue_of_features()
     _end_to_end(folder)

@@ -1,14 +1,20 @@
-"""Masked paradigms on two workers are those on one that takes two micro-batches, bit for bit."""
+"""Masked paradigms, PPKT and segmentation on two workers are those on one that takes two micro-batches, bit
+for bit; a split that they share out unevenly has the figures that it has on one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
 from paradigms.fitting import fit
 from paradigms.masked_cases import CASES, built
+from paradigms.test_segmentation import batch_of
 from pointlab import distributed
+from pointlab.data.sample import PointBatch
 from pointlab.storage import Storage
+from pointlab.training.validation import evaluate
 from training.test_workers import DistributedContext
 from workers import on_workers
 
@@ -21,6 +27,14 @@ def _train_all(storage: Storage, folder: Path, accumulation: int) -> None:
         fit(paradigm, storage, run, DistributedContext(storage), accumulation=accumulation, epochs=1)
         if distributed.rank() == 0:
             torch.save(paradigm.state_dict(), folder / f"{run}.pt")
+    figures = evaluate(built("segmentation"), _uneven, torch.device("cpu"))
+    torch.save(figures, folder / f"figures-{accumulation}-{distributed.rank()}.pt")
+
+
+def _uneven(rank: int, world_size: int) -> Iterator[PointBatch]:
+    """Batches of one to three clouds: of two workers, the first takes one more than the second."""
+    sizes = ((24, 18), (20,), (30, 22, 18))
+    return (batch_of(counts, seed) for seed, counts in enumerate(sizes) if seed % world_size == rank)
 
 
 def _is_statistic(name: str) -> bool:
@@ -30,6 +44,9 @@ def _is_statistic(name: str) -> bool:
 def test_two_workers_equal_one_that_takes_two_micro_batches(storage: Storage, tmp_path: Path) -> None:
     _train_all(storage, tmp_path, 2)
     on_workers(2, _train_all, storage, tmp_path, 1)
+    figures, *shared = (torch.load(tmp_path / f"figures-{name}.pt") for name in ("2-0", "1-0", "1-1"))
+    assert 0 < figures["miou"] < 1
+    assert shared == [pytest.approx(figures, rel=1e-12)] * 2
     for name in CASES:
         alone: dict[str, Tensor] = torch.load(tmp_path / f"{name}-2.pt")
         together: dict[str, Tensor] = torch.load(tmp_path / f"{name}-1.pt")

@@ -17,7 +17,7 @@ def two_views(
     """Clouds with labels and normals; the views show points of one stored cloud in different orders.
 
     With `num_shown`, views are padded: they show only so many points. The last cloud lacks picture and
-    caption.
+    caption, and a third of the points of the others a pixel; a fifth of all points has no label.
     """
     draw = torch.Generator().manual_seed(seed)
     stored = torch.randn(num_clouds, num_points, 3, generator=draw)
@@ -26,10 +26,13 @@ def two_views(
     numbers = torch.arange(num_clouds)
     is_there = numbers < num_clouds - 1
     pictures = torch.randint(256, (num_clouds, 4, 4, 3), generator=draw, dtype=torch.uint8)
+    assert first.rows is not None
     return replace(
         first,
+        point_labels=(first.rows % 5 - 1).where(first.rows >= 0, -1),
         pictures=pictures * is_there.view(-1, 1, 1, 1),
         picture_numbers=torch.where(is_there, numbers, -1),
+        pixels=_pixels(first, is_there),
         captions=torch.where(is_there, 5 + numbers % 2, -1),
         views=(second,),
     )
@@ -45,6 +48,14 @@ def _view(stored: Tensor, labels: Tensor, num_shown: int, draw: torch.Generator)
         array[:, num_shown:] = padding
     counts = torch.full((num_clouds,), num_shown)
     return PointBatch(points, counts, torch.arange(num_clouds), labels, normals, rows=rows)
+
+
+def _pixels(batch: PointBatch, is_there: Tensor) -> Tensor:
+    """Places in a picture of 4 by 4 pixels, by the stored rows of points."""
+    assert batch.rows is not None
+    is_seen = (batch.rows % 3 > 0) & (batch.rows >= 0) & is_there.unsqueeze(1)
+    places = torch.stack([batch.rows * 0.07, 3 - batch.rows * 0.05], dim=2)
+    return torch.where(is_seen.unsqueeze(2), places, -1.0)
 
 
 def part(batch: PointBatch, first: int, last: int) -> PointBatch:

@@ -36,6 +36,12 @@ def test_seeds_are_told_as_mean_and_deviation() -> None:
     assert answer.finding.endswith(f"50.0{GAP}% by chance) (mean and deviation over 2 seeds).")
 
 
+def test_shapes_that_hardly_differ_are_told() -> None:
+    record = retrieval(0, 0.6)
+    record.notes["collapsed"] = "the shapes hardly differ: the cosine of two is 0.9990 in the mean"
+    assert "Perhaps collapsed: the shapes hardly differ" in answers_on(record)[0].finding
+
+
 def test_those_of_one_name_that_differ_otherwise_are_told_apart_by_their_runs() -> None:
     records = (retrieval(0, 0.6), retrieval(1, 0.8, num_points=32))
     told = answers_on(*records)
@@ -48,6 +54,7 @@ def test_zero_shot_is_told_with_the_class_words_that_were_read() -> None:
         "class words": "1 of 2 were read in the captions",
         "prompts": "3 of the set held_out",
         "ratio": "1",
+        "by chance": "25.0%, one of 4 classes",
     }
     settings = {"name": "asked", "run": "asked-0123456789-s0", "seed": 0, "code_version": "", "config": {}}
     record = Record(**settings, kind="transfer", protocol="zero_shot/held_out", notes=notes)
@@ -58,5 +65,7 @@ def test_zero_shot_is_told_with_the_class_words_that_were_read() -> None:
         "read once, after every choice. Class words: 1 of 2 were read in the captions. Prom" in answer.choice
     )
     assert answer.choice.endswith("image query: chosen by the labels of the validation split.")
+    assert answer.finding.endswith("on the target test, by chance 25.0%, one of 4 classes.")
+    assert answer.figures[0].note.startswith("by chance 25.0%")
     (answer,) = answers_on(record.model_copy(update={"metrics": {"test/accuracy": 0.5}}))
     assert answer.choice.endswith("image query: 1.")

@@ -4,7 +4,9 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
+from pointlab.cli.plans import table_of_findings
 from pointlab.experiment.matrix import Levels
 from pointlab.report.collect import Material
 from pointlab.report.study import study_sections
@@ -118,7 +120,23 @@ def test_the_answer_says_what_is_surely_better_or_worse_and_what_cannot_be_said(
         for cell in measured(seeds=1)
     ]
     assert "with scratch on patches, the backbone" in study_finding(study_record(measured() + lonely))
-    assert study_finding(study_record([])).endswith("No start can be compared yet.")
+    assert study_finding(study_record([])).endswith("no start can be compared yet.")
+
+
+def test_without_a_baseline_the_figures_are_told_and_why_they_are_not_compared() -> None:
+    record = study_record([cell for cell in measured() if cell.levels.start == "good"])
+    record.curves["cells"].append({"start": "good", "outcome": "finished"})
+    told = study_finding(record)
+    assert "the baseline scratch is not among the cells, as `only` or `exclude` leave it out" in told
+    assert all(f"under {protocol}, good " in told for protocol in ("probe", "full"))
+    assert "yet" not in told
+    screen = Console(width=500, record=True)
+    screen.print(table_of_findings(record))
+    text = screen.export_text()
+    assert "near, 5 labelled training clouds of each class" in text
+    assert "leave it out" in text
+    record.curves["cells"][0]["start"] = "scratch"
+    assert "at no place have scratch and all other starts a figure" in study_finding(record)
 
 
 def test_tables_have_a_route_and_a_number_of_labels_each_and_mark_what_is_clear() -> None:

@@ -121,6 +121,26 @@ def test_reestimated_statistics_are_the_mean_of_the_batches_own() -> None:
     assert backbone.norm.momentum == 0.1
 
 
+def test_a_batch_of_one_cloud_counts_where_its_points_vary() -> None:
+    """Over clouds one has no variance: such a batch is left out, and statistics of nothing are no success."""
+
+    class PerPoint(Moments):
+        def compute(self, batch: PointBatch, stages: Any) -> dict[str, Features]:
+            tokens = self.norm(self.linear(batch.points).transpose(1, 2)).transpose(1, 2)
+            return {"all": Features(tokens, batch.points, tokens.mean(1))}
+
+    one, single, several = PerPoint(), batches(1, size=1), batches(1, size=2)
+    reestimate([one], single, CPU)
+    values = one.linear(single[0].points[0]).detach()
+    assert torch.allclose(one.norm.running_mean, values.mean(0), atol=1e-6)
+    assert torch.allclose(one.norm.running_var, values.var(0), atol=1e-6)
+    over_clouds, _ = two_ends()
+    reestimate([over_clouds], [*single, *several], CPU)
+    assert over_clouds.norm.num_batches_tracked == 1
+    with pytest.raises(TransferError, match="BatchNorm has no statistics"):
+        reestimate([over_clouds], single, CPU)
+
+
 def test_reestimation_changes_statistics_and_nothing_else() -> None:
     backbone, _ = two_ends()
     before = copy.deepcopy(backbone.state_dict())
@@ -279,8 +299,8 @@ def test_no_choice_depends_on_the_test_splits(
     first = run(tiny_transfer(storage)).record
     read_split = cache.CachedSplit.__init__
 
-    def with_wrong_test_labels(self: Any, folder: Path, count: Any) -> None:
-        read_split(self, folder, count)
+    def with_wrong_test_labels(self: Any, folder: Path, *others: Any) -> None:
+        read_split(self, folder, *others)
         if folder.name == "test":
             self.labels = (self.labels + 1) % 16
 

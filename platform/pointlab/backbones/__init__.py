@@ -14,6 +14,7 @@ from pointlab.backbones.pointmlp import PointMlp, PointMlpConfig
 from pointlab.backbones.pointnet import PointNet, PointNetConfig
 from pointlab.backbones.pointnet2 import PointNet2, PointNet2Config
 from pointlab.backbones.recon import ReconConfig, ReconTransformer
+from pointlab.backbones.sparse_unet import SparseUnet, SparseUnetConfig
 from pointlab.backbones.surface import Backbone, Features, PointFeatures
 
 BACKBONES: dict[str, type[Backbone]] = {
@@ -24,6 +25,7 @@ BACKBONES: dict[str, type[Backbone]] = {
     "pointnet2": PointNet2,
     "dgcnn": Dgcnn,
     "pointmlp": PointMlp,
+    "sparse_unet": SparseUnet,
 }
 
 BackboneConfig = Annotated[
@@ -33,7 +35,8 @@ BackboneConfig = Annotated[
     | PointNetConfig
     | PointNet2Config
     | DgcnnConfig
-    | PointMlpConfig,
+    | PointMlpConfig
+    | SparseUnetConfig,
     Field(discriminator="kind"),
 ]
 

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from pointlab.backbones.pointwise import Packing, PointwiseLayer, RowNorm, Rows
 from pointlab.backbones.precision import exact_products, wide
-from pointlab.backbones.surface import Backbone, Features, PointFeatures
-from pointlab.config import StrictModel
+from pointlab.backbones.surface import Backbone, BackboneSettings, Features, PointFeatures
 from pointlab.data.sample import PointBatch
 from pointlab.geometry import feature_neighbours, nearest_neighbours
 
@@ -30,7 +29,7 @@ leaky_relu = partial(F.leaky_relu, negative_slope=0.2)
 """The paper's activation throughout."""
 
 
-class DgcnnConfig(StrictModel):
+class DgcnnConfig(BackboneSettings):
     """Sizes of a DGCNN; the defaults are the paper's for 1,024 points."""
 
     kind: Literal["dgcnn"] = "dgcnn"

@@ -12,12 +12,11 @@ from pydantic import PositiveInt
 
 from pointlab.backbones.patch_backbone import PatchBackbone
 from pointlab.backbones.patches import PatchEmbedder
-from pointlab.backbones.surface import Features
-from pointlab.config import StrictModel
+from pointlab.backbones.surface import BackboneSettings, Features
 from pointlab.data.sample import PointBatch
 
 
-class PatchEmbeddingConfig(StrictModel):
+class PatchEmbeddingConfig(BackboneSettings):
     """Patches and their embedder, with the sizes of `PatchTransformerConfig`."""
 
     kind: Literal["patch_embedding"] = "patch_embedding"

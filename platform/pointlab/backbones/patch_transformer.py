@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from pointlab.backbones.patch_backbone import PatchBackbone
 from pointlab.backbones.patches import PatchEmbedder
-from pointlab.backbones.surface import Features
+from pointlab.backbones.surface import BackboneSettings, Features
 from pointlab.backbones.transformer import initialise, positional_embedding, transformer_blocks
-from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 
 
-class PatchTransformerConfig(StrictModel):
+class PatchTransformerConfig(BackboneSettings):
     """Size of a patch transformer; the defaults are the network of Point-MAE and ACT for 1,024 points."""
 
     kind: Literal["patch_transformer"] = "patch_transformer"

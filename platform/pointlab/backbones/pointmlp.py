@@ -17,15 +17,14 @@ from torch import Tensor, nn
 
 from pointlab.backbones.pointmlp_stage import GroupStage
 from pointlab.backbones.pointwise import Packing, PointwiseLayer
-from pointlab.backbones.surface import Backbone, Features
-from pointlab.config import StrictModel
+from pointlab.backbones.surface import Backbone, BackboneSettings, Features
 from pointlab.data.sample import PointBatch
 from pointlab.geometry import farthest_point_sample, gather_points, nearest_neighbours
 
 Counts = tuple[PositiveInt, ...]
 
 
-class PointMlpConfig(StrictModel):
+class PointMlpConfig(BackboneSettings):
     """Sizes of a PointMLP; the defaults are the paper's for 1,024 points."""
 
     kind: Literal["pointmlp"] = "pointmlp"

@@ -14,12 +14,11 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from pointlab.backbones.pointwise import Packing, PointwiseLayer, Rows, pointwise_layers
-from pointlab.backbones.surface import Backbone, Features, PointFeatures
-from pointlab.config import StrictModel
+from pointlab.backbones.surface import Backbone, BackboneSettings, Features, PointFeatures
 from pointlab.data.sample import PointBatch
 
 
-class PointNetConfig(StrictModel):
+class PointNetConfig(BackboneSettings):
     """Sizes of a PointNet; the defaults are the paper's."""
 
     kind: Literal["pointnet"] = "pointnet"

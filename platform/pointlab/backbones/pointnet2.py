@@ -8,7 +8,8 @@ network (SSG) has 1.48 million parameters, the multi-scale one (MSG) 1.75 millio
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
-from pydantic import model_validator
+import torch
+from pydantic import Field, model_validator
 from torch import nn
 
 from pointlab.backbones.set_abstraction import (
@@ -20,14 +21,14 @@ from pointlab.backbones.set_abstraction import (
     SetAbstraction,
     Widths,
 )
-from pointlab.backbones.surface import Backbone, Features
-from pointlab.config import StrictModel
+from pointlab.backbones.surface import Backbone, BackboneSettings, Features
+from pointlab.config import ADDED_LATER
 from pointlab.data.sample import PointBatch
 
 NUM_ABSTRACTIONS = 3
 
 
-class PointNet2Config(StrictModel):
+class PointNet2Config(BackboneSettings):
     """Sizes of a PointNet++; the defaults are the paper's SSG network for 1,024 points of unit radius."""
 
     kind: Literal["pointnet2"] = "pointnet2"
@@ -45,6 +46,14 @@ class PointNet2Config(StrictModel):
     """Whether features are carried back to the points, as the paper's segmentation networks do."""
     propagation_widths: tuple[Widths, Widths, Widths] = ((256, 256), (256, 128), (128, 128, 128))
     """Channels of the decoder's layers, from the whole cloud to the points; the paper's part segmentation."""
+    colours: bool = Field(default=False, json_schema_extra=ADDED_LATER)
+    """Whether points bring their colours, into the first abstraction and the decoder's last step; not every
+    set has colours."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Colours, where they are read."""
+        return ("colours",) if self.colours else ()
 
     @model_validator(mode="after")
     def _check_centres(self) -> "PointNet2Config":
@@ -68,7 +77,7 @@ class PointNet2(Backbone):
 
     def __init__(self, config: PointNet2Config) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.inputs = config, config.inputs
         first, second = (_width(abstraction) for abstraction in (config.first, config.second))
         self.widths = (first, second, config.global_widths[-1])
         self.num_features = config.global_widths[-1]
@@ -77,7 +86,7 @@ class PointNet2(Backbone):
         self.global_stages = self.stages[-1:]
         self.abstractions = nn.ModuleList(
             (
-                SetAbstraction(0, config.first),
+                SetAbstraction(self._num_known, config.first),
                 SetAbstraction(first, config.second),
                 GlobalAbstraction(second, config.global_widths),
             )
@@ -91,9 +100,14 @@ class PointNet2(Backbone):
         """The third set abstraction, with a decoder or without."""
         return self.global_stages[0]
 
+    @property
+    def _num_known(self) -> int:
+        """Channels that points bring besides where they are."""
+        return 3 * self.config.colours
+
     def _add_decoder(self, widths: tuple[Widths, Widths, Widths]) -> None:
         coarse = self.num_features
-        for skipped, layers in zip((*self.widths[-2::-1], 3), widths, strict=True):
+        for skipped, layers in zip((*self.widths[-2::-1], 3 + self._num_known), widths, strict=True):
             self.propagations.append(FeaturePropagation(skipped, coarse, layers))
             coarse = layers[-1]
         names = tuple(f"propagation_{n}" for n in range(NUM_ABSTRACTIONS, 0, -1))
@@ -104,11 +118,11 @@ class PointNet2(Backbone):
     def compute(self, batch: PointBatch, stages: AbstractSet[str]) -> dict[str, Features]:
         """Features after each of `stages`; nothing is computed beyond the last of them."""
         num_steps = 1 + max(self.stages.index(stage) for stage in stages)
-        levels = [Level(batch.points, None, batch.counts)]
+        levels = [_level_of(batch, self.config.colours)]
         for abstraction in self.abstractions[:num_steps]:
             levels.append(abstraction(levels[-1]))
         found = {stage: _features(level) for stage, level in zip(self.stages, levels[1:], strict=False)}
-        level = levels.pop()
+        level, levels[0] = levels.pop(), _told_where(levels[0])
         for stage, propagation in zip(self.stages[len(found) : num_steps], self.propagations, strict=False):
             level = propagation(levels.pop(), level)
             found[stage] = _features(level, found[self.global_stages[0]])
@@ -122,6 +136,20 @@ class PointNet2(Backbone):
 
 def _width(config: AbstractionConfig) -> int:
     return sum(ball.widths[-1] for ball in config.balls)
+
+
+def _level_of(batch: PointBatch, has_colours: bool) -> Level:
+    """The points, perhaps with their colours, which are from -1/2 to 1/2."""
+    if not has_colours:
+        return Level(batch.points, None, batch.counts)
+    assert batch.colours is not None, "the surface has checked that they are there"
+    return Level(batch.points, batch.colours - 0.5, batch.counts)
+
+
+def _told_where(points: Level) -> Level:
+    """The points, with their coordinates before whatever features they have: what a decoder skips to."""
+    own = [] if points.features is None else [points.features]
+    return Level(points.positions, torch.cat([points.positions, *own], dim=2), points.counts)
 
 
 def _features(level: Level, whole: Features | None = None) -> Features:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from pointlab.errors import DataError
 from pointlab.geometry import real_rows
 
 Rows = Float[Tensor, "rows _"]
@@ -69,9 +70,21 @@ class RowNorm(nn.BatchNorm2d):
     """
 
     def forward(self, input: Rows) -> Rows:
-        """The rows normalised in each channel; their number must be at least two while training."""
+        """The rows normalised in each channel; DataError for a single one while training."""
+        self.require_several(len(input))
         picture = input.view(1, len(input), 1, input.shape[1]).permute(0, 3, 1, 2)
         return super().forward(picture).permute(0, 2, 3, 1).view(input.shape)
+
+    def require_several(self, num_rows: int) -> None:
+        """DataError for a single row while training: one value does not vary."""
+        if num_rows == 1 and self.training:
+            raise DataError(
+                "All points of a micro-batch are one row for a layer of the backbone, such as one cell of the"
+                " coarsest level of a sparse network.",
+                expected="two rows or more, as batch normalisation in training compares them",
+                remedy="raise training.batch_size, lower training.accumulation, show larger parts of the"
+                " clouds, or lower voxel_size of a sparse backbone",
+            )
 
 
 class PointwiseLayer(nn.Module):

@@ -14,6 +14,10 @@ PICTURES = 16
 """Rows are shown to the convolution as so many pictures: on one thread torch takes fewer to MKL after all."""
 LEAST_ROWS = 256
 """Below, the call itself costs more than is gained."""
+LEAST_WEIGHTS = 1500
+"""Likewise, of a matrix that few rows are multiplied with."""
+LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+"""Rows times the transpose of a matrix, by oneDNN."""
 
 
 def linear(
@@ -28,6 +32,22 @@ def linear(
     pictures = rows.reshape(PICTURES, -1, 1, rows.shape[-1]).permute(0, 3, 1, 2)
     products = F.conv2d(pictures, weight[:, :, None, None], bias)
     return products.permute(0, 2, 3, 1).reshape(*rows.shape[:-1], len(weight))
+
+
+def multiply_into(
+    result: Float[Tensor, "rows outputs"],
+    rows: Float[Tensor, "rows inputs"],
+    weight: Float[Tensor, "inputs outputs"],
+) -> None:
+    """Overwrite `result` with `rows` times `weight`, without gradients.
+
+    oneDNN takes few rows as well as many by way of the operator that compiled graphs call, which torch has
+    where oneDNN is; its result has to be copied, which small matrices are not worth.
+    """
+    if LINEAR is None or weight.numel() < LEAST_WEIGHTS or not _is_convolution_faster(rows, weight):
+        torch.mm(rows, weight, out=result)
+    else:
+        result.copy_(LINEAR(rows, weight.t(), None, "none", [], ""))
 
 
 def _is_convolution_faster(rows: Tensor, weight: Tensor) -> bool:

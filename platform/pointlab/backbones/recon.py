@@ -18,15 +18,14 @@ from torch import Tensor, nn
 from pointlab.backbones.patch_backbone import PatchBackbone
 from pointlab.backbones.patches import PatchEmbedder
 from pointlab.backbones.recon_block import recon_blocks
-from pointlab.backbones.surface import Features
+from pointlab.backbones.surface import BackboneSettings, Features
 from pointlab.backbones.transformer import initialise, positional_embedding
-from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 
 QueryName = Literal["class", "image", "text"]
 
 
-class ReconConfig(StrictModel):
+class ReconConfig(BackboneSettings):
     """Size of ReCon's encoder, with the sizes of `PatchTransformerConfig` where they mean the same."""
 
     kind: Literal["recon"] = "recon"

@@ -156,9 +156,10 @@ class FeaturePropagation(nn.Module):
         self.rest = pointwise_layers(widths[0], widths[1:])
 
     def forward(self, fine: Level, coarse: Level) -> Level:
-        """The places of `fine`, whose features, or else coordinates, are joined to interpolated ones."""
+        """The places of `fine`, whose features are joined to interpolated ones."""
+        assert fine.features is not None, "what is skipped says something"
         packing = Packing.of(fine.positions, fine.counts)
-        own = packing.pack(fine.positions if fine.features is None else fine.features)
+        own = packing.pack(fine.features)
 
         def carry(features: Float[Tensor, "batch places _"]) -> Rows:
             return packing.pack(interpolate_features(fine.positions, coarse.positions, features))

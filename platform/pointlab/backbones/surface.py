@@ -12,11 +12,21 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pointlab.config import StrictModel
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
 from pointlab.geometry import interpolate_features
 
 NamedParameters = list[tuple[str, nn.Parameter]]
+
+
+class BackboneSettings(StrictModel):
+    """What the settings of all backbones have."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Optional arrays of a batch that the network reads beside points, such as `colours`."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ class Backbone(nn.Module, ABC):
     """Stages with one token for a whole cloud, which says nothing of a place."""
     point_stages: tuple[str, ...] = ()
     """Stages whose tokens are the points of the batch, row by row."""
+    inputs: tuple[str, ...] = ()
+    """Optional arrays that it reads of a batch beside points: those that its settings name."""
 
     @property
     def pooled_stage(self) -> str:
@@ -79,7 +91,10 @@ class Backbone(nn.Module, ABC):
         return self.widths[self.stages.index(stage)]
 
     def forward(self, batch: PointBatch) -> Features:
-        """Features at the `pooled_stage`; DataError if a cloud has fewer than `min_points` points."""
+        """Features at the `pooled_stage`.
+
+        Raises DataError where a cloud has fewer than `min_points` points, or the batch lacks one of `inputs`.
+        """
         return self.intermediates(batch, [self.pooled_stage])[self.pooled_stage]
 
     def intermediates(self, batch: PointBatch, stages: Sequence[str]) -> dict[str, Features]:
@@ -89,6 +104,7 @@ class Backbone(nn.Module, ABC):
         """
         self._check_stages(stages)
         self._check_counts(batch)
+        self._check_inputs(batch)
         return self.compute(batch, frozenset(stages)) if stages else {}
 
     def svm_features(self, batch: PointBatch) -> Float[Tensor, "batch features"]:
@@ -146,6 +162,16 @@ class Backbone(nn.Module, ABC):
             raise DataError(
                 f"The smallest cloud of the batch has {fewest} points.",
                 expected=f"at least {self.min_points} points for this {type(self).__name__}",
-                remedy="sample more points per cloud, raise augmentation.crop where it cuts clouds down, or"
-                " configure a backbone that takes fewer",
+                remedy="sample more points per cloud, raise augmentation.crop or leave out"
+                " augmentation.cuboid_drop where they cut clouds down, or configure a backbone that takes"
+                " fewer",
+            )
+
+    def _check_inputs(self, batch: PointBatch) -> None:
+        missing = [name for name in self.inputs if getattr(batch, name) is None]
+        if missing:
+            raise DataError(
+                f"The batch has no {' and no '.join(missing)}.",
+                expected=f"{' and '.join(missing)}, which this {type(self).__name__} reads beside points",
+                remedy=f"take a set that has them, or set {' and '.join(missing)} of the backbone to false",
             )

@@ -69,7 +69,7 @@ def table_of_catalogue() -> Table:
 
 def table_of_fits(fits: list[Fit]) -> Table:
     """What each kind of source finds in a folder."""
-    table = Table("kind", "folder", "classes", "rows", "published set")
+    table = Table("kind", "folder", "classes", "rows", "in the layout of")
     for fit in fits:
         rows = in_splits(Counter(row.split for row in fit.index.rows))
         classes, title = str(len(fit.index.class_names)), fit.index.card.title

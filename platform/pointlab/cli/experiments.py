@@ -13,11 +13,11 @@ from rich.table import Table
 import pointlab
 from pointlab.cli.official import table_of_keys
 from pointlab.cli.options import Overrides, Root, Strict, with_options
-from pointlab.cli.plans import table_of_differences, table_of_plan
+from pointlab.cli.plans import table_of_findings, table_of_forecast, table_of_plan
 from pointlab.config import dump
 from pointlab.errors import ConfigError
 from pointlab.experiment import Experiment, StudyExperiment, load
-from pointlab.launch import Outcome, foreseen
+from pointlab.launch import Outcome, forecast
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage
@@ -29,7 +29,12 @@ def run(
     overrides: Overrides = None,
     root: Root = None,
     *,
-    dry_run: Annotated[bool, typer.Option(help="Print the resolved config and stop.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            help="Print the resolved config, and what of it is there; exits with 2 if it cannot run."
+        ),
+    ] = False,
     rerun: Annotated[bool, typer.Option(help="Make a new attempt of a finished run.")] = False,
     strict: Strict = False,
 ) -> None:
@@ -39,8 +44,12 @@ def run(
         typer.echo(dump(experiment), nl=False)
         if isinstance(experiment, StudyExperiment):
             show_table(table_of_plan(experiment), complaints)  # beside the config, which can be piped on
-        elif starts := foreseen(experiment):
-            say(f"Makes first, where it is missing: {starts}", complaints)
+        else:
+            storage = Storage(experiment.storage.root)
+            needed = forecast(experiment, storage)
+            show_table(table_of_forecast(storage, needed), complaints)
+            if not all(each.is_to_be_had for each in needed):
+                raise typer.Exit(2)
         return
     _finish(_launch(experiment, rerun=rerun))
 
@@ -114,7 +123,7 @@ def _finish(outcome: Outcome) -> None:
     say(f"Record: {where}/record/record.json  Report: {where}/report.html")
 
 
-TABLES: dict[str, Callable[[Record], Table]] = {"study": table_of_differences, "import": table_of_keys}
+TABLES: dict[str, Callable[[Record], Table]] = {"study": table_of_findings, "import": table_of_keys}
 """What is shown of a finished run, by kind; of all others their figures."""
 COMMANDS: dict[Callable[..., None], str] = {
     run: "`pointlab run configs/demo/pretrain.yaml --set seed=1 --set launch.kind=local`",

@@ -1,4 +1,4 @@
-"""A study as tables on the terminal: what it would do, of which how much is finished; and what it found."""
+"""What a run would take, as tables on the terminal, and how much of it is there; and what a study found."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pointlab.experiment import StudyExperiment
-from pointlab.report.study import pooled_table
+from pointlab.launch import Needed
+from pointlab.report.study import pooled_table, route_tables
+from pointlab.report.study_finding import study_finding
 from pointlab.storage import Record, Storage
 from pointlab.study import Extent, foresee
 
@@ -26,8 +28,35 @@ def table_of_plan(study: StudyExperiment) -> Table:
     return table
 
 
-def table_of_differences(record: Record) -> Table:
-    """What each start gains over the baseline, in points of accuracy."""
+def table_of_forecast(storage: Storage, needed: Sequence[Needed]) -> Table:
+    """Each set and run that an experiment needs, for which of its fields, and whether it is there."""
+    table = Table("needed", "for", "state", title=escape(f"In {storage.address}"))
+    for each in needed:
+        table.add_row(*map(escape, (each.name, ", ".join(each.roles), each.state)))
+    return table
+
+
+def table_of_findings(record: Record) -> Table:
+    """What each start gains over the baseline, or what it reaches where nothing can be compared."""
+    return _table_of_differences(record) if record.curves["pooled"] else _table_of_figures(record)
+
+
+def _table_of_figures(record: Record) -> Table:
+    """Accuracies by route and number of labels, and below them why they are not compared."""
+    tables = route_tables(record)
+    columns = tuple(dict.fromkeys(column for found in tables for column in found.columns))
+    told = escape(study_finding(record))
+    table = Table("start", "backbone", "route", *map(escape, columns), title=record.name, caption=told)
+    for found in tables:
+        for start, backbone, cells in found.rows:
+            values = {name: cell.value for name, cell in zip(found.columns, cells, strict=True) if cell}
+            shown = (values.get(column, "") for column in columns)
+            table.add_row(*map(escape, (start, backbone, found.title, *shown)))
+    return table
+
+
+def _table_of_differences(record: Record) -> Table:
+    """In points of accuracy."""
     found = pooled_table(record)
     table = Table(
         "start",

@@ -17,7 +17,8 @@ def storage_of(root: str | None) -> Storage:
 
 
 def find_card(name: str) -> Card:
-    """The card of this name; DataError with the nearest ones where there is none."""
+    """The card of this name, dashes or not; DataError with the nearest ones where there is none."""
+    name = {known.replace("-", ""): known for known in CATALOGUE}.get(name.replace("-", ""), name)
     if name not in CATALOGUE:
         raise DataError(
             f"There is no card {name!r}.",

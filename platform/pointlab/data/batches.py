@@ -4,6 +4,7 @@
 that a Ray Data task and a loop in this process produce the same bytes; `to_batch` wraps them as tensors.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from pointlab.data.augmentation import AugmentationConfig, augment, choose_points, crop
+from pointlab.data.augmentation import OVERSAMPLING, AugmentationConfig, choose_points, draw_copy
+from pointlab.data.batch_pictures import PER_SAMPLE, with_pictures
 from pointlab.data.cache import CachedSplit
 from pointlab.data.order import locate
+from pointlab.data.partial_clouds import in_window
+from pointlab.data.picture_crops import PictureCropConfig
 from pointlab.data.sample import Arrays, PointBatch
 from pointlab.seeding import KeyedDraws
 
-PER_SAMPLE = ("pictures", "picture_numbers", "captions")
-"""Inputs that belong to a sample as a whole; all others have a row for each point."""
 POINTS_TOGETHER = 1 << 16
 """Points augmented together: their arrays stay within the processor's cache."""
 
@@ -30,7 +32,8 @@ class Recipe:
 
     `inputs` names the optional arrays a paradigm wants beside the points, such as `normals` or `pictures`,
     and `num_views` how many augmented copies of each sample. `subset` are the rows of the split that are
-    trained on; None: all of them.
+    trained on; None: all of them. `pictures` says how pictures are cut and resized; None: as stored.
+    `min_points` of a cloud are what the network takes, for which windows grow.
     """
 
     seed: int
@@ -39,6 +42,8 @@ class Recipe:
     inputs: tuple[str, ...] = ()
     num_views: int = 1
     subset: Int64[np.ndarray, " rows"] | None = None
+    pictures: PictureCropConfig | None = None
+    min_points: int = 1
 
 
 def training_arrays(split: CachedSplit, positions: np.ndarray, recipe: Recipe) -> Arrays:
@@ -49,7 +54,7 @@ def training_arrays(split: CachedSplit, positions: np.ndarray, recipe: Recipe) -
         rows = recipe.subset[rows]
     arrays = _augmented(split, rows, recipe, ("augmentation", recipe.seed, epochs))
     draws = KeyedDraws.of("augmentation", recipe.seed, epochs, split.ids[rows])
-    return arrays | _of_samples(split, rows, recipe.inputs, draws.uniform("picture", 1)[:, 0])
+    return with_pictures(arrays, split, rows, recipe.inputs, config=recipe.pictures, draws=draws)
 
 
 def _augmented(
@@ -63,10 +68,11 @@ def _augmented(
         block = slice(first, first + size)
         ids = split.ids[rows[block]]
         part: Arrays = {"ids": ids, "labels": split.labels[rows[block]]}
+        window = _window(split, rows[block], recipe, KeyedDraws.of(name, seed, epochs[block], ids))
         for view in range(recipe.num_views):
             # the first view has the draws of a sample that is seen once
             draws = KeyedDraws.of(name, seed, epochs[block], ids, *[view] * (view > 0))
-            arrays = _view(split, rows[block], recipe, draws)
+            arrays = _view(split, rows[block], recipe, draws, window)
             part |= {_in_view(array, view): values for array, values in arrays.items()}
         parts.append(part)
     if len(parts) == 1:
@@ -74,40 +80,49 @@ def _augmented(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _view(split: CachedSplit, rows: np.ndarray, recipe: Recipe, draws: KeyedDraws) -> Arrays:
+def _window(
+    split: CachedSplit, rows: Int64[np.ndarray, " clouds"], recipe: Recipe, draws: KeyedDraws
+) -> tuple[Int64[np.ndarray, " clouds"], Int64[np.ndarray, "clouds places"] | None]:
+    """How many points of each cloud may be shown, and their places; None: the first ones, of all of them.
+
+    The window is drawn once for all views: who compares them looks for the same points in both.
+    """
+    if recipe.augmentation.window is None:
+        return split.lengths(rows), None
+    most = round(recipe.num_points * OVERSAMPLING)
+    fewest = math.ceil(recipe.min_points / recipe.augmentation.least_share)  # before parts are left out
+    places, available = in_window(split, rows, recipe.augmentation.window, most, draws, fewest=fewest)
+    return available, places
+
+
+def _view(
+    split: CachedSplit,
+    rows: Int64[np.ndarray, " clouds"],
+    recipe: Recipe,
+    draws: KeyedDraws,
+    window: tuple[Int64[np.ndarray, " clouds"], Int64[np.ndarray, "clouds places"] | None],
+) -> Arrays:
     """One augmented copy of each of these clouds."""
-    available = split.lengths(rows)
+    available, places = window
     chosen = choose_points(draws, available, recipe.num_points, recipe.augmentation)
+    if places is not None:
+        chosen = np.take_along_axis(places, chosen, axis=1)
     counts = np.minimum(available, recipe.num_points)
     drawn = _gathered(split, rows, chosen, recipe.inputs)
-    if recipe.augmentation.crop is not None:
-        drawn, counts = crop(drawn, counts, draws, recipe.augmentation.crop)
-    return _with_padding(counts, augment(drawn, recipe.augmentation, draws))
+    arrays, counts = draw_copy(drawn, counts, recipe.augmentation, draws)
+    return _with_padding(counts, arrays)
 
 
-def _gathered(split: CachedSplit, rows: np.ndarray, places: np.ndarray, inputs: tuple[str, ...]) -> Arrays:
-    """Points and further inputs at these places; `rows` are the places themselves."""
-    stored = (name for name in inputs if name not in ("rows", *PER_SAMPLE))
-    arrays = split.gather(rows, places, ("points", *stored))
-    return arrays | {"rows": places.astype(np.int64)} if "rows" in inputs else arrays
-
-
-def _of_samples(
-    split: CachedSplit, rows: np.ndarray, inputs: tuple[str, ...], draws: np.ndarray | None = None
+def _gathered(
+    split: CachedSplit,
+    rows: Int64[np.ndarray, " clouds"],
+    places: Int64[np.ndarray, "clouds places"],
+    inputs: tuple[str, ...],
 ) -> Arrays:
-    """Those of the inputs that belong to samples; without draws, the picture of each is its first.
-
-    Whoever asks for pictures gets their numbers too, which alone tell a missing one from a black one.
-    """
-    arrays: Arrays = {}
-    if "pictures" in inputs or "picture_numbers" in inputs:
-        numbers = split.picture_numbers(rows, np.zeros(len(rows)) if draws is None else draws)
-        arrays["picture_numbers"] = numbers
-        if "pictures" in inputs:
-            arrays["pictures"] = split.decoded(numbers)
-    if "captions" in inputs:
-        arrays["captions"] = split.captions(rows)
-    return arrays
+    """Points and further inputs at these places; `rows`, by which pixels are found, are the places."""
+    stored = (name for name in inputs if name not in ("rows", "pixels", *PER_SAMPLE))
+    arrays = split.gather(rows, places, ("points", *stored))
+    return arrays | {"rows": places.astype(np.int64)} if {"rows", "pixels"} & set(inputs) else arrays
 
 
 def _in_view(name: str, view: int) -> str:
@@ -115,14 +130,21 @@ def _in_view(name: str, view: int) -> str:
 
 
 def evaluation_arrays(
-    split: CachedSplit, rows: np.ndarray, num_points: int, inputs: tuple[str, ...] = ()
+    split: CachedSplit,
+    rows: np.ndarray,
+    num_points: int,
+    inputs: tuple[str, ...] = (),
+    pictures: PictureCropConfig | None = None,
 ) -> Arrays:
-    """Arrays of these rows as stored: the first `num_points` of each cloud, nothing drawn."""
+    """Arrays of these rows as stored: the first `num_points` of each cloud, nothing drawn.
+
+    Of `pictures` only the size counts.
+    """
     counts = np.minimum(split.lengths(rows), num_points)
     in_order = np.broadcast_to(np.arange(num_points), (len(rows), num_points))
     arrays = _with_padding(counts, _gathered(split, rows, in_order, inputs))
-    of_samples = _of_samples(split, rows, inputs)
-    return {"ids": split.ids[rows], "labels": split.labels[rows], **arrays, **of_samples}
+    arrays = {"ids": split.ids[rows], "labels": split.labels[rows], **arrays}
+    return with_pictures(arrays, split, rows, inputs, config=pictures)
 
 
 def _with_padding(counts: np.ndarray, arrays: Arrays) -> Arrays:
@@ -154,6 +176,7 @@ def evaluation_batches(
     batch_size: int,
     num_points: int,
     inputs: tuple[str, ...] = (),
+    pictures: PictureCropConfig | None = None,
     *,
     rows: Int64[np.ndarray, " rows"] | None = None,
     rank: int = 0,
@@ -162,7 +185,8 @@ def evaluation_batches(
     """The split, or these of its rows, in stored order without augmentation; workers take batches in turn."""
     rows = np.arange(len(split)) if rows is None else rows
     for first in range(rank * batch_size, len(rows), world_size * batch_size):
-        yield to_batch(evaluation_arrays(split, rows[first : first + batch_size], num_points, inputs))
+        block = rows[first : first + batch_size]
+        yield to_batch(evaluation_arrays(split, block, num_points, inputs, pictures))
 
 
 def view_batches(
@@ -172,4 +196,4 @@ def view_batches(
     for first in range(rank * batch_size, len(split), world_size * batch_size):
         rows = np.arange(first, min(first + batch_size, len(split)))
         arrays = _augmented(split, rows, recipe, ("validation", recipe.seed, np.zeros_like(rows)))
-        yield to_batch(arrays | _of_samples(split, rows, recipe.inputs))
+        yield to_batch(with_pictures(arrays, split, rows, recipe.inputs, config=recipe.pictures))

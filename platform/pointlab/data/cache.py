@@ -6,31 +6,24 @@ written aside and renamed, so a reader meets a whole one or none; the oldest set
 passed.
 """
 
-import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 
+from pointlab.data.cache_room import bytes_allowed, make_room
 from pointlab.data.cached_pictures import NO_PICTURE, PICTURES, CachedPictures
+from pointlab.data.cached_pixels import PIXELS, CachedPixels, open_pixels
 from pointlab.data.captions import CAPTIONS, NO_CAPTION, CachedCaptions
-from pointlab.data.filling import write_split
-from pointlab.data.shards import decode_attached, decode_shard
+from pointlab.data.filling import fill, is_filled, shards_of, splits_of
+from pointlab.data.picture_crops import Crops
 from pointlab.data.source import SPLITS
 from pointlab.errors import DataError
-from pointlab.storage import Manifest, Storage, read_manifest
-from pointlab.storage.artifact import read_verified
-
-DEFAULT_BOUND = 64 << 30
-LAYOUT = "2"
-"""What a fill writes. A split that was filled with another layout, by another version, is filled again: it
-may lack what was stored (1 had no pictures and captions), and nobody could tell."""
+from pointlab.storage import Storage, read_manifest
 
 
 def cache_folder() -> Path:
@@ -48,12 +41,16 @@ class CachedSplit:
     """
 
     def __init__(
-        self, folder: Path, open_other: "Callable[[str], CachedSplit | None]" = lambda _: None
+        self,
+        folder: Path,
+        open_other: "Callable[[str], CachedSplit | None]" = lambda _: None,
+        read_shards: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
         """Map the arrays of a filled cache folder.
 
-        The function opens another split of the set, None where there is none of this name; by default, the
-        split is the only one.
+        The first function opens another split of the set, None where there is none of this name; by default,
+        the split is the only one. The other reads the shards that it was filled from once more, for what is
+        computed on demand.
         """
         mapped = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
         arrays = {name: array.view(np.ndarray) for name, array in mapped.items()}
@@ -64,7 +61,7 @@ class CachedSplit:
         pictures, captions = folder / PICTURES, folder / CAPTIONS
         self._pictures = CachedPictures(pictures) if pictures.exists() else None
         self._captions = CachedCaptions(captions) if captions.exists() else None
-        self._open_other = open_other
+        self._open_other, self._read_shards = open_other, read_shards
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -126,17 +123,82 @@ class CachedSplit:
         return np.where(numbers == NO_PICTURE, NO_PICTURE, numbers + self.first_picture)
 
     def decoded(
-        self, numbers: Int64[np.ndarray, " pictures"]
+        self, numbers: Int64[np.ndarray, " pictures"], crops: Crops | None = None
     ) -> UInt8[np.ndarray, "pictures height width 3"]:
-        """The pictures of these numbers, in their order; black ones in the places of `NO_PICTURE`.
+        """What `crops` show of the pictures of these numbers, in their order, or all of them as they are.
 
-        Raises DataError where no split of the set has pictures: black ones would have no size.
+        They are black in the places of `NO_PICTURE`. Raises DataError where no split of the set has pictures:
+        black ones would have no size.
         """
+        within = self._within(numbers)
+        if self._pictures is None:
+            elsewhere = self._shape_elsewhere
+            size = elsewhere[:2] if crops is None or crops.size is None else crops.size
+            return np.zeros((len(numbers), *size, 3), np.uint8)
+        return self._pictures.decoded(within, self.ids, crops)
+
+    def pixels(
+        self,
+        rows: Int64[np.ndarray, " clouds"],
+        places: Int64[np.ndarray, "clouds places"],
+        numbers: Int64[np.ndarray, " clouds"],
+    ) -> Float32[np.ndarray, "clouds places 2"]:
+        """(column, row) of the points of these clouds at these places, each in the picture of its number.
+
+        The number is that of a picture of the cloud, or `NO_PICTURE`. (-1, -1) where it does not show the
+        point; a place past a cloud's end holds anything. They are computed where this machine has not done
+        so yet. Raises DataError where no picture of the set has a known camera.
+        """
+        within = self._within(numbers)
+        assert self._pictures is None or self._pictures.are_of(within, rows), "pictures of these clouds"
+        return self._pixels.gather(within, places)
+
+    def picture_sizes(self, numbers: Int64[np.ndarray, " pictures"]) -> Int64[np.ndarray, "pictures 2"]:
+        """Width and height of these pictures as stored, as `pixels` refer to them; 1 by 1 without one."""
+        return self._pixels.sizes(self._within(numbers))
+
+    @property
+    def pixel_counts(self) -> Mapping[str, int]:
+        """How many `pictures` have pixels of points, by how many known `cameras`, and points by `Reason`.
+
+        A point counts once for each picture of its cloud. Computed, and refused, as `pixels` are.
+        """
+        return self._pixels.counts
+
+    def require_pixels(self) -> None:
+        """Compute the pixels of points where this machine has not; DataError as `pixels` raises it."""
+        assert self._pixels
+
+    @cached_property
+    def _pixels(self) -> CachedPixels:
+        found = self._pixels_or_none
+        if found.counts["cameras"] == 0 and not self._are_cameras_elsewhere():
+            raise DataError(
+                f"No cloud of {self.folder.parent.name} has a picture whose camera is known: points have no"
+                " pixels.",
+                remedy="choose a set of RGB-D frames, such as the built-in rooms or 7-Scenes, of LiDAR with"
+                " cameras, or the built-in shapes with source.num_views",
+            )
+        return found
+
+    def _are_cameras_elsewhere(self) -> bool:
+        others = (self._open_other(name) for name in SPLITS if name != self.folder.name)
+        return any(split is not None and split._pixels_or_none.counts["cameras"] > 0 for split in others)
+
+    @cached_property
+    def _pixels_or_none(self) -> CachedPixels:
+        """What pictures of this split show, which may be nothing."""
+        is_new = not (self.folder / PIXELS).exists()
+        found = open_pixels(self.folder, self._read_shards)
+        if is_new:
+            make_room(self.folder.parents[1], bytes_allowed(), keep=self.folder.parent.name)
+        return found
+
+    def _within(self, numbers: Int64[np.ndarray, " pictures"]) -> Int64[np.ndarray, " pictures"]:
+        """Numbers within this split of pictures of these numbers in the set."""
         is_none, within = numbers == NO_PICTURE, numbers - self.first_picture
         assert (is_none | ((within >= 0) & (within < self.num_pictures))).all(), "pictures of this split"
-        if self._pictures is None:
-            return np.zeros((len(numbers), *self._shape_elsewhere), np.uint8)
-        return self._pictures.decoded(np.where(is_none, NO_PICTURE, within), self.ids)
+        return np.where(is_none, NO_PICTURE, within)
 
     @cached_property
     def _shape_elsewhere(self) -> tuple[int, ...]:
@@ -178,10 +240,10 @@ def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
     Raises DataError for a set or split that does not exist, StorageError for a damaged shard.
     """
     folder = cache_folder() / dataset / split
-    if not _is_filled(folder):
-        bound = _bound()
+    if not is_filled(folder):
+        bound = bytes_allowed()
         try:
-            _fill(storage, dataset, split, folder)
+            fill(storage, dataset, split, folder)
         except OSError as error:
             raise DataError(
                 f"The cache {cache_folder()} cannot be filled: {error}.",
@@ -189,94 +251,18 @@ def open_split(storage: Storage, dataset: str, split: str) -> CachedSplit:
                 remedy="point POINTLAB_CACHE elsewhere, or free some space",
             ) from error
         os.utime(folder.parent)
-        _make_room(cache_folder(), bound, keep=dataset)
+        make_room(cache_folder(), bound, keep=dataset)
     os.utime(folder.parent)
 
     def open_other(name: str) -> CachedSplit | None:
         return open_split(storage, dataset, name) if _exists(storage, dataset, name) else None
 
-    return CachedSplit(folder, open_other)
+    return CachedSplit(folder, open_other, lambda: shards_of(storage, dataset, split))
 
 
 def _exists(storage: Storage, dataset: str, split: str) -> bool:
     """Whether the set has such a split; the store is asked only where the cache does not know."""
-    if _is_filled(cache_folder() / dataset / split):
+    if is_filled(cache_folder() / dataset / split):
         return True
     manifest = read_manifest(storage, f"datasets/{dataset}")
-    return manifest is not None and split in _splits(manifest)
-
-
-def _is_filled(folder: Path) -> bool:
-    try:
-        return (folder / "layout").read_text() == LAYOUT
-    except (FileNotFoundError, NotADirectoryError):  # the latter is told when it cannot be filled either
-        return False
-
-
-def _bound() -> int:
-    text = os.environ.get("POINTLAB_CACHE_BYTES") or str(DEFAULT_BOUND)
-    if not text.isdecimal():
-        raise DataError(f"POINTLAB_CACHE_BYTES is {text!r}.", expected="a number of bytes")
-    return int(text)
-
-
-def _fill(storage: Storage, dataset: str, split: str, folder: Path) -> None:
-    path = f"datasets/{dataset}"
-    manifest = read_manifest(storage, path)
-    if manifest is None:
-        raise DataError(
-            f"There is no prepared set {dataset} in {storage.address}.",
-            remedy="prepare it first: pointlab run <its prepare config>",
-        )
-    names = [name for name in sorted(manifest.files) if name.startswith(f"{split}-")]
-    if not names:
-        raise DataError(f"The set {dataset} has no {split} split.", expected=", ".join(_splits(manifest)))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{split}-"))
-    try:
-        contents = (read_verified(storage, path, name, manifest) for name in names)
-        _fill_aside(aside / "filled", contents)
-        if folder.exists() and not _is_filled(folder):
-            with contextlib.suppress(FileNotFoundError):  # another process was quicker
-                folder.rename(aside / "outdated")
-        (aside / "filled").rename(folder)
-    except OSError:
-        if not _is_filled(folder):  # otherwise another process was quicker, and its fill is as good
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _fill_aside(folder: Path, contents: Iterable[bytes]) -> None:
-    folder.mkdir()
-    write_split(folder, ((decode_shard(content), decode_attached(content)) for content in contents))
-    (folder / "layout").write_text(LAYOUT)
-
-
-def _splits(manifest: Manifest) -> list[str]:
-    return sorted({name.split("-")[0] for name in manifest.files if name.endswith(".parquet")})
-
-
-def _make_room(cache: Path, bound: int, keep: str) -> None:
-    """Delete the sets used longest ago until the cache is within its bound; other folders stay."""
-    sets = [path for path in cache.iterdir() if any((path / split / "ids.npy").exists() for split in SPLITS)]
-    by_age = sorted(sets, key=lambda path: path.stat().st_mtime_ns)
-    sizes = {path: _size(path) for path in by_age}
-    excess = sum(sizes.values()) - bound
-    for path in by_age:
-        if excess <= 0:
-            return
-        is_being_filled = any(entry.name.startswith(".") for entry in path.iterdir())
-        if path.name != keep and not is_being_filled:
-            shutil.rmtree(path, ignore_errors=True)
-            excess -= sizes[path]
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files below `folder`; one that another process takes away meanwhile counts nothing."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                total += (Path(parent) / name).stat().st_size
-    return total
+    return manifest is not None and split in splits_of(manifest)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from pointlab.data.growing import GrowingArray
+from pointlab.data.picture_crops import Crops
 from pointlab.data.pictures import decode_colour
 from pointlab.errors import DataError
 
@@ -81,21 +82,33 @@ class CachedPictures:
         chosen = first + (draws * (past - first)).astype(np.int64)
         return np.where(first == past, NO_PICTURE, chosen)
 
-    def decoded(
-        self, numbers: Int64[np.ndarray, " pictures"], ids: Int64[np.ndarray, " clouds"]
-    ) -> UInt8[np.ndarray, "pictures height width 3"]:
-        """The pictures of these numbers, black in the places of `NO_PICTURE`; `ids` are those of all clouds.
+    def are_of(self, numbers: Int64[np.ndarray, " clouds"], rows: Int64[np.ndarray, " clouds"]) -> bool:
+        """Whether each of these pictures, where there is one, is of the cloud of its row."""
+        is_own = (self._firsts[rows] <= numbers) & (numbers < self._firsts[rows + 1])
+        return bool((is_own | (numbers == NO_PICTURE)).all())
 
-        Raises DataError, which names a cloud by its id, where they differ in size.
+    def decoded(
+        self,
+        numbers: Int64[np.ndarray, " pictures"],
+        ids: Int64[np.ndarray, " clouds"],
+        crops: Crops | None = None,
+    ) -> UInt8[np.ndarray, "pictures height width 3"]:
+        """What `crops` show of the pictures of these numbers, or all of them as they are.
+
+        Black in the places of `NO_PICTURE`; `ids` are those of all clouds. Raises DataError, which names a
+        cloud by its id, where what comes out differs in size.
         """
-        places = np.flatnonzero(numbers != NO_PICTURE)
-        wanted = numbers[places].tolist()
-        owners = [self._owner(number, ids) for number in wanted]
-        found = [self._decode(number, owner) for number, owner in zip(wanted, owners, strict=True)]
+        places = np.flatnonzero(numbers != NO_PICTURE).tolist()
+        owners = [self._owner(number, ids) for number in numbers[places].tolist()]
+        found = []
+        for place, owner in zip(places, owners, strict=True):
+            picture = self._decode(int(numbers[place]), owner)
+            found.append(picture if crops is None else crops.shown(picture, place))
         _require_one_size(found, owners)
-        example = found[0] if found else self._decode(0, self._owner(0, ids))
-        pictures = np.zeros((len(numbers), *example.shape), np.uint8)
-        for place, picture in zip(places.tolist(), found, strict=True):
+        size = None if crops is None else crops.size
+        shape = size or (found[0] if found else self._decode(0, self._owner(0, ids))).shape[:2]
+        pictures = np.zeros((len(numbers), *shape, 3), np.uint8)
+        for place, picture in zip(places, found, strict=True):
             pictures[place] = picture
         return pictures
 
@@ -116,5 +129,6 @@ def _require_one_size(pictures: list[UInt8[np.ndarray, "_ _ 3"]], owners: list[i
             f"The pictures of a batch differ in size: cloud {owners[0]} has {sizes[0]} pixels, cloud"
             f" {owners[others[0]]} has {sizes[1]}.",
             expected="one width and height for all pictures of a set",
-            remedy="scale or render the source's pictures to one size and prepare the set again",
+            remedy="scale or render the source's pictures to one size and prepare the set again, or set"
+            " picture_size where the paradigm has one",
         )

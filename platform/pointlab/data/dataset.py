@@ -14,10 +14,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pointlab.config import StrictModel
-from pointlab.data.builtin import Rooms, Scans, Shapes
+from pointlab.config import ADDED_LATER, StrictModel, left_out
+from pointlab.data.builtin import RoomObjects, Rooms, Scans, Shapes
 from pointlab.data.formats import (
     Folder,
+    Kitti,
     ModelNet40C,
     ModelNetC,
     ModelNetDat,
@@ -49,6 +50,7 @@ SourceConfig = Annotated[
     Shapes
     | Scans
     | Rooms
+    | RoomObjects
     | Folder
     | ModelNetH5
     | ModelNetTxt
@@ -57,6 +59,7 @@ SourceConfig = Annotated[
     | RgbdFrames
     | S3dis
     | Scannet
+    | Kitti
     | ModelNet40C
     | ModelNetC
     | ModelNetDat
@@ -76,6 +79,10 @@ class DatasetConfig(StrictModel):
     source: SourceConfig
     root: str | None = Field(default=None, json_schema_extra={"identity": False})
     """Folder of the source files; not needed once the prepared set is in the store."""
+    origin: str | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """What a set of your own is, and of whom; null, as the source says, which goes by the layout of files."""
+    licence: str | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """Its terms of use; null, as the source says, unless `origin` is given: then they are not stated."""
     num_points: int = Field(default=1024, ge=1)
     """Points kept of each cloud, ordered so that any prefix is a sample of the kind that `sampling` names."""
     sampling: Literal["farthest", "random"] = "farthest"
@@ -84,7 +91,7 @@ class DatasetConfig(StrictModel):
     voxel_size: float | None = Field(default=None, gt=0)
     """Edge of a grid, in the units of the source, of which each cell keeps its first point before sampling;
     it evens out the density of scans. None: no grid."""
-    estimate_normals: int | None = Field(default=None, ge=3)
+    estimate_normals: int | None = Field(default=None, ge=3, json_schema_extra=ADDED_LATER)
     """Neighbours, the point itself among them, from which normals are estimated where the source has none;
     three span a plane, 16 are usual. A cloud with fewer points uses all of them. None: clouds that come
     without normals stay without."""
@@ -105,10 +112,9 @@ class DatasetConfig(StrictModel):
     def recipe(self) -> str:
         """Hash of everything but the source files' content.
 
-        A set without estimated normals is what it was before they could be estimated, and keeps its hash.
+        A setting that was added later, left at its default, keeps it what it was before.
         """
-        unused = {"root"} if self.estimate_normals is not None else {"root", "estimate_normals"}
-        settings = self.model_dump_json(exclude=unused)
+        settings = self.model_dump_json(exclude=left_out(self))
         return stable_hash(PREPARATION_VERSION, self.source.version, settings)
 
 

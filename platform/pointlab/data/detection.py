@@ -6,7 +6,7 @@ where no reader of a published layout knows it.
 
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,11 +49,21 @@ class Fit:
             "root": str(self.folder.absolute()),
             **recommended,
         }
-        length = self.index.points_per_cloud
+        length = self.index.points_per_cloud or self._longest_of_some()
         wanted = data.get("num_points", DatasetConfig.model_fields["num_points"].default)
         if length is not None and length < wanted:
             data["num_points"] = length
         return {"kind": "prepare", "data": data}
+
+    def _longest_of_some(self) -> int | None:
+        """Points of the longest of a few clouds; None where they cannot be read, which a run will say."""
+        rows = self.index.rows
+        some = {rows[place] for place in (0, len(rows) // 2, -1)}
+        try:
+            clouds = self.source.read(self.folder, list(some))
+        except DataError:
+            return None
+        return max(len(cloud.points) for cloud in clouds)
 
     @property
     def kind(self) -> str:
@@ -114,8 +124,18 @@ def _fit_of(kind: type[Source], folder: Path) -> Fit | None:
     for source in _variants(kind, folder):
         index = _index(source, folder)
         if index is not None:
-            return Fit(folder, source, index, dict(_guessed(source, folder)))
+            return _with_companions(Fit(folder, source, index, dict(_guessed(source, folder))))
     return None
+
+
+def _with_companions(fit: Fit) -> Fit:
+    """The same with what lies beside the clouds, where that can be read too."""
+    found = fit.source.found_beside(fit.folder, fit.index)
+    if not found:
+        return fit
+    source = type(fit.source).model_validate(fit.source.model_dump(exclude_unset=True) | dict(found))
+    index = _index(source, fit.folder)
+    return fit if index is None else replace(fit, source=source, index=index)
 
 
 def _index(source: Source, folder: Path) -> SourceIndex | None:

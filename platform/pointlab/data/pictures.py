@@ -41,6 +41,12 @@ def decode_colour(content: bytes, name: str = "A picture") -> UInt8[np.ndarray, 
     return np.asarray(image.convert("RGB"))
 
 
+def size_of(content: bytes, name: str = "A picture") -> tuple[int, int]:
+    """Width and height by the file's header; DataError, which names it, if this is no picture."""
+    image = _open(content, name, whole=False)
+    return image.width, image.height
+
+
 def encode_depth(depth: Float[np.ndarray, "height width"], unit: float) -> bytes:
     """A 16-bit PNG of `depth` in counts of `unit`; 0 stays 0, nothing measured.
 
@@ -80,10 +86,11 @@ def _encode(image: Image.Image, kind: str, **options: int) -> bytes:
     return sink.getvalue()
 
 
-def _open(content: bytes, name: str) -> Image.Image:
+def _open(content: bytes, name: str, *, whole: bool = True) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
-        image.load()
+        if whole:
+            image.load()
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise DataError(
             f"{name} cannot be read: {error} ({len(content)} bytes).",

@@ -6,8 +6,9 @@ order.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pointlab.data.catalogue import UNKNOWN, Card
 from pointlab.data.dataset import DatasetConfig, dataset_id, source_digests
 from pointlab.data.source import SPLITS, SourceIndex, SourceRow, Split
 from pointlab.errors import DataError
@@ -37,11 +38,21 @@ class Plan:
 def make_plan(config: DatasetConfig) -> Plan:
     """Shards of the set that `config` describes; DataError where the source is not as it should be."""
     index = config.source.index(config.root_path)
+    index = replace(index, card=_card(config, index.card))
     by_split = assign_splits(config, index)
     shards = [shard for split in SPLITS for shard in _shards_of(config, split, by_split[split])]
     if not shards:
         raise DataError(f"The source of {config.name} holds no clouds at all.", remedy="check its settings")
     return Plan(dataset_id(config, index), index, tuple(shards), source_digests(config, index))
+
+
+def _card(config: DatasetConfig, found: Card) -> Card:
+    """That of the source, unless the user says that this is another set in the layout of a published one."""
+    if config.origin is None and config.licence is None:
+        return found
+    is_own = found.name == UNKNOWN.name
+    own = found if is_own else replace(UNKNOWN, scale=found.scale, known_defects=found.known_defects)
+    return replace(own, title=config.origin or own.title, licence=config.licence or own.licence)
 
 
 def sample_id(config: DatasetConfig, row: SourceRow) -> int:

@@ -5,7 +5,7 @@ is dense and zero-padded, and `counts` says how many rows of each cloud are real
 of itself along, its views.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,11 @@ class Picture:
     camera: Pinhole
     pose: Float64[np.ndarray, "4 4"]
     unit: float = 0.0
+
+    @property
+    def has_camera(self) -> bool:
+        """Whether it is known through what camera, and from where, the picture was taken."""
+        return bool(np.isfinite(astuple(self.camera)).all() and np.isfinite(self.pose).all())
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,10 @@ class PointBatch:
     `pictures` show each cloud once, in red, green and blue from 0 to 255, `picture_numbers` say which of the
     set's pictures these are, or would be (`CachedSplit.decoded`), and `captions` are hashes of what is said
     of it (`CachedSplit.caption_texts`). Numbers and hashes are -1 where a cloud has none, and its picture is
-    black. `views` are further augmented copies of the same samples, in the same order, where a paradigm
-    compares several; the batch itself is the first, and it alone has pictures and captions.
+    black. `pixels` are the (column, row) at which that picture shows each point, real-valued, with pixel
+    centres at integers; (-1, -1) where it does not show the point, and in padded rows. `views` are further
+    augmented copies of the same samples, in the same order, where a paradigm compares several; the batch
+    itself is the first, and it alone has pictures and captions.
     """
 
     points: Float32[Tensor, "batch points 3"]
@@ -87,6 +94,7 @@ class PointBatch:
     rows: Int64[Tensor, "batch points"] | None = None
     pictures: UInt8[Tensor, "batch height width 3"] | None = None
     picture_numbers: Int64[Tensor, " batch"] | None = None
+    pixels: Float32[Tensor, "batch points 2"] | None = None
     captions: Int64[Tensor, " batch"] | None = None
     views: tuple["PointBatch", ...] = ()
 

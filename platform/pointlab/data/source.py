@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pointlab.config import StrictModel
 from pointlab.data.catalogue import UNKNOWN, Card
@@ -62,6 +62,8 @@ class Source(StrictModel, ABC):
     """Whether there are files to read; a built-in set has none."""
     to_give_pictures: ClassVar[str] = "choose a set that has them, such as the built-in shapes with num_views"
     """What to do where no cloud would have a picture, or none would have a caption."""
+    to_give_cameras: ClassVar[str] = "choose a set of RGB-D frames, such as the built-in rooms"
+    """What to do where no cloud would have a picture whose camera is known."""
     to_give_captions: ClassVar[str] = "choose a set that has them, such as the built-in shapes"
 
     @property
@@ -73,9 +75,21 @@ class Source(StrictModel, ABC):
         return False
 
     @property
+    def gives_cameras(self) -> bool | None:
+        """Whether any cloud has a colour picture whose camera is known, so that points have pixels in it.
+
+        None where only its files tell.
+        """
+        return False
+
+    @property
     def gives_captions(self) -> bool | None:
         """Whether any cloud has a caption; None where only its files tell."""
         return False
+
+    def found_beside(self, root: Path, index: SourceIndex) -> Mapping[str, Any]:  # noqa: ARG002
+        """Settings for what lies in the folder beside the clouds and is not asked for yet, as a proposal."""
+        return {}
 
     @abstractmethod
     def index(self, root: Path | None) -> SourceIndex:

@@ -1,11 +1,11 @@
-"""Subsets of a split: labelled clouds, a few of each class or evenly by class, drawn by a key."""
+"""Subsets of a split: labelled clouds, a few of each class or evenly by class, or scenes, drawn by a key."""
 
 import numpy as np
 from jaxtyping import Int64
 
 from pointlab.data.cache import CachedSplit
 from pointlab.errors import DataError
-from pointlab.seeding import KeyedDraws
+from pointlab.seeding import KeyedDraws, stable_integer
 
 
 def few_per_class(
@@ -28,6 +28,18 @@ def few_per_class(
             )
         chosen.append(members[np.argsort(keys[members])[:samples_per_class]])
     return np.sort(np.concatenate(chosen))
+
+
+def share_of_scenes(split: CachedSplit, share: float, seed: int) -> Int64[np.ndarray, " rows"]:
+    """Rows of this share of the scenes, to the nearest number and at least one, in stored order.
+
+    A scene is what clouds have as their group; a cloud without one is a scene of its own. Its place in the
+    draw depends on (seed, its name) alone, so that a smaller share of the same seed lies within a larger one.
+    """
+    scenes = [group or str(identity) for group, identity in zip(split.groups, split.ids, strict=True)]
+    drawn = sorted(set(scenes), key=lambda scene: (stable_integer("scenes", seed, str(scene)), scene))
+    chosen = set(drawn[: max(1, round(share * len(drawn)))])
+    return np.flatnonzero([scene in chosen for scene in scenes])
 
 
 def evenly_by_class(split: CachedSplit, num_clouds: int, seed: int) -> Int64[np.ndarray, " rows"]:

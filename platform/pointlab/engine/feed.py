@@ -23,6 +23,7 @@ import ray.data
 from pointlab.data.batches import training_arrays
 from pointlab.data.cache import open_split
 from pointlab.data.cached_pictures import NO_PICTURE
+from pointlab.data.picture_crops import whole
 from pointlab.data.sample import Arrays
 from pointlab.engine.session import quiet_ray_data
 from pointlab.training.context import FeedPlan
@@ -62,7 +63,9 @@ def _samples_per_block(plan: FeedPlan) -> int:
     if "pictures" not in plan.recipe.inputs:
         return most
     split = open_split(plan.storage, plan.dataset, "train")
-    example = split.decoded(np.array([NO_PICTURE]))
+    pictures = plan.recipe.pictures
+    crops = None if pictures is None else whole(1, pictures)
+    example = split.decoded(np.array([NO_PICTURE]), crops)
     return min(most, PICTURE_BYTES_PER_BLOCK // example.nbytes)
 
 

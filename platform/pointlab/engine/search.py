@@ -32,8 +32,9 @@ from pointlab.training import LocalContext, Watcher, ignore_progress
 from pointlab.training.context import default_device
 
 SCORE = "score"
-"""What trials are compared by: target validation accuracy after each epoch, and after the sweep the
-validation accuracy at the chosen coefficient by the stated rule."""
+"""What trials are compared by: target validation accuracy after each epoch (of a segmentation, its mean
+intersection over union), and after the sweep the validation accuracy at the chosen coefficient by the stated
+rule."""
 
 
 ParentsHere = Callable[[TransferExperiment, Storage], dict[str, str]]
@@ -160,7 +161,9 @@ def _trial(
         record = read_record(storage, at.run)
         if record is None:
             started = time.monotonic()
-            reporter = functools.partial(_report, run=at.run, last=epochs, started=started)
+            reporter = functools.partial(
+                _report, run=at.run, last=epochs, started=started, measure=experiment.score
+            )
             timeout = resolved.experiment.launch.stall_timeout
             context = LocalContext(storage, reporter=reporter, fence=lease.fence, stall_timeout=timeout)
             findings = transfer(at, context)
@@ -169,7 +172,7 @@ def _trial(
     tune.report(
         {
             "epoch": epochs + 1,
-            SCORE: record.metrics.get("selection/score", record.metrics["validation/accuracy"]),
+            SCORE: record.metrics.get("selection/score", record.metrics[experiment.score]),
             "coefficient": record.metrics.get("selection/coefficient", ""),
             "run": at.run,
             "is_finished": True,
@@ -179,11 +182,13 @@ def _trial(
     )
 
 
-def _report(epoch: int, figures: Mapping[str, float], run: str, last: int, started: float) -> None:
+def _report(
+    epoch: int, figures: Mapping[str, float], *, run: str, last: int, started: float, measure: str
+) -> None:
     """Let the scheduler judge an epoch, but the last: the sweep that follows it is cheap and tells more."""
     if epoch >= last:
         return
-    score = figures["validation/accuracy"]
+    score = figures[measure]
     seconds = time.monotonic() - started
     tune.report({"epoch": epoch, SCORE: score, "samples": figures["samples"], "seconds": seconds, "run": run})
 
@@ -241,7 +246,7 @@ def _space(experiment: SearchExperiment) -> dict[str, Any]:
 
 def _epochs(trial: TransferExperiment) -> int:
     """Epochs of a trial that is not stopped; its sweep reports as one more. A frozen backbone takes none."""
-    return math.ceil(trial.training.epochs) if trial.trains else 0
+    return math.ceil(trial.training.epochs) if trial.has_epochs else 0
 
 
 def _row(result: Any, epochs: int) -> dict[str, Any]:

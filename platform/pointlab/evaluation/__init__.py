@@ -2,5 +2,6 @@
 
 from pointlab.evaluation.features import FeatureName, FeatureTable, pooled_features
 from pointlab.evaluation.metrics import classification_metrics
+from pointlab.evaluation.scene_views import SceneViewConfig
 
-__all__ = ["FeatureName", "FeatureTable", "classification_metrics", "pooled_features"]
+__all__ = ["FeatureName", "FeatureTable", "SceneViewConfig", "classification_metrics", "pooled_features"]

@@ -22,6 +22,10 @@ TOGETHER = 64
 """Queries at a time: with 50,000 shapes their cosines and ranks fit into a tenth of a gigabyte."""
 
 
+COLLAPSED = 0.99
+"""Mean cosine of two shapes from which on they hardly differ: an angle of 8 degrees."""
+
+
 @dataclass(frozen=True)
 class Retrieved:
     """What every query found; shapes are told by their rows in the gallery."""
@@ -35,6 +39,17 @@ class Retrieved:
     is_right: Bool[Tensor, "queries shown"]
     """Whether each of them is."""
     gallery_size: int
+
+
+def mean_cosine(features: Float[Tensor, "shapes width"]) -> float:
+    """The cosine of two different shapes, in the mean over all pairs; 0 of a single shape.
+
+    Near 1, all shapes look alike to whoever searches: the features are collapsed, or nearly so.
+    """
+    directions = F.normalize(features.double(), dim=1)
+    total = directions.sum(0)
+    num_pairs = len(features) * (len(features) - 1)
+    return float(total @ total - directions.square().sum()) / max(num_pairs, 1)
 
 
 def search_gallery(

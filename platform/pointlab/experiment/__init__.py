@@ -10,6 +10,7 @@ from pointlab.config import apply_overrides, read_yaml, validate
 from pointlab.experiment.analyse import AnalyseExperiment
 from pointlab.experiment.evaluate import EvaluateExperiment
 from pointlab.experiment.imported import ImportExperiment
+from pointlab.experiment.match import MatchExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.prepare import PrepareExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
@@ -29,6 +30,7 @@ Experiment = Annotated[
     | StudyExperiment
     | EvaluateExperiment
     | RetrieveExperiment
+    | MatchExperiment
     | AnalyseExperiment,
     Field(discriminator="kind"),
 ]
@@ -53,6 +55,7 @@ __all__ = [
     "Experiment",
     "ImportExperiment",
     "LaunchConfig",
+    "MatchExperiment",
     "PrepareExperiment",
     "PretrainExperiment",
     "RetrieveExperiment",

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ from pointlab.analysis import FEWEST_SCORED
 from pointlab.backbones import Backbone
 from pointlab.data.sample import PointBatch
 from pointlab.data.subsets import evenly_by_class
-from pointlab.errors import DataError, PreemptedError
+from pointlab.errors import DataError
 from pointlab.experiment.analyse import AnalyseExperiment
 from pointlab.experiment.analysis_notes import Pass
+from pointlab.experiment.going_on import require_going_on
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.subjects import Reading
 from pointlab.experiment.wiring import Data, open_data
@@ -58,11 +59,12 @@ class Task:
         score = self._rows(experiment.split) if config.scores else NONE
         self._require_clouds(fit, score)
         subjects = Reading(self.resolved, self.context.storage, self.data, self._settle).subjects()
+        read = {name for subject in subjects for name in subject.backbone.inputs}
         started = time.perf_counter()
         found = analysis.analyse(
             subjects,
-            self._batches("train", fit, 0, len(fit) + len(score)),
-            self._batches(experiment.split, score, len(fit), len(fit) + len(score)),
+            self._batches("train", fit, 0, len(fit) + len(score), read),
+            self._batches(experiment.split, score, len(fit), len(fit) + len(score), read),
             num_classes=self.data.num_classes,
             config=config,
             device=self.context.device,
@@ -108,16 +110,20 @@ class Task:
 
     def _settle(self, backbone: Backbone) -> None:
         """Statistics of the clouds that probes are fit on: random weights come with none of any data."""
-        batches = self.data.batches("train", self.resolved.experiment.batch_size, rows=self._rows("train"))
-        reestimate([backbone], batches(), self.context.device)
+        size, rows = self.resolved.experiment.batch_size, self._rows("train")
+        batches = self.data.batches("train", size, backbone.inputs, rows)
+        reestimate(
+            [backbone], batches(), self.context.device, lambda one, of: one.intermediates(of, one.stages)
+        )
 
     def _batches(
-        self, split: str, rows: Int64[np.ndarray, " rows"], done: int, total: int
+        self, split: str, rows: Int64[np.ndarray, " rows"], done: int, total: int, read: Set[str]
     ) -> Iterator[PointBatch]:
-        """These clouds, with normals where the set has them, for as long as nobody asks to end."""
-        inputs = ("normals",) if self._has_normals() else ()
+        """These clouds, with what backbones read, and normals where the set has them, for as long as nobody
+        asks to end."""
+        inputs = tuple(sorted(read | ({"normals"} if self._has_normals() else set())))
         for batch in self.data.batches(split, self.resolved.experiment.batch_size, inputs, rows)():
-            self._require_going_on()
+            require_going_on(self.resolved.run, self.context)
             yield batch
             done += len(batch)
             self.context.watch(self.resolved.run, done, total, {})
@@ -139,14 +145,6 @@ class Task:
             split for split in ("train", self.resolved.experiment.split) if self.data.manifest.rows.get(split)
         ]
         return all("normals" in self.data.split(split).per_point for split in splits)
-
-    def _require_going_on(self) -> None:
-        if self.context.should_stop():
-            raise PreemptedError(
-                f"{self.resolved.run} was asked to end.",
-                expected="to go on to the last cloud",
-                remedy="run the same command again: it begins anew, for it takes minutes only",
-            )
 
 
 def _metrics(stages: Iterable[Mapping[str, Any]], split: str) -> dict[str, float]:

@@ -55,6 +55,11 @@ def read_classifier(experiment: ClassifierExperiment, run: str, storage: Storage
 def head_of(experiment: ClassifierExperiment) -> HeadConfig:
     """The configuration of an experiment's head; ConfigError where its paradigm trains none."""
     if isinstance(experiment, TransferExperiment):
+        if experiment.segments:
+            raise ConfigError(
+                f"{experiment.name} is a segmentation, which names points and no clouds.",
+                expected="a transfer whose task is classification",
+            )
         return experiment.supervised.head
     if isinstance(experiment, ImportExperiment):
         if experiment.head is None or not experiment.class_names:

@@ -57,6 +57,8 @@ class EvaluateExperiment(StrictModel):
         if self.launch.kind != "local":
             raise ValueError("an evaluation runs in this process: launch.kind must be 'local'")
         head_of(self.classifier)
+        if read := self.classifier.architecture.inputs:
+            raise ValueError(f"corrupted clouds have no {' and no '.join(read)}, which the classifier reads")
         if isinstance(self.classifier, ImportExperiment):
             self._require_own_data()
         if self.divisor is not None:

@@ -15,10 +15,11 @@ from pointlab.data.corruptions import (
     require_whole,
 )
 from pointlab.data.sample import PointBatch
-from pointlab.errors import DataError, PreemptedError
+from pointlab.errors import DataError
 from pointlab.evaluation.robustness import RobustnessResult, robustness_metrics, warnings_about
 from pointlab.experiment.classifier import Classifier, read_classifier
 from pointlab.experiment.evaluate import EvaluateExperiment
+from pointlab.experiment.going_on import require_going_on
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.wiring import Data, open_data
 from pointlab.training import TrainContext
@@ -71,7 +72,7 @@ class Evaluation:
             require_whole(self.split, [f"{name}/{severity}" for name, severity in conditions])
         clean = self._clean()
         for done, condition in enumerate(conditions, start=1):
-            self._require_going_on()
+            require_going_on(self.resolved.run, self.context)
             shown = _counted(self._corrupted(condition), condition, content)
             accuracy = self._accuracy(shown)
             accuracies.setdefault(condition[0], {})[condition[1]] = accuracy
@@ -111,13 +112,6 @@ class Evaluation:
             "baseline": experiment.divisor.name if experiment.divisor else "none",
             **warnings_about(result, experiment.divisor),
         }
-
-    def _require_going_on(self) -> None:
-        if self.context.should_stop():
-            raise PreemptedError(
-                f"{self.resolved.run} was asked to end.",
-                remedy="run the same command again: it begins anew, for it takes minutes only",
-            )
 
 
 def _counted(

@@ -28,6 +28,7 @@ LAYOUT_OF: dict[str, LayoutName] = {
     "masked": "point_mae_pretrain",
     "act_autoencoder": "act_autoencoder",
     "act": "act_pretrain",
+    "recon": "recon_pretrain",
 }
 """Where a pretraining goes unless something else is asked for, by its paradigm."""
 
@@ -43,7 +44,7 @@ class Frozen:
 
 def export_run(storage: Storage, run: str, layout: str | None = None) -> tuple[Exported, Mapping[str, Any]]:
     """The networks of a finished run in `layout`, by default the one they came in or that is
-    their paradigm's, and details of its model.
+    their paradigm's, and details of its model, with the `num_points` of the clouds that it was trained on.
 
     What ACT's stages learned from is read again, where it was, and written with them. Raises StorageError for
     a run without a model, ConfigError for one whose layout nobody names or that left no backbone, DataError
@@ -60,9 +61,7 @@ def export_run(storage: Storage, run: str, layout: str | None = None) -> tuple[E
         )
     named = layout or details.get("layout") or LAYOUT_OF.get(_paradigm_of(record))
     if named is None:
-        raise ConfigError(
-            f"{run} may go into several layouts.", remedy=f"choose one with --layout: {', '.join(LAYOUTS)}"
-        )
+        raise _choice_of_layouts(run, details["backbone"]["kind"])
     states = read_modules(storage, run)
     frozen = _frozen(record, storage)
     said: Unstored = validate(Unstored, details.get("unstored", {}), f"the model of {run}")
@@ -70,7 +69,22 @@ def export_run(storage: Storage, run: str, layout: str | None = None) -> tuple[E
     exported = export_weights(
         states | frozen.states, known_layout(named), backbone, said.or_else(frozen.unstored)
     )
-    return replace(exported, left_out=exported.left_out | frozen.left_out), details
+    shown = {"num_points": record.config["num_points"]} if "num_points" in record.config else {}
+    return replace(exported, left_out=exported.left_out | frozen.left_out), {**details, **shown}
+
+
+def _choice_of_layouts(run: str, backbone: str) -> ConfigError:
+    """That the run may go into those layouts which hold such a backbone, or into none."""
+    fitting = [name for name, layout in LAYOUTS.items() if layout.backbone == backbone]
+    if not fitting:
+        return ConfigError(
+            f"No layout holds {run}, whose backbone is a {backbone}.",
+            expected=f"one of {', '.join(sorted({layout.backbone for layout in LAYOUTS.values()}))}",
+            remedy="use the safetensors of its model as they are",
+        )
+    return ConfigError(
+        f"{run} may go into several layouts.", remedy=f"choose one with --layout: {', '.join(fitting)}"
+    )
 
 
 def _paradigm_of(record: Record) -> str:

@@ -9,9 +9,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
 
 from pointlab.data.cache import CachedSplit
 from pointlab.errors import ConfigError, DataError
@@ -19,6 +17,7 @@ from pointlab.experiment.modalities import Modality, needed_by, no_cloud_has
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import teacher_folder
 from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.set_pictures import decoded, numbers_of_all
 from pointlab.experiment.wiring import Data, seeded
 from pointlab.objectives.targets import PictureFeatures, Targets, TextFeatures, VariedPictures
 from pointlab.objectives.templates import in_words, sentences_on
@@ -112,10 +111,9 @@ def _of_texts(folder: Path, making: Making) -> TextFeatures:
 def _of_pictures(folder: Path, making: Making) -> Targets:
     """Of the pictures of training and validation, in the order of their numbers in batches."""
     splits, augmentation = making.splits, making.paradigm.image_augmentation
-    numbers = np.concatenate([_numbers_of(split) for split in splits])
-    assert np.array_equal(numbers, np.arange(len(numbers))), "the row of a picture in a table is its number"
+    numbers = numbers_of_all(splits)
     if augmentation is not None:
-        size = min(_decoded(splits, numbers[:1]).shape[1:3])
+        size = min(decoded(splits, numbers[:1]).shape[1:3])
         if augmentation.shift >= size:
             raise ConfigError(
                 f"paradigm.image_augmentation.shift is {augmentation.shift}, and the pictures of"
@@ -124,19 +122,6 @@ def _of_pictures(folder: Path, making: Making) -> Targets:
                 remedy=f"set it to {size // 16}, say",
             )
         return VariedPictures(ImageTeacher(folder), augmentation)
-    decoded, watch = partial(_decoded, splits), partial(making.watch, "pictures")
+    shown, watch = partial(decoded, splits), partial(making.watch, "pictures")
     key, device = making.data.name, making.device
-    return PictureFeatures(cached_image_features(folder, numbers, decoded, key, device, watch=watch))
-
-
-def _numbers_of(split: CachedSplit) -> Int64[np.ndarray, " pictures"]:
-    return split.first_picture + np.arange(split.num_pictures)
-
-
-def _decoded(
-    splits: list[CachedSplit], numbers: Int64[np.ndarray, " pictures"]
-) -> UInt8[np.ndarray, "pictures height width 3"]:
-    """The pictures of these numbers, which ascend as those of the splits do."""
-    of_splits = (numbers[np.isin(numbers, _numbers_of(split))] for split in splits)
-    pairs = zip(splits, of_splits, strict=True)
-    return np.concatenate([split.decoded(wanted) for split, wanted in pairs if len(wanted) > 0])
+    return PictureFeatures(cached_image_features(folder, numbers, shown, key, device, watch=watch))

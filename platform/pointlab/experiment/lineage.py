@@ -9,6 +9,7 @@ from typing import Any
 from pointlab.experiment.analyse import AnalyseExperiment
 from pointlab.experiment.evaluate import EvaluateExperiment
 from pointlab.experiment.imported import ImportExperiment
+from pointlab.experiment.match import MatchExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Resolved, make_definite, share_of_parent
@@ -27,7 +28,9 @@ def parents_of(experiment: Any) -> dict[str, Trained]:
             return {} if experiment.varies_pretraining else parents_of(experiment.transfer)
         case EvaluateExperiment():
             return {"classifier": experiment.classifier}
-        case PretrainExperiment() | TransferExperiment() | AnalyseExperiment() | RetrieveExperiment():
+        case PretrainExperiment() | TransferExperiment() | AnalyseExperiment():
+            return dict(experiment.parents)
+        case RetrieveExperiment() | MatchExperiment():
             return dict(experiment.parents)
         case _:
             return {}
@@ -45,6 +48,17 @@ def make_lineage_definite(experiment: Trained, datasets: Mapping[str, str]) -> l
         lineage += make_lineage_definite(parent, share_of_parent(role, datasets))
         parents[role] = lineage[-1].run
     return [*lineage, make_definite(experiment, dict(datasets), parents)]
+
+
+def placed_by(experiment: Any, parent: Trained) -> Trained:
+    """`parent` as `experiment` has it made: in its own process too, if it states that it runs in one.
+
+    A parent that states a launch of its own keeps it.
+    """
+    here = "launch" in experiment.model_fields_set and experiment.launch.kind == "local"
+    if not here or "launch" in parent.model_fields_set or parent.launch.kind == "local":
+        return parent
+    return parent.model_copy(update={"launch": experiment.launch})
 
 
 def in_one_process(

@@ -16,7 +16,7 @@ from pointlab.experiment.point_counts import require_points, require_points_for_
 from pointlab.experiment.resolve import with_datasets_of
 from pointlab.experiment.roles import WANTED, notes_on, require_able, require_roles
 from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment, TeacherSource
-from pointlab.paradigms import ParadigmConfig, SupervisedConfig
+from pointlab.paradigms import ParadigmConfig, SegmentationConfig, SupervisedConfig
 from pointlab.paradigms.classifying import ClassifyingConfig
 from pointlab.paradigms.compatibility import require_compatible
 from pointlab.training import TrainingConfig
@@ -56,8 +56,9 @@ class PretrainExperiment(StrictModel):
     """The stage I whose latents `act` predicts: a pretraining by `act_autoencoder`, made first if it is
     missing, or an import of a released one."""
     image_teacher: FinishedTeacher | None = None
-    """The network of pictures whose features `recon` predicts; null where `paradigm.image_weight` is 0. A
-    `kind: teacher` is made first if it is missing, once for both fields where they are equal."""
+    """The network of pictures whose features `recon` predicts (null where `paradigm.image_weight` is 0), or
+    whose maps `ppkt` compares points with. A `kind: teacher` is made first if it is missing, once for both
+    fields where they are equal."""
     text_teacher: FinishedTeacher | None = None
     """The two towers whose features of texts `recon` predicts; null where `paradigm.text_weight` is 0."""
     training: TrainingConfig = TrainingConfig()
@@ -66,6 +67,7 @@ class PretrainExperiment(StrictModel):
 
     @model_validator(mode="after")
     def _data_suits(self) -> "PretrainExperiment":
+        require_given(self.paradigm, self.data)
         require_points(self.num_points, [self.data])
         return self
 
@@ -73,7 +75,7 @@ class PretrainExperiment(StrictModel):
     def _parts_go_together(self) -> "PretrainExperiment":
         require_compatible(self.paradigm, self.backbone)
         factor = self.training.optimiser.head_learning_rate_factor
-        if factor != 1 and not isinstance(self.paradigm, ClassifyingConfig):
+        if factor != 1 and not isinstance(self.paradigm, ClassifyingConfig | SegmentationConfig):
             raise ValueError(
                 f"training.optimiser.head_learning_rate_factor is {factor:g}, but paradigm"
                 f" {self.paradigm.kind} has no head: leave it out, or set it in a transfer"
@@ -99,7 +101,6 @@ class PretrainExperiment(StrictModel):
     @model_validator(mode="after")
     def _learns_from_what_is_there(self) -> "PretrainExperiment":
         require_roles(self.paradigm, self._learns_from)
-        require_given(self.paradigm, self.data)
         if self.latents is not None:
             self._require_stage_one(self.latents)
         require_able(self._learns_from)

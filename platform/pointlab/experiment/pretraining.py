@@ -5,6 +5,7 @@ from dataclasses import replace
 from pointlab.errors import PreemptedError
 from pointlab.experiment.features import Watch, build_features
 from pointlab.experiment.finished_teachers import require_same_teachers
+from pointlab.experiment.pixel_maps import build_pixel_maps, notes_on_pixels
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import build_providers, needs_of
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
@@ -22,6 +23,7 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
     require_same_teachers(context.storage, resolved.run, needs)
     watch = _watched(resolved.run, context)
     providers |= build_features(resolved, context.storage, data, context.device, watch)
+    providers |= build_pixel_maps(resolved, context.storage, data, context.device, watch)
     backbone = seeded_backbone(experiment.backbone, experiment.seed)
     with seeded(experiment.seed, "paradigm"):
         given = replace(data.given(), providers=providers)
@@ -36,11 +38,12 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
         resolved.run,
         paradigm.exported(),
         experiment.backbone,
-        data.manifest.class_names,
+        data.class_names_of(paradigm),
         needs=needs,
     )
     findings = findings_of(result)
-    return replace(findings, notes=findings.notes | experiment.notes)
+    told = experiment.notes | notes_on_pixels(experiment.paradigm, data)
+    return replace(findings, notes=findings.notes | told)
 
 
 def _watched(run: str, context: TrainContext) -> Watch:

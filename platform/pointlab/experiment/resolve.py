@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pointlab.config import ADDED_LATER, StrictModel
+from pointlab.config import StrictModel, counts
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.seeding import stable_hash
@@ -141,7 +141,4 @@ def definition(value: Any, name_of: Callable[[DatasetConfig], str], *, is_outerm
 def _counts(value: Any, info: FieldInfo) -> bool:
     if isinstance(value, LaunchConfig | StorageConfig):
         return False
-    marked = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    if (identity := marked.get("identity")) == ADDED_LATER["identity"]:
-        return bool(value != info.get_default(call_default_factory=True))
-    return identity is not False
+    return counts(value, info)

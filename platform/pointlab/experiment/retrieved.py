@@ -2,26 +2,21 @@
 artifact with their points and pictures, as a report reads no test split.
 """
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Int64, UInt8
-from PIL import Image
+from jaxtyping import Int64
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 from torch import Tensor
 
 from pointlab.data.cache import CachedSplit
 from pointlab.data.captions import NO_CAPTION
-from pointlab.data.pictures import JPEG_QUALITY
-from pointlab.errors import StorageError
 from pointlab.evaluation.retrieval import Retrieved
 from pointlab.experiment.gallery_queries import first_pictures
-from pointlab.storage import Storage, publish, read_manifest
-from pointlab.storage.artifact import read_verified
+from pointlab.experiment.shown import publish_files, read_files, small_jpeg, spread
+from pointlab.storage import Storage
 
 CLOUDS, JPEG = "clouds.safetensors", ".jpeg"
 MAX_POINTS = 512
@@ -50,8 +45,7 @@ class Shown:
 def spread_over_ranks(retrieved: Retrieved, num_shown: int) -> Int64[Tensor, " shown"]:
     """Places of queries, evenly from the one with the best rank to the one with the worst."""
     by_rank = retrieved.first_right.argsort(stable=True)
-    steps = torch.linspace(0, len(by_rank) - 1, min(num_shown, len(by_rank)), dtype=torch.float64)
-    return by_rank[steps.round().long()]
+    return by_rank[spread(len(by_rank), num_shown)]
 
 
 def table_of(shown: Shown, split: CachedSplit, class_names: Sequence[str]) -> Rows:
@@ -99,12 +93,8 @@ def _caption_of(split: CachedSplit, row: int) -> str:
 def publish_shown(
     storage: Storage, run: str, split: CachedSplit, num_points: int, shown: Iterable[Shown]
 ) -> None:
-    """Store the points of all clouds in the tables, as the network saw them, and small pictures that ask.
-
-    What an attempt that died after this has left is replaced: no record speaks of it.
-    """
-    shown = list(shown)
-    path, points = f"runs/{run}/shown", min(num_points, MAX_POINTS)
+    """Store the points of all clouds in the tables, as the network saw them, and small pictures that ask."""
+    shown, points = list(shown), min(num_points, MAX_POINTS)
     clouds = {
         str(split.ids[row]): np.array(split.arrays(row, ("points",))["points"][:points])
         for row in sorted(set().union(*(each.nearest() for each in shown)))
@@ -113,18 +103,8 @@ def publish_shown(
     rows = np.array(sorted({row for each in shown for row in each.rows}), np.int64)
     for row in rows:
         pixels = split.decoded(first_pictures(split, rows[rows == row]))[0]
-        contents[f"{split.ids[row]}{JPEG}"] = small_jpeg(pixels)
-    if read_manifest(storage, path) is not None:
-        storage.delete_folder(path)
-    publish(storage, path, "retrieval", contents, {"run": run})
-
-
-def small_jpeg(pixels: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """A file of the picture, shrunk to at most `MAX_SIDE` pixels either way."""
-    image, sink = Image.fromarray(pixels), io.BytesIO()
-    image.thumbnail((MAX_SIDE, MAX_SIDE))  # keeps the aspect, and smaller pictures as they are
-    image.save(sink, "JPEG", quality=JPEG_QUALITY)
-    return sink.getvalue()
+        contents[f"{split.ids[row]}{JPEG}"] = small_jpeg(pixels, MAX_SIDE)
+    publish_files(storage, run, "retrieval", contents)
 
 
 @dataclass(frozen=True)
@@ -137,14 +117,6 @@ class ShownFiles:
 
 def read_shown(storage: Storage, run: str) -> ShownFiles:
     """What `publish_shown` stored, verified; StorageError where it is not there."""
-    path = f"runs/{run}/shown"
-    manifest = read_manifest(storage, path)
-    if manifest is None:
-        raise StorageError(
-            f"The retrieval {run} has no pictures.",
-            expected=f"an artifact at {storage.locate(path)}",
-            remedy="run its config with --rerun",
-        )
-    contents = {name: read_verified(storage, path, name, manifest, f"runs/{run}") for name in manifest.files}
+    contents = read_files(storage, run)
     clouds = load_safetensors(contents.pop(CLOUDS))
     return ShownFiles(clouds, {name.removesuffix(JPEG): content for name, content in contents.items()})

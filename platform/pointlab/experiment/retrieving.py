@@ -12,10 +12,17 @@ from torch import Tensor, nn
 from pointlab.backbones import ReconTransformer
 from pointlab.data.cache import CachedSplit
 from pointlab.data.sample import PointBatch
-from pointlab.errors import ConfigError, DataError, PreemptedError
+from pointlab.errors import ConfigError, DataError
 from pointlab.evaluation import pooled_features
-from pointlab.evaluation.retrieval import Retrieved, retrieval_metrics, search_gallery
+from pointlab.evaluation.retrieval import (
+    COLLAPSED,
+    Retrieved,
+    mean_cosine,
+    retrieval_metrics,
+    search_gallery,
+)
 from pointlab.experiment.gallery_queries import Queries, by_captions, by_pictures, by_pictures_of_a_class
+from pointlab.experiment.going_on import require_going_on
 from pointlab.experiment.reading_texts import (
     QueryOfTeacher,
     TeacherRole,
@@ -65,7 +72,9 @@ class Retrieval:
         experiment, run, split = self.resolved.experiment, self.resolved.run, self.split
         folders = self._folders()
         asked = {query: ASK[query](split, folder, self.context.device) for query, folder in folders.items()}
-        found = self._found(asked)
+        embedded = self._embedded(asked)
+        found = self._found(asked, embedded)
+        alike = {NAMES[query]: mean_cosine(features) for query, features in embedded.items()}
         shown = {
             name: self._shown(query, asked[query], found[name])
             for query, name in NAMES.items()
@@ -78,9 +87,10 @@ class Retrieval:
                 f"{experiment.split}/{name}/{measure}": value
                 for name, retrieved in found.items()
                 for measure, value in retrieval_metrics(retrieved).items()
-            },
+            }
+            | {f"{experiment.split}/{name}/mean_cosine": value for name, value in alike.items()},
             curves={name: table_of(each, split, class_names) for name, each in shown.items()},
-            notes=self._notes(folders),
+            notes=self._notes(folders) | _note_on_collapse(alike),
             samples_seen=len(self.split),
             device_seconds=time.perf_counter() - started,
         )
@@ -100,9 +110,12 @@ class Retrieval:
             if hindrances[query] is None
         }
 
-    def _found(self, asked: Mapping[QueryOfTeacher, Queries]) -> dict[str, Retrieved]:
+    def _found(
+        self,
+        asked: Mapping[QueryOfTeacher, Queries],
+        embedded: Mapping[QueryOfTeacher, Float[Tensor, "clouds _"]],
+    ) -> dict[str, Retrieved]:
         """What each kind of query found; pictures also by class, as far as there are labels."""
-        embedded = self._embedded(asked)
         found = {NAMES[query]: self._search(queries, embedded[query]) for query, queries in asked.items()}
         if "image" in asked:
             of_classes = by_pictures_of_a_class(asked["image"], self.split)
@@ -148,13 +161,9 @@ class Retrieval:
     def _batches(self) -> Iterator[PointBatch]:
         """All clouds as evaluations see them, for as long as nobody asks to end."""
         experiment, done = self.resolved.experiment, 0
-        for batch in self.data.batches(experiment.split, experiment.batch_size)():
-            if self.context.should_stop():
-                raise PreemptedError(
-                    f"{self.resolved.run} was asked to end.",
-                    expected="to go on to the last cloud",
-                    remedy="run the same command again: it begins anew, for it takes minutes only",
-                )
+        inputs = experiment.pretrained.architecture.inputs
+        for batch in self.data.batches(experiment.split, experiment.batch_size, inputs)():
+            require_going_on(self.resolved.run, self.context)
             yield batch
             done += len(batch)
             self.context.watch(self.resolved.run, done, len(self.split), {})
@@ -180,3 +189,12 @@ class Retrieval:
         notes = {f"sha256 of the {query} teacher's weights": hash_of(path) for query, path in folders.items()}
         missing = {query: self._hindrance(query) for query in QUERIES if query not in folders}
         return notes | {f"{query} to shape": f"not asked, as {why}" for query, why in missing.items()}
+
+
+def _note_on_collapse(alike: Mapping[str, float]) -> dict[str, str]:
+    """A warning where the shapes hardly differ in the space that they are looked for in."""
+    found = [
+        f"{cosine:.4f} ({name.replace('_', ' ')})" for name, cosine in alike.items() if cosine > COLLAPSED
+    ]
+    told = f"the shapes hardly differ: the cosine of two is {' and '.join(found)} in the mean"
+    return {"collapsed": told} if found else {}

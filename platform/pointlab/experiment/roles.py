@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pointlab.experiment.teacher import RandomTeacher, TeacherExperiment, TeacherFolder
-from pointlab.paradigms import ParadigmConfig, ReconParadigmConfig
+from pointlab.paradigms import ParadigmConfig, PpktConfig, ReconParadigmConfig
 
 LEARNS_FROM: dict[str, dict[str, str | None]] = {
     "act_autoencoder": {"teacher": None},
     "act": {"latents": None},
     "recon": {"image_teacher": "image_weight", "text_teacher": "text_weight"},
+    "ppkt": {"image_teacher": None},
 }
 """By paradigm: the fields that it needs beside it and that no other one may have, each with the weight of the
 loss that it is for, where it may be zero and the field then left out."""
@@ -55,8 +56,8 @@ def require_roles(paradigm: ParadigmConfig, given: Mapping[str, Any]) -> None:
 def _no_use(kind: str, role: str, weight: str | None) -> str:
     if weight is not None:
         return f"paradigm.{weight} is 0: set {role} to null, or raise that weight"
-    user = next(user for user, roles in LEARNS_FROM.items() if role in roles)
-    return f"paradigm {kind} has no use for it: set {role} to null, or set paradigm.kind to {user}"
+    users = " or ".join(user for user, roles in LEARNS_FROM.items() if role in roles)
+    return f"paradigm {kind} has no use for it: set {role} to null, or set paradigm.kind to {users}"
 
 
 def require_able(given: Mapping[str, Any]) -> None:
@@ -74,6 +75,8 @@ def require_able(given: Mapping[str, Any]) -> None:
 def notes_on(paradigm: ParadigmConfig, given: Mapping[str, Any]) -> dict[str, str]:
     """What a reader should know of how pictures and texts were learned of, and of the teachers in `given`."""
     notes = _notes_on_teachers(given)
+    if isinstance(paradigm, PpktConfig):
+        return notes | {"image features": ON_THE_FLY if paradigm.picture_augmentation else PREPARED}
     if not isinstance(paradigm, ReconParadigmConfig):
         return notes
     if paradigm.image_weight > 0:

@@ -15,7 +15,7 @@ class StudyExperiment(StudyCells):
     baseline: str = "scratch"
     """The start with which all others are compared."""
     measure: str = "test/accuracy"
-    """What is compared: an accuracy that every cell will have."""
+    """What is compared: an accuracy that every cell will have, or `test/miou` of segmentations."""
     max_concurrent: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
     """Experiments at a time; null runs as many as the cluster has room for."""
 

@@ -4,7 +4,7 @@ And the other places that a teacher may come from: a folder of `transformers`, o
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -62,6 +62,16 @@ class TeacherFolder(StrictModel):
     path: str = Field(json_schema_extra={"identity": False})
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Of its weights: names mean different weights over the years, so that a teacher goes by its hash."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_its_weights(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and "sha256" not in settings and "path" in settings:
+            raise ValueError(
+                "sha256 is missing, which says the weights that are meant: it is what `sha256sum"
+                f" {settings['path']}/model.safetensors` prints"
+            )
+        return settings
 
     @field_validator("path")
     @classmethod

@@ -8,18 +8,26 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import ADDED_LATER, StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
+from pointlab.evaluation import SceneViewConfig
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 from pointlab.experiment.point_counts import require_points, require_points_for_patches
 from pointlab.experiment.pretrain import PretrainExperiment, pretraining_unless_told
 from pointlab.experiment.resolve import with_datasets_of
+from pointlab.experiment.tasks import (
+    Protocol,
+    Task,
+    figures_of_segmentation,
+    require_few_clouds,
+    require_own_settings,
+    require_segmentable,
+    unread_by,
+)
 from pointlab.experiment.taught import require_taught
 from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
-from pointlab.paradigms.supervised import SupervisedConfig
+from pointlab.paradigms import SegmentationConfig, SupervisedConfig
 from pointlab.training import TrainingConfig
 from pointlab.transfer import MixtureConfig, ProbeConfig, SvmConfig, ZeroShotConfig
-
-Protocol = Literal["full", "linear_probe", "linear_svm", "zero_shot", "wise_ft", "wise_ft_lp"]
 
 
 def _of_the_best_step(value: Any) -> Any:
@@ -36,6 +44,8 @@ Pretrained = Annotated[
     BeforeValidator(pretraining_unless_told),
 ]
 """Where a backbone comes from: it is trained here, or a paper has released it."""
+OR_TAKE_LAST = ", or training.selection to last"
+"""How training does without validation: the end of a remedy."""
 OR_SET_RATIO = ", or zero_shot.ratio to a number"
 """How zero-shot does without validation: the end of a remedy."""
 
@@ -65,12 +75,23 @@ class TransferExperiment(StrictModel):
     points."""
     group_size: int | None = Field(default=None, ge=1, json_schema_extra=ADDED_LATER)
     """Points of a patch; null: as in pretraining. ReCon's zero-shot takes 64 of ScanObjectNN's 2,048."""
+    task: Task = Field(default="classification", json_schema_extra=ADDED_LATER)
+    """What is learned of the target: a class for each cloud, or one for each of its points."""
+    labelled_scenes: float | None = Field(default=None, gt=0, le=1, json_schema_extra=ADDED_LATER)
+    """Share of the training scenes that a segmentation learns from, at least one, drawn by the seed; null
+    takes all. Validation stays whole."""
+    voxel_size: float | None = Field(default=None, gt=0, json_schema_extra=ADDED_LATER)
+    """Edge of the finest cells of a sparse network; null: as in pretraining. PPKT pretrains at 2.5 cm."""
     protocol: Protocol = "full"
     """full: fine-tune all; linear_probe, linear_svm: frozen backbone, linear head, by logistic regression or
     a support vector machine; zero_shot: nothing is trained, texts name the classes; wise_ft: mix pretrained
-    and fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again."""
+    and fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again.
+    A segmentation has full and linear_probe, whose head is trained by `training` on a frozen backbone."""
     augmentation: AugmentationConfig = AugmentationConfig()
     supervised: SupervisedConfig = SupervisedConfig()
+    segmentation: SegmentationConfig = SegmentationConfig()
+    scene_views: SceneViewConfig = SceneViewConfig()
+    """How the scenes of the test split are shown to a segmentation."""
     training: BestByDefault = TrainingConfig(selection="best")
     """On a target of few clouds the last step has often overfitted; `selection: last` needs no validation."""
     mixture: MixtureConfig = MixtureConfig()
@@ -92,7 +113,7 @@ class TransferExperiment(StrictModel):
             raise ValueError("mixture.selection is 'shifted', but no shifted set is given")
         require_points(self.num_points, filter(None, [self.data, self.shifted]))
         self._require_known_changes()
-        drawn = self.augmentation if self.trains else AugmentationConfig()
+        drawn = self.augmentation if self.has_epochs else AugmentationConfig()
         require_points_for_patches(self.num_points, drawn, self.architecture)
         return self
 
@@ -113,6 +134,16 @@ class TransferExperiment(StrictModel):
                 f"samples_per_class is {self.samples_per_class}, but protocol zero_shot trains on nothing:"
                 " expected null; leave it out, in a study by exclude"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _task_fits(self) -> "TransferExperiment":
+        """ValueError for a setting that the task has no use for, or a protocol that it does not have."""
+        if self.segments:
+            require_segmentable(self.protocol, self.samples_per_class, self.segmentation, self.architecture)
+        else:
+            require_few_clouds(self.labelled_scenes)
+        require_own_settings(self, self.task)
         return self
 
     def _require_known_changes(self) -> None:
@@ -136,13 +167,17 @@ class TransferExperiment(StrictModel):
         and how few labels it had."""
         texts = f"/{self.zero_shot.templates}" if self.protocol == "zero_shot" else ""
         few = "" if self.samples_per_class is None else f"/{self.samples_per_class}-per-class"
-        return self.protocol + texts + few
+        if self.labelled_scenes is not None:
+            few = f"/{100 * self.labelled_scenes:g}%-of-scenes"
+        return ("segmentation/" if self.segments else "") + self.protocol + texts + few
 
     @property
     def without_effect(self) -> frozenset[str]:
-        """What other protocols read; finished runs of theirs were named before these fields were there."""
+        """What other protocols and tasks read; finished runs of theirs were named before these fields were
+        there."""
         read_by = {"svm": "linear_svm", "zero_shot": "zero_shot"}
-        return frozenset(name for name, protocol in read_by.items() if protocol != self.protocol)
+        unread = {name for name, protocol in read_by.items() if protocol != self.protocol}
+        return frozenset(unread) | unread_by(self.task)
 
     @property
     def chooses_on(self) -> dict[str, str]:
@@ -150,6 +185,8 @@ class TransferExperiment(StrictModel):
         as the end of a remedy."""
         both = dict.fromkeys(("data",) if self.shifted is None else ("data", "shifted"), "")
         match self.protocol:
+            case _ if self.segments:
+                return {"data": OR_TAKE_LAST} if self.training.selection == "best" else {}
             case "linear_probe" | "wise_ft" | "wise_ft_lp":
                 return both
             case "linear_svm" if len(self.svm.strengths) > 1:
@@ -157,7 +194,7 @@ class TransferExperiment(StrictModel):
             case "zero_shot" if self.zero_shot.ratio is None and self._asks_one_space:
                 return {"data": OR_SET_RATIO}
             case "full" if self.training.selection == "best":
-                return {"data": ", or training.selection to last"}
+                return {"data": OR_TAKE_LAST}
             case _:
                 return {}
 
@@ -171,9 +208,24 @@ class TransferExperiment(StrictModel):
         return pretrained.image_teacher == pretrained.text_teacher
 
     @property
+    def segments(self) -> bool:
+        """Whether points are classified, and not clouds."""
+        return self.task == "segmentation"
+
+    @property
     def trains(self) -> bool:
         """Whether there are epochs in which weights of the backbone change."""
         return self.protocol == "full" or self.is_mixed
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether there are epochs at all, such as those of a probe on points."""
+        return self.trains or self.segments
+
+    @property
+    def score(self) -> str:
+        """The validation figure by which runs of this task are chosen."""
+        return "validation/miou" if self.segments else "validation/accuracy"
 
     @property
     def is_mixed(self) -> bool:
@@ -197,6 +249,8 @@ class TransferExperiment(StrictModel):
     def accuracies(self) -> tuple[str, ...]:
         """Metrics that its record will have, as far as its sets have the splits."""
         is_shifted, is_mixed = self.shifted is not None, self.is_mixed
+        if self.segments:
+            return figures_of_segmentation(is_tested=self.test, has_shifted=is_shifted)
         return (
             "validation/accuracy",
             *(("test/accuracy",) if self.test else ()),
@@ -220,5 +274,6 @@ class TransferExperiment(StrictModel):
     @property
     def _changes(self) -> dict[str, float]:
         """What the transfer sets otherwise; no weight depends on any of it."""
-        changes = {name: getattr(self, name) for name in ("drop_path_rate", "num_groups", "group_size")}
+        names = ("drop_path_rate", "num_groups", "group_size", "voxel_size")
+        changes = {name: getattr(self, name) for name in names}
         return {name: value for name, value in changes.items() if value is not None}

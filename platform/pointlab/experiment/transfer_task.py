@@ -43,11 +43,18 @@ class TransferTask:
 
     def subset(self) -> Int64[np.ndarray, " rows"] | None:
         """Rows of the target's training split that may be trained on; None for all."""
+        if self.experiment.segments:
+            return self.target.share_of_scenes(self.experiment.labelled_scenes, self.experiment.seed)
         return self.target.few_per_class(self.experiment.samples_per_class, self.experiment.seed)
 
     def train_batches(self) -> Batches:
         """A function that goes through these rows once, without augmentation."""
-        return self.target.batches("train", self.experiment.training.batch_size, rows=self.subset())
+        return self.batches(self.target, "train", self.subset())
+
+    def batches(self, data: Data, split: str, rows: Int64[np.ndarray, " rows"] | None = None) -> Batches:
+        """A function that goes through a split, or these of its rows, with all that the backbone reads."""
+        size, inputs = self.experiment.training.batch_size, self.experiment.architecture.inputs
+        return data.batches(split, size, inputs, rows)
 
     def start(self) -> Backbone:
         """The pretrained backbone, or a random one where nothing was pretrained."""
@@ -62,13 +69,13 @@ class TransferTask:
         of the training clouds."""
         backbone = self.start().to(self.context.device).requires_grad_(False)
         if self.is_random:  # without statistics of some data its features would collapse
-            reestimate([backbone], self.train_batches()(), self.context.device)
+            read = Backbone.point_features if self.experiment.segments else Backbone.__call__
+            reestimate([backbone], self.train_batches()(), self.context.device, read)
         return backbone
 
     def features(self, backbone: Backbone, split: str, feature: FeatureName = "pooled") -> FeatureTable:
         """What the frozen `backbone` says of the clouds of the target: of `train` those to be trained on."""
-        size = self.experiment.training.batch_size
-        batches = self.train_batches() if split == "train" else self.target.batches(split, size)
+        batches = self.train_batches() if split == "train" else self.batches(self.target, split)
         return pooled_features([backbone], batches(), self.context.device, feature)[0]
 
     def validation_features(self, backbone: Backbone, feature: FeatureName = "pooled") -> FeatureTable | None:
@@ -91,10 +98,11 @@ class TransferTask:
 def open_roles(resolved: Resolved[TransferExperiment], storage: Storage) -> dict[str, Data]:
     """The data by role, `target` and perhaps `shifted`; DataError if their classes differ."""
     num_points = resolved.experiment.num_points
+    names = "part_names" if resolved.experiment.segments else "class_names"
     data = {"target": open_data(storage, resolved.datasets["data"], num_points)}
     if "shifted" in resolved.datasets:
         data["shifted"] = open_data(storage, resolved.datasets["shifted"], num_points)
-        target, shifted = (", ".join(entry.manifest.class_names) for entry in data.values())
+        target, shifted = (", ".join(getattr(entry.manifest, names)) for entry in data.values())
         if target != shifted:
             raise DataError(
                 f"The target has the classes {target}; the shifted set has {shifted}.",

@@ -16,9 +16,11 @@ from pointlab.experiment.frozen import linear_probe, linear_svm
 from pointlab.experiment.overlap import note_on_overlap
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
-from pointlab.experiment.transfer import Protocol, TransferExperiment
+from pointlab.experiment.segmenting import measure_segmentation, segment, show_segmentation
+from pointlab.experiment.tasks import Protocol
+from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transfer_task import TransferTask, open_roles
-from pointlab.experiment.wiring import seeded
+from pointlab.experiment.wiring import Data, seeded
 from pointlab.experiment.zero_shot import zero_shot
 from pointlab.paradigms.supervised import Supervised
 from pointlab.storage import Storage
@@ -32,11 +34,13 @@ def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> F
     experiment = resolved.experiment
     prepare_process(experiment.training.num_threads)
     task = TransferTask(resolved, context, open_roles(resolved, context.storage))
-    findings = PROTOCOLS[experiment.protocol](task)
+    findings = segment(task) if experiment.segments else PROTOCOLS[experiment.protocol](task)
     if isinstance(experiment.pretrained, PretrainExperiment):
         findings.notes.update(note_on_overlap(experiment.data, experiment.pretrained.data))
     if experiment.test and distributed.rank() == 0:
         findings.metrics.update(measure_test(resolved, resolved.run, context.storage, context.device))
+        if experiment.segments:
+            show_segmentation(task)
     return findings
 
 
@@ -78,12 +82,12 @@ def _mix(
 ) -> Findings:
     """Sweep the coefficients on validation data and keep the classifier that the stated rule prefers."""
     experiment = task.experiment
-    size, rule = experiment.training.batch_size, experiment.mixture.selection
+    rule = experiment.mixture.selection
     mixtures = sweep(
         (start, paradigm.backbone),
         paradigm.head,
         task.train_batches(),
-        {role: entry.batches("validation", size) for role, entry in task.data.items()},
+        {role: task.batches(entry, "validation") for role, entry in task.data.items()},
         num_classes=task.target.num_classes,
         mixture=experiment.mixture,
         probe=experiment.probe,
@@ -109,14 +113,22 @@ def _mix(
 def measure_test(
     resolved: Resolved[TransferExperiment], run: str, storage: Storage, device: torch.device
 ) -> dict[str, float]:
-    """Accuracy of the classifier stored by `run` on the test split of every role: the one reading of it."""
+    """Figures of the model stored by `run` on the test split of every role: the one reading of it."""
     experiment, data = resolved.experiment, open_roles(resolved, storage)
     prepare_process(experiment.training.num_threads)
-    classifier = read_classifier(experiment, run, storage)
+    measure = measure_segmentation if experiment.segments else _measure_classifier
     figures: dict[str, float] = {}
     for role, entry in data.items():
-        batches = entry.batches("test", experiment.training.batch_size)()
-        measured = classifier.measure(batches, device)
+        measured = measure(experiment, run, storage, entry, device)
         prefix = "test" if role == "target" else f"{role}-test"
         figures |= {f"{prefix}/{name}": value for name, value in measured.items()}
     return figures
+
+
+def _measure_classifier(
+    experiment: TransferExperiment, run: str, storage: Storage, data: Data, device: torch.device
+) -> dict[str, float]:
+    """Figures of the classifier that `run` left, on the clouds of the set's test split."""
+    classifier = read_classifier(experiment, run, storage)
+    inputs = classifier.backbone.inputs
+    return classifier.measure(data.batches("test", experiment.training.batch_size, inputs)(), device)

@@ -21,7 +21,7 @@ from pointlab.data.batches import Recipe, evaluation_batches, view_batches
 from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.sample import PointBatch
-from pointlab.data.subsets import few_per_class
+from pointlab.data.subsets import few_per_class, share_of_scenes
 from pointlab.errors import ConfigError, DataError, StorageError
 from pointlab.paradigms import Given, Paradigm, Trainable
 from pointlab.seeding import stable_integer
@@ -65,11 +65,20 @@ class Data:
             return None
         return few_per_class(self.split("train"), samples_per_class, seed, self.manifest.class_names)
 
+    def share_of_scenes(self, share: float | None, seed: int) -> Int64[np.ndarray, " rows"] | None:
+        """Rows of that share of the training scenes; None for all."""
+        return None if share is None else share_of_scenes(self.split("train"), share, seed)
+
+    def class_names_of(self, paradigm: Paradigm) -> tuple[str, ...]:
+        """Names of the classes that its head tells apart, if it has one."""
+        return self.manifest.part_names if paradigm.names_points else self.manifest.class_names
+
     def given(self, subset: Int64[np.ndarray, " rows"] | None = None) -> Given:
         """What a paradigm learns of the set, or of a subset of its training split, when it is built."""
         num_rows = self.manifest.rows.get("train") if subset is None else len(subset)
         has_estimated = self.manifest.estimated_normals is not None
-        return Given(self.num_classes, num_rows, has_estimated, captions=self.captions)
+        num_point_classes = len(self.manifest.part_names)
+        return Given(self.num_classes, num_rows, has_estimated, num_point_classes, captions=self.captions)
 
     @property
     def learned_from(self) -> tuple[str, ...]:
@@ -102,21 +111,29 @@ class Data:
     ) -> TrainingData:
         """The training split, or a subset of it, as a stream; and validation, as stored unless in views.
 
-        Raises ConfigError where a crop may leave fewer points than the paradigm's backbone takes.
+        Raises ConfigError where what is left out may leave fewer points than the paradigm's backbone takes.
         """
+        min_points = 1
         if isinstance(paradigm, Paradigm):
+            min_points = paradigm.backbone.min_points
             require_shown(self.num_points, augmentation, paradigm.backbone)
         if not self.manifest.rows.get("train"):
             raise DataError(f"{self.name} has no train split.", remedy="train on a set that has one")
-        inputs, num_views = paradigm.inputs, paradigm.num_views
-        recipe = Recipe(seed, self.num_points, augmentation, inputs, num_views, subset)
+        inputs, num_views = inputs_of(paradigm), paradigm.num_views
+        crop = paradigm.picture_crop
+        recipe = Recipe(
+            seed, self.num_points, augmentation, inputs, num_views, subset, crop, min_points=min_points
+        )
+        if "pixels" in inputs:  # once, and before the loop waits for a first batch
+            for name in self.learned_from:
+                self.split(name).require_pixels()
 
         def validation(rank: int, world_size: int) -> Iterator[PointBatch]:
             split = self.split("validation")
             if num_views > 1:
                 return view_batches(split, batch_size, recipe, rank=rank, world_size=world_size)
             return evaluation_batches(
-                split, batch_size, self.num_points, inputs, rank=rank, world_size=world_size
+                split, batch_size, self.num_points, inputs, recipe.pictures, rank=rank, world_size=world_size
             )
 
         return TrainingData(
@@ -127,18 +144,22 @@ class Data:
         )
 
 
+def inputs_of(paradigm: Trainable) -> tuple[str, ...]:
+    """Optional arrays of a batch that the paradigm or its backbone reads, each once."""
+    of_backbone = paradigm.backbone.inputs if isinstance(paradigm, Paradigm) else ()
+    return tuple(dict.fromkeys((*paradigm.inputs, *of_backbone)))
+
+
 def require_shown(num_points: int, augmentation: AugmentationConfig, backbone: Backbone) -> None:
-    """Refuse a crop that may leave fewer points than `backbone` takes: it would end a run at some step."""
-    if augmentation.crop is None:
-        return
-    fewest = math.ceil(num_points * augmentation.crop[0])
-    if fewest < backbone.min_points:
+    """Refuse to leave out parts where fewer points than `backbone` takes may remain: it would end a run at
+    some step."""
+    fewest = math.ceil(num_points * augmentation.least_share)
+    if augmentation.leaving_out and fewest < backbone.min_points:
         raise ConfigError(
-            f"augmentation.crop is {list(augmentation.crop)}, which leaves as few as {fewest} of {num_points}"
-            " points.",
+            f"{augmentation.leaving_out}, which leaves as few as {fewest} of {num_points} points.",
             expected=f"at least {backbone.min_points} points for this {type(backbone).__name__}",
-            remedy="raise the lower share of augmentation.crop or num_points, or configure a backbone that"
-            " takes fewer",
+            remedy="raise num_points or the lower share of augmentation.crop, leave out"
+            " augmentation.cuboid_drop, or configure a backbone that takes fewer",
         )
 
 

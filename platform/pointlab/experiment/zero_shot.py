@@ -132,7 +132,9 @@ def _choose(config: ZeroShotConfig, parts: Parts, validation: FeatureTable | Non
 
 def _notes(task: TransferTask, parts: Parts, choice: Choice) -> dict[str, str]:
     templates = task.experiment.zero_shot.templates
+    num_classes = task.target.num_classes
     return {
+        "by chance": f"{1 / num_classes:.1%}, one of {num_classes} classes",
         "prompts": f"{len(TEMPLATES[templates])} of the set {templates} for each class",
         "ratio": _on_the_ratio(parts, choice),
         "class words": _on_class_words(task),

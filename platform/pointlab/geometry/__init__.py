@@ -12,17 +12,25 @@ from pointlab.geometry.cameras import Pinhole, back_project, depth_to_points, lo
 from pointlab.geometry.chamfer import chamfer_distance
 from pointlab.geometry.feature_space import feature_neighbours
 from pointlab.geometry.interpolation import interpolate_features
+from pointlab.geometry.kernel_maps import KernelMap, strided_map, submanifold_map
 from pointlab.geometry.neighbours import nearest_neighbours
 from pointlab.geometry.normals import estimate_normals
 from pointlab.geometry.padding import real_rows
 from pointlab.geometry.rendering import render
 from pointlab.geometry.sampling import farthest_point_sample, gather_points
+from pointlab.geometry.segments import Segments
 from pointlab.geometry.splatting import Raster, Splats, closing_size, splat
+from pointlab.geometry.voxel_levels import VoxelLevel
+from pointlab.geometry.voxels import Voxels, voxelise
 
 __all__ = [
+    "KernelMap",
     "Pinhole",
     "Raster",
+    "Segments",
     "Splats",
+    "VoxelLevel",
+    "Voxels",
     "back_project",
     "ball_neighbours",
     "chamfer_distance",
@@ -40,4 +48,7 @@ __all__ = [
     "real_rows",
     "render",
     "splat",
+    "strided_map",
+    "submanifold_map",
+    "voxelise",
 ]

@@ -1,13 +1,14 @@
 """Where an experiment runs: its datasets and parents first, then itself, here or on Ray."""
 
 from pointlab.launch.datasets import ensure_prepared, prepare
-from pointlab.launch.lineage import foreseen
+from pointlab.launch.forecast import Needed, forecast
 from pointlab.launch.runs import Outcome, make_here, parents_here, resolve, run
 
 __all__ = [
+    "Needed",
     "Outcome",
     "ensure_prepared",
-    "foreseen",
+    "forecast",
     "make_here",
     "parents_here",
     "prepare",

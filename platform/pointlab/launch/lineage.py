@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pointlab.experiment import PretrainExperiment, SearchExperiment, StudyExperiment, TeacherExperiment
-from pointlab.experiment.lineage import make_lineage_definite, parents_of
+from pointlab.experiment.lineage import make_lineage_definite, parents_of, placed_by
 from pointlab.experiment.modalities import Modality, needed_by, require_prepared
 from pointlab.experiment.resolve import share_of_parent
 from pointlab.storage import Storage, read_record
@@ -62,8 +62,12 @@ def roles_by_run(experiment: Any, datasets: Mapping[str, str], within: str = "")
 
 
 def announce_parents(experiment: Any, datasets: Mapping[str, str], storage: Storage) -> None:
-    """Tell the log which of its direct parents are missing, and that two fields share one, or do not."""
-    direct = parents_of(experiment).keys()
+    """Tell the log which of its direct parents are missing, and that two fields share one, or do not.
+
+    And which of them run on Ray although it does not: not everyone knows what a file says that he extends.
+    """
+    parents = parents_of(experiment)
+    direct = parents.keys()
     missing = {
         run: [role for role in roles if role in direct]
         for run, roles in roles_by_run(experiment, datasets).items()
@@ -71,17 +75,13 @@ def announce_parents(experiment: Any, datasets: Mapping[str, str], storage: Stor
     }
     if missing:
         logger.info("%s makes first: %s", experiment.name, listed(missing))
+    for run, roles in missing.items():
+        elsewhere = [role for role in roles if placed_by(experiment, parents[role]).launch.kind == "ray"]
+        if experiment.launch.kind == "local" and elsewhere:
+            settings = " ".join(f"--set {role}.launch.kind=local" for role in elsewhere)
+            logger.info("%s runs on Ray, as its own launch says; %s keeps it here", run, settings)
 
 
 def listed(roles: Mapping[str, list[str]]) -> str:
     """Runs with the fields that name them, in words."""
     return ", ".join(f"{run} ({', '.join(fields)})" for run, fields in roles.items())
-
-
-def foreseen(experiment: Any) -> str:
-    """All that `experiment` starts from, by names alone, as identities need prepared sets."""
-    if not parents_of(experiment):
-        return ""
-    sets = {role: config.recipe() for role, config in experiment.datasets.items()}
-    runs = roles_by_run(experiment, sets)
-    return ", ".join(listed({run.rsplit("-", 2)[0]: fields}) for run, fields in runs.items())

@@ -20,6 +20,7 @@ from pointlab.experiment import (
     EvaluateExperiment,
     Experiment,
     ImportExperiment,
+    MatchExperiment,
     PrepareExperiment,
     PretrainExperiment,
     RetrieveExperiment,
@@ -31,7 +32,8 @@ from pointlab.experiment import (
 from pointlab.experiment.analysing import analyse
 from pointlab.experiment.evaluating import evaluate
 from pointlab.experiment.imported import bring_in
-from pointlab.experiment.lineage import in_one_process, parents_of
+from pointlab.experiment.lineage import in_one_process, parents_of, placed_by
+from pointlab.experiment.matching import match
 from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
@@ -61,6 +63,7 @@ RunExperiment = (
     | StudyExperiment
     | EvaluateExperiment
     | RetrieveExperiment
+    | MatchExperiment
     | AnalyseExperiment
 )
 STAGES: dict[str, Callable[[Any, TrainContext], Findings]] = {
@@ -70,6 +73,7 @@ STAGES: dict[str, Callable[[Any, TrainContext], Findings]] = {
     "transfer": transfer,
     "evaluate": evaluate,
     "retrieve": retrieve,
+    "match": match,
     "analyse": analyse,
 }
 """What runs in a context, by the kind of experiment; a search runs other runs instead."""
@@ -238,7 +242,7 @@ def resolve(
     announce_parents(experiment, datasets, storage)
     parents = {}
     for role, parent in parents_of(experiment).items():
-        outcome = _run(parent, storage, False, watcher, waits=waits)
+        outcome = _run(placed_by(experiment, parent), storage, False, watcher, waits=waits)
         assert outcome.record is not None, "a run leaves a record"
         parents[role] = outcome.record.run
     if isinstance(experiment, StudyExperiment):

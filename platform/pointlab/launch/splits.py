@@ -5,17 +5,20 @@ from typing import Any
 
 from pointlab.data.manifest import read_dataset
 from pointlab.errors import DataError
-from pointlab.experiment import RetrieveExperiment, TransferExperiment
+from pointlab.experiment import MatchExperiment, RetrieveExperiment, TransferExperiment
+from pointlab.experiment.modalities import require_prepared
 from pointlab.experiment.wiring import open_data
 from pointlab.launch.lineage import everything_in
 from pointlab.storage import Storage
+
+OTHER_FRAMES = "choose another split, or a set whose pictures are by known cameras"
 
 
 def require_splits(experiment: Any, datasets: Mapping[str, str], storage: Storage) -> None:
     """Return if the prepared sets, by role, have the splits that it and all within it read.
 
     Raises ConfigError where a transfer is to choose on validation clouds that are not there, DataError where
-    a retrieval is to look among none.
+    a retrieval or a matching is to look among none, or a matching among frames without cameras.
     """
     names = {config.recipe(): datasets[role] for role, config in experiment.datasets.items()}
     for one in everything_in(experiment):
@@ -26,13 +29,17 @@ def require_splits(experiment: Any, datasets: Mapping[str, str], storage: Storag
                     f"The protocol {one.protocol}", f"{role}.validation_fraction", otherwise
                 )
         elif isinstance(one, RetrieveExperiment):
-            _require_clouds(one.split, names[one.data.recipe()], storage)
+            _require_clouds(one.split, names[one.data.recipe()], storage, "to look for shapes in")
+        elif isinstance(one, MatchExperiment):
+            prepared = names[one.shown.recipe()]
+            _require_clouds(one.split, prepared, storage, "whose frames could be matched")
+            require_prepared({"pixel": OTHER_FRAMES}, one.shown, prepared, storage, (one.split,))
 
 
-def _require_clouds(split: str, prepared: str, storage: Storage) -> None:
+def _require_clouds(split: str, prepared: str, storage: Storage, purpose: str) -> None:
     if not read_dataset(storage, prepared).rows.get(split):
         raise DataError(
-            f"{prepared} has no {split} split to look for shapes in.",
+            f"{prepared} has no {split} split {purpose}.",
             expected="a split with clouds",
             remedy="set split to another one, or prepare the set with clouds of it",
         )

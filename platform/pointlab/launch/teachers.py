@@ -1,6 +1,7 @@
 """Teachers that somebody else trained: looked at before anything long begins."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pointlab.experiment import PretrainExperiment, RetrieveExperiment, TransferExperiment
@@ -10,6 +11,7 @@ from pointlab.teachers import find_folder, require_hash
 from pointlab.teachers.families import FAMILIES, IMAGE_ENCODERS, TEXT_ENCODERS
 from pointlab.teachers.folders import require_type
 from pointlab.teachers.image_teacher import require_preparation
+from pointlab.teachers.patches import require_patches
 from pointlab.teachers.text_teacher import require_tokenizer
 
 KINDS = {"teacher": tuple(FAMILIES), "image_teacher": tuple(IMAGE_ENCODERS), "text_teacher": TEXT_ENCODERS}
@@ -21,20 +23,46 @@ BESIDE_WEIGHTS = {"image_teacher": require_preparation, "text_teacher": require_
 def require_teachers(experiment: Any) -> None:
     """Return if each folder of a teacher that `experiment` or its lineage names can be what it is for.
 
-    DataError for one that is not there, holds other weights than are meant or a network of another kind, or
-    does not tell how pictures or texts are prepared; asked before a set is prepared, which may take long.
+    Asked before a set is prepared, which may take long; raises as `require_folder` does.
     """
-    for source, role in dict.fromkeys(_folders(experiment)):
-        folder = find_folder(source.path)
-        require_hash(folder, source.sha256)
-        require_type(folder, KINDS[role])
-        if role in BESIDE_WEIGHTS:
-            BESIDE_WEIGHTS[role](folder)
+    for asked in folders_in(experiment):
+        require_folder(asked)
 
 
-def _folders(experiment: Any) -> Iterator[tuple[TeacherFolder, str]]:
-    """The folders in an experiment and all that it starts from, and what for; some perhaps more than once."""
+@dataclass(frozen=True)
+class AskedFolder:
+    """A folder of a teacher, the field that names it, and the size of the pictures of which it gives maps."""
+
+    source: TeacherFolder
+    role: str
+    picture_size: tuple[int, int] | None
+
+
+def require_folder(asked: AskedFolder) -> None:
+    """Return if the folder can be what it is for.
+
+    DataError for one that is not there, holds other weights than are meant or a network of another kind, or
+    does not tell how pictures or texts are prepared; ConfigError for pictures of a size that it cannot take.
+    """
+    folder = find_folder(asked.source.path)
+    require_hash(folder, asked.source.sha256)
+    require_type(folder, KINDS[asked.role])
+    if asked.role in BESIDE_WEIGHTS:
+        BESIDE_WEIGHTS[asked.role](folder)
+    if asked.picture_size is not None:
+        require_patches(folder, asked.picture_size)
+
+
+def folders_in(experiment: Any) -> tuple[AskedFolder, ...]:
+    """The folders in an experiment and all that it starts from, each once for each field and size."""
+    return tuple(dict.fromkeys(_folders(experiment)))
+
+
+def _folders(experiment: Any) -> Iterator[AskedFolder]:
     for each in everything_in(experiment):
         if isinstance(each, PretrainExperiment | TransferExperiment | RetrieveExperiment):
-            named = {role: getattr(each, role, None) for role in KINDS}
-            yield from ((source, role) for role, source in named.items() if isinstance(source, TeacherFolder))
+            size = getattr(getattr(each, "paradigm", None), "picture_size", None)
+            for role in KINDS:
+                source = getattr(each, role, None)
+                if isinstance(source, TeacherFolder):
+                    yield AskedFolder(source, role, size)

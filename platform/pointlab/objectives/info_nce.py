@@ -4,9 +4,10 @@
   Framework for Contrastive Learning of Visual Representations", ICML 2020, equation 1).
 * `queue_info_nce`: negatives are keys of earlier steps (MoCo: He et al., "Momentum Contrast for Unsupervised
   Visual Representation Learning", CVPR 2020, equation 1).
-* `paired_info_nce`: negatives are the keys of the other pairs; `point_info_nce` is the same for points of
-  clouds (PointInfoNCE: Xie et al., "PointContrast: Unsupervised Pre-training for 3D Point Cloud
-  Understanding", ECCV 2020, equation 2).
+* `paired_info_nce`: negatives are the keys of the other pairs (of points and pixels in PPKT: Liu et al.,
+  "Learning from 2D: Contrastive Pixel-to-Point Knowledge Transfer for 3D Pretraining", arXiv 2104.04687);
+  `point_info_nce` is the same for points of clouds (PointInfoNCE: Xie et al., "PointContrast: Unsupervised
+  Pre-training for 3D Point Cloud Understanding", ECCV 2020, equation 2).
 
 All take rows of unit length. Cosines and softmax are computed in float32 at least, under autocast too: just
 below 1 the numbers of bfloat16 are 1/256 apart, which a temperature of 0.07 makes 6 % of a probability.
@@ -73,11 +74,19 @@ def queue_info_nce(
 
 
 def paired_info_nce(
-    queries: Float[Tensor, "pairs width"], keys: Float[Tensor, "pairs width"], temperature: float
+    queries: Float[Tensor, "pairs width"],
+    everyone: Float[Tensor, "keys width"],
+    temperature: float,
+    start: int = 0,
 ) -> Contrast:
-    """InfoNCE of each query against the keys of all pairs; there must be one at least."""
-    own = torch.arange(len(queries), device=queries.device)
-    return _classified(_scores(queries, keys, temperature), own)
+    """InfoNCE of each query against all keys; its own is that row of `everyone`, counted from `start`.
+
+    Without a query it is zero, which depends on the keys: other workers wait for their gradients.
+    """
+    scores = _scores(queries, everyone, temperature)
+    if len(queries) == 0:
+        return Contrast(scores.sum(), scores.detach().sum())
+    return _classified(scores, start + torch.arange(len(queries), device=queries.device))
 
 
 def point_info_nce(

@@ -32,6 +32,7 @@ def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
         "",
         "## What shapes do not tell",
         "",
+        *([f"- Clouds in training: of {details['num_points']} points."] if "num_points" in details else []),
         f"- Patches: {backbone['num_groups']} of {backbone['group_size']} points.",
         *(f"- {what}: {number}." for what, number in heads.items() if number),
         f"- Centres near the origin are {'skipped, as' if backbone['skip_near_origin'] else 'taken, unlike'}"
@@ -48,6 +49,9 @@ def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
     if kept := [row for row in changes if row["fate"] != "dropped"]:
         lines += ["", "## What is otherwise than in the file that it came from", ""]
         lines += [f"- {_told(row)}" for row in kept]
+    if teachers := {name: told for name, told in details.items() if _is_teacher(told)}:
+        lines += ["", "## What it learned from", ""]
+        lines += [f"- {name}: weights of the sha256 {told['sha256']}." for name, told in teachers.items()]
     if classes := details.get("class_names"):
         lines += ["", "## Classes", "", ", ".join(classes)]
     lines += ["", "## Settings of the backbone", "", "```json", json.dumps(backbone, indent=1), "```", ""]
@@ -69,6 +73,11 @@ def card_path(checkpoint: Path) -> Path:
 def write_card(card: str, path: Path) -> None:
     """Write it; PointlabError where that cannot be."""
     write_aside(path, lambda unfinished: unfinished.write_text(card))
+
+
+def _is_teacher(told: Any) -> bool:
+    """Whether this detail of a model is the identity of a network that it learned from."""
+    return isinstance(told, Mapping) and "sha256" in told
 
 
 def _told(row: Mapping[str, Any]) -> str:

@@ -17,7 +17,9 @@ from pointlab.paradigms.contrastive import ContrastiveConfig, build_contrastive
 from pointlab.paradigms.geometric import Geometric, GeometricConfig
 from pointlab.paradigms.masked import Masked, MaskedConfig
 from pointlab.paradigms.point_contrast import PointContrast, PointContrastConfig
+from pointlab.paradigms.ppkt import Ppkt, PpktConfig
 from pointlab.paradigms.recon import Recon, ReconParadigmConfig
+from pointlab.paradigms.segmentation import Segmentation, SegmentationConfig
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 
 PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {
@@ -29,6 +31,8 @@ PARADIGMS: dict[str, Callable[[Any, Backbone, Given], Paradigm]] = {
     "act_autoencoder": ActAutoencoder,
     "act": Act,
     "recon": Recon,
+    "ppkt": Ppkt,
+    "segmentation": Segmentation,
 }
 
 
@@ -44,7 +48,9 @@ ParadigmConfig = Annotated[
     | MaskedConfig
     | ActAutoencoderConfig
     | ActConfig
-    | ReconParadigmConfig,
+    | ReconParadigmConfig
+    | PpktConfig
+    | SegmentationConfig,
     Field(discriminator="kind"),
     BeforeValidator(_supervised_by_default),
 ]
@@ -68,7 +74,9 @@ __all__ = [
     "Paradigm",
     "ParadigmConfig",
     "PointContrastConfig",
+    "PpktConfig",
     "ReconParadigmConfig",
+    "SegmentationConfig",
     "StepOutput",
     "SupervisedConfig",
     "Trainable",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pointlab.backbones import Backbone, BackboneConfig, Features, PointFeatures
 from pointlab.config import StrictModel
+from pointlab.data.picture_crops import PictureCropConfig
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
 
@@ -58,6 +59,8 @@ class Given:
     num_classes: int
     num_rows: int | None = None
     has_estimated_normals: bool = False
+    num_point_classes: int = 0
+    """Classes that points are labelled by; 0 for a set that names none."""
     providers: Mapping[str, nn.Module] = field(default_factory=dict)
     """What targets come from, by the experiment's field for it: a `teacher`, finished `latents`; for
     `image_teacher` and `text_teacher` features, or the network itself where pictures vary."""
@@ -70,6 +73,8 @@ class Trainable(nn.Module, ABC):
 
     inputs: tuple[str, ...] = ()
     """Optional arrays that a batch must carry, such as `normals` or `pictures`."""
+    picture_crop: PictureCropConfig | None = None
+    """How pictures, and with them the `pixels` of points, are cut and resized; None: as stored."""
     num_views: int = 1
     """Augmented copies of each sample that a batch must carry, as the settings' own `num_views` says; all but
     the first are its `views`."""
@@ -95,6 +100,17 @@ class Trainable(nn.Module, ABC):
 
     def after_step(self, step: int, num_steps: int) -> None:
         """Follow the weights that were just updated (momentum encoders, queues)."""
+
+    def summarise(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """What a validation tells, made of the means of its figures over the whole split; by default these.
+
+        For figures that are no means, such as the mean intersection over union: their parts are.
+        """
+        return dict(figures)
+
+    def score(self, figures: Mapping[str, float]) -> float:
+        """How good a validation is, by what `summarise` gave; `selection: best` keeps the highest."""
+        return figures.get("accuracy", -figures["loss"])
 
     def per_rank_state(self) -> dict[str, Tensor]:
         """State that differs between workers and that the future depends on; what is the same is a buffer.
@@ -123,6 +139,8 @@ class Paradigm(Trainable):
     """One way to train a backbone."""
 
     backbone: Backbone
+    names_points: bool = False
+    """Whether the classes that it tells apart are those of points, and not of clouds."""
 
     def exported(self) -> Mapping[str, nn.Module]:
         """The backbone alone, unless a paradigm leaves more."""

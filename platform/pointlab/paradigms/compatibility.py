@@ -61,6 +61,20 @@ REFUSALS = (
         "without its decoder, its tokens are sampled centres and not points",
         unless="decoder",
     ),
+    Refusal(
+        "ppkt",
+        "pointnet2",
+        "without its decoder, points have no features of the whole scene, and the last stage would not be"
+        " trained",
+        unless="decoder",
+    ),
+    Refusal(
+        "segmentation",
+        "pointnet2",
+        "without its decoder, points between its sampled centres have no features of their own",
+        unless="decoder",
+    ),
+    Refusal("ppkt", "recon", "its queries, which heads read, would stay as they began"),
 )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
+from pointlab.report.matching_findings import matching_figures, matching_finding
 from pointlab.report.results import Group, group_by_seed, interval, summary
 from pointlab.report.retrieval_findings import key_figures, retrieval_finding
 from pointlab.report.study_finding import study_finding
@@ -19,6 +20,14 @@ HEADLINES = (
         "shifted-validation/accuracy": "on shifted validation data",
     },
     {"validation/accuracy": "on its validation split"},
+)
+OF_POINTS = (
+    {
+        "test/miou": "mean IoU on the target test",
+        "shifted-test/miou": "mean IoU on the shifted test",
+    },
+    {"target-validation/miou": "mean IoU on target validation data"},
+    {"validation/miou": "mean IoU on its validation split"},
 )
 UNDER_CORRUPTIONS = (
     {"test/accuracy": "on clean test clouds", "test/mOA": "on corrupted ones in the mean"},
@@ -70,15 +79,25 @@ def _finding(group: Group) -> str:
         return " ".join(headline(record) for record in group.records)
     if group.records[0].kind == "retrieve":
         return retrieval_finding(group)
+    if group.records[0].kind == "match":
+        return matching_finding(group)
     reached = [f"{summary(group, metric)} {where}" for metric, where in _headlines(group).items()]
     if not reached:
         return f"{_subject(group)} has ended; its record holds no accuracy."
     seeds = f" (mean and deviation over {len(group.records)} seeds)" if len(group.records) > 1 else ""
-    return f"{_subject(group)} reaches {' and '.join(reached)}{seeds}."
+    chance = f", by chance {_chance(group)}" if _chance(group) else ""
+    return f"{_subject(group)} reaches {' and '.join(reached)}{seeds}{chance}."
+
+
+def _chance(group: Group) -> str:
+    """What guessing would reach, in words, where nothing was trained that could be worse."""
+    return group.records[0].notes.get("by chance", "")
 
 
 def _headlines(group: Group) -> dict[str, str]:
     lines = UNDER_CORRUPTIONS if group.records[0].kind == "evaluate" else HEADLINES
+    if any(group.values(metric) for line in OF_POINTS for metric in line):
+        lines = OF_POINTS
     present = ({metric: at for metric, at in line.items() if group.values(metric)} for line in lines)
     return next((line for line in present if line), {})
 
@@ -102,6 +121,10 @@ def _method(stamp: str) -> str:
     protocol, *further = stamp.split("/")
     few = [part.removesuffix("-per-class") for part in further if part.endswith("-per-class")]
     labels = f" with {few[0]} labelled training clouds of each class" if few else ""
+    scenes = [part.removesuffix("-of-scenes") for part in further if part.endswith("-of-scenes")]
+    if protocol == "segmentation":
+        share = f" with labels of {scenes[0]} of the training scenes" if scenes else ""
+        return f"{METHODS[further[0]]} for segmentation{share}"
     prompts = f" by the {further[0].replace('_', '-')} prompts" if protocol == "zero_shot" else ""
     if protocol in METHODS:
         return METHODS[protocol] + prompts + labels
@@ -123,6 +146,8 @@ def _choice(group: Group) -> str:
         sentences += [f"Not independent of that split: {favoured}."] if favoured else []
     elif group.records[0].kind == "retrieve":
         sentences.append("A retrieval ranks and chooses nothing.")
+    elif group.records[0].kind == "match":
+        sentences.append("A matching asks and chooses nothing.")
     elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
     sentences += dict.fromkeys(filter(None, map(words_read, group.records)))
@@ -147,10 +172,15 @@ def _key_figures(material: Material, group: Group) -> list[KeyFigure]:
     figures = []
     for metric, where in _headlines(group).items():
         bounds = interval(material, group, metric)
-        note = f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
-        figures.append(KeyFigure(f"accuracy {where}", summary(group, metric), note))
+        spread = f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
+        chance = f"by chance {_chance(group)}" if _chance(group) else ""
+        note = "; ".join(filter(None, [chance, spread]))
+        what = where if metric.endswith("/miou") else f"accuracy {where}"
+        figures.append(KeyFigure(what, summary(group, metric), note))
     if group.records[0].kind == "retrieve":
         figures += [KeyFigure(*told) for told in key_figures(group)]
+    if group.records[0].kind == "match":
+        figures += [KeyFigure(*told) for told in matching_figures(group)]
     if group.values("selection/coefficient"):
         value = summary(group, "selection/coefficient")
         figures.append(KeyFigure("mixing coefficient", value, "0 is pretrained, 1 is fine-tuned"))

@@ -6,15 +6,15 @@ shows a pose, a camera or a frame of reference that is wrong.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from markupsafe import Markup
 
 from pointlab.data.sample import Cloud, Picture, View
-from pointlab.geometry.cameras import project
+from pointlab.geometry.cameras import is_inside, project
 from pointlab.report.views import HEIGHTS, part_colours, part_name
 from pointlab.report.wording import GAP
 
@@ -42,12 +42,11 @@ def draw_frame(cloud: Cloud, view: View, part_names: Sequence[str], description:
     picture = view.colour or view.depth
     if picture is None:
         return None
-    if not _is_known(picture):
+    if not picture.has_camera:
         caption = "its camera is unknown: no points are shown in it"
         return Frame(_drawing(picture, view, Markup(""), description), caption, ()) if view.colour else None
     points = cloud.points[:MAX_DOTS]
-    pixels, depths = _seen_by(points, picture)
-    inside = _is_inside(pixels, depths, picture)
+    pixels, depths, inside = _seen_by(points, picture)
     order = np.flatnonzero(inside)[np.argsort(-depths[inside])]
     colours, shades = _colours(cloud, depths, order, part_names)
     dots = _dots(pixels[order], colours, shades, picture.camera.width / DOTS_ACROSS)
@@ -57,27 +56,13 @@ def draw_frame(cloud: Cloud, view: View, part_names: Sequence[str], description:
     return Frame(_drawing(picture, view, dots, description), caption, _legend(cloud, colours, part_names))
 
 
-def _is_known(picture: Picture) -> bool:
-    """Whether it is known where the picture was taken from, and through what camera."""
-    return bool(np.isfinite(astuple(picture.camera)).all() and np.isfinite(picture.pose).all())
-
-
 def _seen_by(
     points: Float[np.ndarray, "points 3"], picture: Picture
-) -> tuple[Float64[np.ndarray, "points 2"], Float64[np.ndarray, " points"]]:
-    pixels, depths = project(
-        torch.from_numpy(points.astype(np.float64)), picture.camera, torch.from_numpy(picture.pose)
-    )
-    return pixels.numpy(), depths.numpy()
-
-
-def _is_inside(
-    pixels: Float64[np.ndarray, "points 2"], depths: Float64[np.ndarray, " points"], picture: Picture
-) -> np.ndarray:
-    """Which points lie before the camera and within its picture, whose first pixel begins at -0.5."""
-    borders = np.array([picture.camera.width, picture.camera.height]) - 0.5
-    inside: np.ndarray = (depths > 0) & ((pixels >= -0.5) & (pixels < borders)).all(1)
-    return inside
+) -> tuple[Float64[np.ndarray, "points 2"], Float64[np.ndarray, " points"], Bool[np.ndarray, " points"]]:
+    """Pixels and depths of the points, and which of them lie in the picture; none counts as hidden."""
+    wide = torch.from_numpy(points.astype(np.float64))
+    pixels, depths = project(wide, picture.camera, torch.from_numpy(picture.pose))
+    return pixels.numpy(), depths.numpy(), is_inside(pixels, depths, picture.camera).numpy()
 
 
 def _colours(

@@ -19,13 +19,17 @@ const choose = (number) => {
 for (const button of buttons) button.addEventListener("click", () => choose(Number(button.dataset.class)));
 
 let held = null; // the scene under the pointer: the others follow it, and it follows none
-for (const scene of scenes) {
-  scene.addEventListener("pointerenter", () => (held = scene));
-  for (const event of ["plotly_relayouting", "plotly_relayout"]) {
-    scene.on(event, (change) => {
-      const camera = change["scene.camera"];
-      if (!camera || scene !== held) return;
-      for (const other of scenes) if (other !== scene) Plotly.relayout(other, { "scene.camera": camera });
-    });
+const turnTogether = (scenes) => {
+  for (const scene of scenes) {
+    scene.addEventListener("pointerenter", () => (held = scene));
+    for (const event of ["plotly_relayouting", "plotly_relayout"]) {
+      scene.on(event, (change) => {
+        const camera = change["scene.camera"];
+        if (!camera || scene !== held) return;
+        for (const other of scenes) if (other !== scene) Plotly.relayout(other, { "scene.camera": camera });
+      });
+    }
   }
-}
+};
+turnTogether(scenes);
+for (const pair of document.querySelectorAll(".segmented")) turnTogether([...pair.querySelectorAll(".plotly-graph-div")]);

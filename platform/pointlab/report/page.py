@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pointlab.experiment.matched import MAX_POINTS as MOST_POINTS
 from pointlab.report.analysis import analysis_sections
 from pointlab.report.answer import answers
 from pointlab.report.coefficients import coefficient_pictures
@@ -12,11 +13,13 @@ from pointlab.report.collect import collect
 from pointlab.report.corruptions import corruption_tables
 from pointlab.report.figures import CHOSEN, TARGET
 from pointlab.report.gallery import SetViews, build_gallery
+from pointlab.report.matching import SIMILARITIES, matching_sections
 from pointlab.report.rendering import render
 from pointlab.report.results import result_tables
 from pointlab.report.retrieval import retrieval_sections
 from pointlab.report.runs import anchors_of, run_rows
 from pointlab.report.scenes import scene
+from pointlab.report.segmentation import segmentation_sections
 from pointlab.report.study import study_sections
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.training_curves import training_pictures
@@ -38,8 +41,8 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
     """One self-contained HTML page on these finished runs and their parents.
 
     It depends on the store alone: the same records give the same page. Of the data it reads validation
-    splits, never a test split: what a retrieval shows of one is stored with its run. Raises StorageError for
-    a run that has no record.
+    splits, never a test split: what a retrieval or a matching shows of one is stored with its run. Raises
+    StorageError for a run that has no record.
     """
     material = collect(storage, runs)
     gallery = build_gallery(storage, material)
@@ -55,9 +58,13 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
         legends=[legend_of(views) for views in zip(*(one.views for one in gallery.sets), strict=True)],
         results=result_tables(material),
+        segmentations=segmentation_sections(storage, material),
         corruptions=corruption_tables(material),
         analyses=analysis_sections(material),
         retrievals=retrieval_sections(storage, material),
+        matchings=matching_sections(storage, material),
+        similarities=SIMILARITIES,
+        most_points=f"{MOST_POINTS:,}",
         studies=study_sections(material),
         colours={"finished": TARGET, "chosen": CHOSEN},
         max_points=MAX_POINTS,

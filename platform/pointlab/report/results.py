@@ -1,7 +1,7 @@
 """Results: every metric of every record, seeds together, with the error that a finite split leaves.
 
 Runs are put together only if nothing but their seed differs, which their names say: `<name>-<hash>-s<seed>`;
-of retrievals, whose seed is that of the pretraining within them, their settings do.
+of retrievals and matchings, whose seed is that of the pretraining within them, their settings do.
 Figures of two protocols never share a row, nor do those of two suites of corruptions: equal settings may have
 met other content of a dataset, which the suite's hash tells.
 """
@@ -14,7 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pointlab.report.collect import Material
-from pointlab.report.wording import GAP, dataset_of, figure, is_of_a_split, is_share, percent, split_name
+from pointlab.report.wording import (
+    GAP,
+    dataset_of,
+    figure,
+    is_of_a_split,
+    is_share,
+    measure_name,
+    percent,
+    split_name,
+)
 from pointlab.storage import Record
 
 NORMAL_QUANTILE = 1.959963984540054
@@ -85,7 +94,7 @@ def result_tables(material: Material) -> list[ResultTable]:
             group, tuple(_row(material, group, metric) for metric in group.metrics if is_of_a_split(metric))
         )
         for group in group_by_seed(material.records)
-        if group.records[0].kind not in ("analyse", "study", "retrieve")
+        if group.records[0].kind not in ("analyse", "study", "retrieve", "match")
     ]
 
 
@@ -103,9 +112,10 @@ def summary(group: Group, metric: str) -> str:
 def interval(material: Material, group: Group, metric: str) -> tuple[float, float, int] | None:
     """Bounds of the accuracy and the clouds they rest on; None for other metrics and unknown splits.
 
-    A released set holds each of its clouds under many conditions, so its rows are not the clouds of one.
+    A released set holds each of its clouds under many conditions, so its rows are not the clouds of one; and
+    the points of a scene, which a segmentation counts, are no draws of their own.
     """
-    if group.records[0].notes.get("origin") == "official":
+    if group.records[0].notes.get("origin") == "official" or group.protocol.startswith("segmentation"):
         return None
     dataset, split = dataset_of(group.records[0], metric)
     clouds = material.clouds_in(dataset, split) if split in ("validation", "test") else None
@@ -127,7 +137,7 @@ def _row(material: Material, group: Group, metric: str) -> ResultRow:
     found = interval(material, group, metric)
     return ResultRow(
         split=split_name(group.records[0], metric),
-        measure=metric.rpartition("/")[2].replace("_", " "),
+        measure=measure_name(metric),
         value=summary(group, metric),
         interval=f"{percent(found[0])} to {percent(found[1])}" if found else "",
         clouds=f"{found[2]:,}" if found else "",
@@ -137,7 +147,7 @@ def _row(material: Material, group: Group, metric: str) -> ResultRow:
 
 def _without_seed(record: Record) -> str:
     run = re.sub(rf"-s{record.seed}(?=(-attempt\d+)?$)", "", record.run)
-    if record.kind != "retrieve":
+    if record.kind not in ("retrieve", "match"):
         return run
     pretrained = {name: value for name, value in record.config["pretrained"].items() if name != "seed"}
     attempt = run.partition("-attempt")[2]
@@ -148,6 +158,6 @@ def _rank(metric: str) -> tuple[int, bool, str]:
     split = metric.rpartition("/")[0]
     return (
         ORDER.index(split) if split in ORDER else len(ORDER),
-        not metric.endswith("accuracy"),
+        not metric.endswith(("accuracy", "miou")),
         metric,
     )

@@ -13,6 +13,8 @@ KINDS = {
 }
 """Kinds of queries, in the order of a page: what is asked by, and what counts as right."""
 HEADLINE = "recall_at_5"
+COLLAPSED = "collapsed"
+"""The note of a retrieval whose shapes hardly differ."""
 
 
 def measured(record: Record) -> list[str]:
@@ -40,7 +42,9 @@ def retrieval_finding(group: Group) -> str:
     shares = ", ".join(_share(group, kind) for kind in kinds)
     seeds = len(group.records)
     over = f" (mean and deviation over {seeds} seeds)" if seeds > 1 else ""
-    return f"among {shapes:,.0f} {split} shapes the first five found hold {shares}{over}."
+    told = dict.fromkeys(record.notes[COLLAPSED] for record in group.records if COLLAPSED in record.notes)
+    alike = f" Perhaps collapsed: {'; '.join(told)}." if told else ""
+    return f"among {shapes:,.0f} {split} shapes the first five found hold {shares}{over}.{alike}"
 
 
 def _share(group: Group, kind: str) -> str:

@@ -18,8 +18,8 @@ EYE = (0.78, 0.52, 1.0)
 """Where the camera stands, in widths of the scene: to the front right of the cloud, a little above."""
 
 
-def scene(views: Sequence[View | None], number: int) -> Markup:
-    """The scene of one cloud per class, with the first class visible."""
+def scene(views: Sequence[View | None], number: int | str) -> Markup:
+    """The scene of one cloud per class, with the first class visible; `number` is its own on the page."""
     figure = go.Figure([_trace(view, is_visible=i == 0) for i, view in enumerate(views)])
     hidden = {"visible": False, "range": [-1, 1]}
     x, y, z = _upright(EYE)

@@ -1,7 +1,7 @@
 """A study on the page: which start helps, by how much and how surely, in tables and plots.
 
 Every table belongs to one route and number of labels, and every column to one protocol: figures of two
-protocols are never mixed. Differences are told in points, hundredths of accuracy.
+protocols are never mixed. Differences are told in points, hundredths of what is measured.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,7 +66,7 @@ def _section(number: int, record: Record) -> StudySection:
     return StudySection(
         record=record,
         pooled=pooled_table(record),
-        tables=tuple(_route_tables(rows, record.curves.get("words", []))),
+        tables=route_tables(record),
         pictures=(*difference_picture(name, record.curves["pooled"]), *few_shot_pictures(name, rows)),
         costs=tuple(_costs(record.curves["cells"])),
         cells=tuple(_cell(row, record.notes["measure"]) for row in record.curves["cells"]),
@@ -79,6 +79,11 @@ def pooled_table(record: Record) -> StudyTable:
     """Differences to the baseline over all routes, labels and seeds."""
     title = f"Differences to {record.notes['baseline']} over all routes, labels and seeds"
     return _table(title, record.curves["pooled"], record.curves.get("words", []))
+
+
+def route_tables(record: Record) -> tuple[StudyTable, ...]:
+    """What every start reaches, in a table for each route and number of labels."""
+    return tuple(_route_tables(record.curves["comparison"], record.curves.get("words", [])))
 
 
 def _failures(cells: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -154,7 +159,10 @@ def _cell(row: Row, measure: str) -> tuple[tuple[str, ...], str, str]:
 
 
 def _note(rows: Iterable[Row]) -> str:
-    intervals = [row for row in rows if row["low"] != ""]
+    compared = [row for row in rows if row["difference"] != ""]
+    intervals = [row for row in compared if row["low"] != ""]
+    if not compared:
+        return "Nothing is compared: the baseline has no figure at the place of any other start."
     if not intervals:
         return "No interval can be had: every group has one seed."
     clear = sum(verdict_of(row) != "" for row in intervals)

@@ -1,6 +1,9 @@
-"""The answer of a study in sentences, and a difference with its interval in words: in points of accuracy."""
+"""The answer of a study in sentences, and a difference with its interval in words: in points of a hundred."""
+
+from statistics import fmean
 
 from pointlab.experiment.matrix import ALL
+from pointlab.report.wording import measure_name, percent
 from pointlab.storage import Record
 from pointlab.study.comparison import Row
 
@@ -12,13 +15,43 @@ def study_finding(record: Record) -> str:
     """
     baseline = record.notes["baseline"]
     rows = _widest(record)
+    if not rows:
+        return _uncompared(record)
     protocols = dict.fromkeys(str(row["protocol"]) for row in rows)
     sentences = [_verdict(protocol, [r for r in rows if r["protocol"] == protocol]) for protocol in protocols]
-    told = " ".join(sentences) or "No start can be compared yet."
+    told = " ".join(sentences)
     code = f" Mind the code: {record.notes['code']}." if "code" in record.notes else ""
-    is_one_of_many = bool(rows) and rows[0]["backbone"] != ALL and len(rows) < len(record.curves["pooled"])
+    is_one_of_many = rows[0]["backbone"] != ALL and len(rows) < len(record.curves["pooled"])
     on = f" on {rows[0]['backbone']}, the backbone with seeds enough" if is_one_of_many else ""
-    return f"Compared with {baseline}{on}, in points of accuracy ({record.notes['cells']}): {told}{code}"
+    what = measure_name(record.notes["measure"])
+    return f"Compared with {baseline}{on}, in points of {what} ({record.notes['cells']}): {told}{code}"
+
+
+def _uncompared(record: Record) -> str:
+    """Why there is no difference to tell, and what the starts reach by themselves."""
+    baseline, cells = record.notes["baseline"], record.curves["cells"]
+    if cells and all(row["start"] != baseline for row in cells):
+        why = f"the baseline {baseline} is not among the cells, as `only` or `exclude` leave it out"
+    elif any(row["outcome"] == "not run" for row in cells) or not cells:
+        why = "no start can be compared yet"
+    else:
+        why = f"at no place have {baseline} and all other starts a figure"
+    reached = _reached(record)
+    alone = f" In the mean over what is finished: {'; '.join(reached)}." if reached else ""
+    return f"Compared with {baseline} ({record.notes['cells']}): {why}.{alone}"
+
+
+def _reached(record: Record) -> list[str]:
+    """The figure of each start under each protocol, in the mean over routes, backbones and labels."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for row in record.curves["comparison"]:
+        of_starts = values.setdefault(str(row["protocol"]), {})
+        of_starts.setdefault(str(row["start"]), []).append(float(row["mean"]))
+    return [
+        f"under {protocol.replace('-', ' ')}, "
+        + ", ".join(f"{start} {percent(fmean(means))}" for start, means in of_starts.items())
+        for protocol, of_starts in values.items()
+    ]
 
 
 def _widest(record: Record) -> list[Row]:

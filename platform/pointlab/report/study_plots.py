@@ -45,7 +45,7 @@ def difference_picture(name: str, pooled: Sequence[Row]) -> Iterator[Picture]:
         traces,
         x,
         {"showgrid": False, "automargin": True, "autorange": "reversed"},
-        "Mean difference in accuracy to the baseline over routes, labels and seeds, with its 95 % interval:"
+        "Mean difference to the baseline over routes, labels and seeds, with its 95 % interval:"
         " over further pretrainings, for these routes, backbones and test clouds. Hollow: no interval can be"
         " had.",
         height=110 + 34 * places,

@@ -12,8 +12,14 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 MAX_POINTS = 512
-PARTS = ("#2f7fc4", "#e69f00", "#109f7c", "#d9582b", "#c46fa6", "#7d68c2", "#a8a117", "#4fb3e6")
-"""Colours of parts: those of Okabe and Ito, shifted so that all show on white and on black."""
+OF_FEW_PARTS = ("#2f7fc4", "#e69f00", "#109f7c", "#d9582b", "#c46fa6", "#7d68c2", "#a8a117", "#4fb3e6")
+"""Those of Okabe and Ito, shifted so that all show on white and on black."""
+PARTS = (
+    *OF_FEW_PARTS,
+    *("#8c6d4f", "#6aa84f", "#b0413e", "#3aa6a6", "#9c7bb8", "#c98f6b", "#5b7f95", "#d17c9b"),
+    *("#7a8f2a", "#4f66c9", "#c7b24a", "#3f8f5f"),
+)
+"""Colours of parts: a set has up to eight that everybody can tell apart; scenes have more classes."""
 HEIGHTS = ("#3b4cc0", "#4f7bd9", "#5aa6d0", "#57c4a5", "#9bcb5c", "#dfb23a", "#e8803a", "#d9483b")
 CLUTTER, RECEDING = "clutter", "#88919d"
 """The name of points that belong to no object, and their colour."""

@@ -19,7 +19,12 @@ PARENT_ROLES = {
     "image_teacher": "image teacher's data",
     "text_teacher": "text teacher's data",
 }
-OWN_SETS = {"pretrain": "pretraining data", "teacher": "training data", "retrieve": "searched set"}
+OWN_SETS = {
+    "pretrain": "pretraining data",
+    "teacher": "training data",
+    "retrieve": "searched set",
+    "match": "matched frames",
+}
 """What the set in the role `data` was to a run, by its kind; a target to all others."""
 TRAINED_ROLES = {"data": "training data", "shifted": "shifted set", **PARENT_ROLES}
 
@@ -30,10 +35,16 @@ def percent(value: float) -> str:
 
 
 def is_share(metric: str) -> bool:
-    """Whether `metric` is an accuracy, the mean of some, or a recall, and so is told in percent."""
+    """Whether `metric` is told in percent, as an accuracy, the mean of some, a recall or an IoU is."""
     if "/recall_at_" in metric or metric == "selection/score":
         return True
-    return metric.endswith(("accuracy", "/mOA", "/error"))
+    return metric.endswith(("accuracy", "/mOA", "/error", "/miou")) or "/iou/" in metric
+
+
+def measure_name(metric: str) -> str:
+    """What `metric` measures, without where."""
+    name = metric.rpartition("/")[2]
+    return "mean IoU" if name == "miou" else name.replace("_", " ")
 
 
 def is_of_a_split(metric: str) -> bool:

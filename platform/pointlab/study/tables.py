@@ -68,8 +68,9 @@ def _code_note(records: Iterable[Record]) -> dict[str, str]:
 
 
 def _accuracies(records: Iterable[Record]) -> list[str]:
-    """Every accuracy that some cell has."""
-    return sorted({name for record in records for name in record.metrics if name.endswith("/accuracy")})
+    """Every accuracy that some cell has, and every mean intersection over union."""
+    told = ("/accuracy", "/miou")
+    return sorted({name for record in records for name in record.metrics if name.endswith(told)})
 
 
 def _pretraining(run: str, plan: Plan) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 
 from pointlab.data.picture_augmentation import PictureAugmentation
 from pointlab.teachers.base import Teacher
-from pointlab.teachers.caching import cached_image_features, cached_text_features
+from pointlab.teachers.caching import cached_image_features, cached_image_maps, cached_text_features
 from pointlab.teachers.classifier import PictureClassifier
 from pointlab.teachers.features import image_features, text_features
 from pointlab.teachers.folders import find_folder, hash_of, require_hash
 from pointlab.teachers.foreign import foreign_transformer, random_foreign_transformer
 from pointlab.teachers.identity import architecture_of, identity_of
+from pointlab.teachers.image_maps import ImageMaps
 from pointlab.teachers.image_teacher import ImageTeacher
 from pointlab.teachers.settings import ClipConfig, NetworkConfig, ResNetConfig, VitConfig
 from pointlab.teachers.text_teacher import TextTeacher
@@ -31,6 +32,7 @@ def build_teacher(
 
 __all__ = [
     "ClipConfig",
+    "ImageMaps",
     "ImageTeacher",
     "NetworkConfig",
     "PictureAugmentation",
@@ -41,6 +43,7 @@ __all__ = [
     "architecture_of",
     "build_teacher",
     "cached_image_features",
+    "cached_image_maps",
     "cached_text_features",
     "find_folder",
     "foreign_transformer",

@@ -7,7 +7,6 @@ reader meets a whole one or none; of several workers on a machine the first comp
 """
 
 import contextlib
-import fcntl
 import functools
 import logging
 import os
@@ -25,10 +24,12 @@ from torch import Tensor
 
 from pointlab.data.cache import cache_folder
 from pointlab.data.growing import GrowingArray
-from pointlab.errors import DataError
+from pointlab.data.locking import locked
+from pointlab.errors import ConfigError, DataError
 from pointlab.seeding import stable_hash
 from pointlab.teachers.features import TOGETHER, encoded_texts, image_feature_batches
 from pointlab.teachers.identity import identity_of
+from pointlab.teachers.image_maps import ImageMaps
 from pointlab.teachers.image_teacher import ImageTeacher
 from pointlab.teachers.text_teacher import TextTeacher
 
@@ -42,10 +43,14 @@ NUM_TABLES = 32
 PART = 16 * TOGETHER
 """Rows that are lost at most when a worker ends: minutes of a ViT-B on slow cores. Whole batches, so that
 what is computed together does not depend on where somebody was interrupted."""
+MOST_BYTES = 8 << 30
+"""Of a table of maps: 3,500 pictures of 480 by 640 pixels, seen by a ResNet-50."""
+USUAL_PIXELS = 224 * 224
+"""Of a picture of which `TOGETHER` are seen at a time; of larger ones it is fewer."""
 NUM_TRIES = 3
 """How often a table is looked for that other processes forget meanwhile."""
 Decoded = Callable[[Int64[np.ndarray, " _"]], UInt8[np.ndarray, "_ height width 3"]]
-Compute = Callable[[int, int], Float[Tensor, "_ width"]]
+Compute = Callable[[int, int], Float[Tensor, "_ *width"]]
 """From the first row of a part and that after its last to the features of these rows."""
 Watch = Callable[[int, int], None]
 """Hears how many rows there are, of how many, before each part is computed; what it raises ends that."""
@@ -80,6 +85,53 @@ def cached_image_features(
     return cached_rows(compute, len(numbers), "pictures", *deciding, watch=watch)
 
 
+def cached_image_maps(
+    folder: Path,
+    numbers: Int64[np.ndarray, " pictures"],
+    decoded: Decoded,
+    key: str,
+    device: torch.device,
+    *,
+    watch: Watch = unwatched,
+) -> Float[Tensor, "pictures channels rows columns"]:
+    """What `ImageMaps` says of the pictures of these numbers, which have one size, mapped from disk.
+
+    `key` stands for all of them together. The first is decoded, for the size; the others, and the network
+    read, only where maps are not in the cache. Raises ConfigError for more than `MOST_BYTES`, which are told
+    before anything is kept.
+    """
+    first = decoded(numbers[:1])
+    together = max(1, TOGETHER * USUAL_PIXELS // (first.shape[1] * first.shape[2]))
+
+    @functools.cache
+    def bounded() -> ImageMaps:
+        network = ImageMaps(folder).to(device)
+        _require_bounded(len(numbers), network(torch.from_numpy(first)).shape[1:])
+        return network
+
+    def compute(start: int, end: int) -> Float[Tensor, "_ channels rows columns"]:
+        borders = [*range(start, end, together), end]
+        batches = (torch.from_numpy(decoded(numbers[a:b])) for a, b in pairwise(borders))
+        return torch.cat([bounded()(batch).cpu() for batch in batches])
+
+    deciding = ("maps of cells", key, str(first.shape), identity_of(folder), *_made_with(device))
+    part = together * PART // TOGETHER
+    return cached_rows(compute, len(numbers), "pictures", *deciding, watch=watch, part=part)
+
+
+def _require_bounded(num_maps: int, shape: torch.Size) -> None:
+    num_bytes = 4 * num_maps * shape.numel()
+    if num_bytes > MOST_BYTES:
+        raise ConfigError(
+            f"The maps of {num_maps:,} pictures, {' x '.join(map(str, shape))} numbers each, would take"
+            f" {num_bytes:,} bytes of this machine's cache.",
+            expected=f"at most {MOST_BYTES:,}",
+            remedy="set paradigm.picture_augmentation, so that the teacher is asked in every step"
+            " ({area: [1, 1], flip: false} leaves the pictures as they are), or a smaller"
+            " paradigm.picture_size, which makes smaller maps",
+        )
+
+
 def cached_text_features(
     folder: Path, texts: Sequence[str], device: torch.device, *, watch: Watch = unwatched
 ) -> Float[Tensor, "texts width"]:
@@ -98,11 +150,12 @@ def _made_with(device: torch.device) -> list[str]:
 
 
 def cached_rows(
-    compute: Compute, num_rows: int, *key: str, watch: Watch = unwatched
-) -> Float[Tensor, "rows width"]:
+    compute: Compute, num_rows: int, *key: str, watch: Watch = unwatched, part: int | None = None
+) -> Float[Tensor, "rows *width"]:
     """So many rows, one or more, from the file of this key; those that it lacks are computed.
 
-    Raises DataError where nothing can be kept, and for no rows.
+    `part` rows are kept at a time, `PART` unless told; it must follow from the key. Raises DataError where
+    nothing can be kept, and for no rows.
     """
     if num_rows == 0:
         raise DataError(f"There are no {key[0]} to compute features of.", expected="one or more of them")
@@ -113,11 +166,11 @@ def cached_rows(
         with _locked(path.with_suffix(".lock")):
             if _read(path, num_rows) is None:  # otherwise another worker was quicker
                 logger.info("Computing features of %d %s, once on this machine", num_rows, key[0])
-                _write(path, num_rows, compute, watch)
+                _write(path, num_rows, compute, watch, part or PART)
     raise _not_cached("tables are deleted as soon as they are there")
 
 
-def _read(path: Path, num_rows: int) -> Float[np.ndarray, "rows width"] | None:
+def _read(path: Path, num_rows: int) -> Float[np.ndarray, "rows *width"] | None:
     """The rows in a file, None where it lacks them; whoever writes into them changes no file."""
     with _explained():
         try:
@@ -133,10 +186,10 @@ def _read(path: Path, num_rows: int) -> Float[np.ndarray, "rows width"] | None:
     return rows
 
 
-def _write(path: Path, num_rows: int, compute: Compute, watch: Watch) -> None:
-    """Compute the parts that are missing, and join all."""
+def _write(path: Path, num_rows: int, compute: Compute, watch: Watch, size: int) -> None:
+    """Compute the parts of so many rows that are missing, and join all."""
     folder = path.with_suffix(".parts")
-    borders = [*range(0, num_rows, PART), num_rows]
+    borders = [*range(0, num_rows, size), num_rows]
     parts = [folder / f"{first}.npy" for first in borders[:-1]]
     for part, (first, last) in zip(parts, pairwise(borders), strict=True):
         if _read(part, last - first) is None:
@@ -148,7 +201,7 @@ def _write(path: Path, num_rows: int, compute: Compute, watch: Watch) -> None:
     _forget_oldest(path)
 
 
-def _store(path: Path, folder: Path, arrays: Iterable[Float[np.ndarray, "_ width"]]) -> None:
+def _store(path: Path, folder: Path, arrays: Iterable[Float[np.ndarray, "_ *width"]]) -> None:
     """Write the rows of all arrays into one file, which has its name when it is on the disk.
 
     Until then it is in `folder`, which goes when the table is whole, whoever was killed there.
@@ -161,7 +214,7 @@ def _store(path: Path, folder: Path, arrays: Iterable[Float[np.ndarray, "_ width
             unfinished.rename(path)
 
 
-def _lay_out(path: Path, arrays: Iterator[Float[np.ndarray, "_ width"]]) -> None:
+def _lay_out(path: Path, arrays: Iterator[Float[np.ndarray, "_ *width"]]) -> None:
     first = next(arrays)
     with GrowingArray(path, first) as rows:
         rows.append(first)
@@ -173,12 +226,11 @@ def _lay_out(path: Path, arrays: Iterator[Float[np.ndarray, "_ width"]]) -> None
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Alone on this machine; the file stays, as whoever waits for it has it open."""
+    """Alone on this machine; DataError where the file of the lock cannot be made."""
     with _explained():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with locked(path):
         yield
 
 

@@ -47,6 +47,22 @@ def find_folder(path: str) -> Path:
         ) from None
 
 
+def is_to_fetch(path: str) -> bool:
+    """Whether this is no folder but a name of the hub that its cache does not hold; nothing is downloaded."""
+    if Path(path).expanduser().is_dir() or Path(path).is_absolute() or path.startswith((".", "~")):
+        return False
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        huggingface_hub.snapshot_download(path, allow_patterns=FETCHED, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return True
+    except HFValidationError:
+        return False  # no name at all, as is said where it is looked for
+    return False
+
+
 def settings_of(folder: Path) -> dict[str, Any]:
     """What config.json says, at least the `model_type`; DataError where there is no such file."""
     try:

@@ -36,7 +36,7 @@ class ImageTeacher(PictureNetwork):
         """Load network and image processor; DataError for a folder of another kind, or not whole."""
         super().__init__()
         encoder = IMAGE_ENCODERS[require_type(folder, IMAGE_ENCODERS)]
-        self.processor = _processor_of(folder)
+        self.processor = processor_of(folder)
         network, missing = load_network(folder, encoder.network, spared=POOLER)
         if missing:
             network.pooler = None
@@ -89,16 +89,23 @@ class ImageTeacher(PictureNetwork):
         return pixels.to(pictures.device)
 
     def _scaled(self, pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 _ _"]:
-        does = self.processor
-        values = pictures.movedim(3, 1).float()
-        if does.do_rescale:
-            values = values * does.rescale_factor
-        if does.do_normalize:
-            mean, std = (
-                values.new_tensor(numbers).view(-1, 1, 1) for numbers in (does.image_mean, does.image_std)
-            )
-            values = (values - mean) / std
-        return values
+        return scaled(pictures, self.processor)
+
+
+def scaled(
+    pictures: UInt8[Tensor, "batch height width 3"], processor: Any
+) -> Float[Tensor, "batch 3 height width"]:
+    """The numbers of pictures as an image processor scales them: by a factor, means and deviations."""
+    values = pictures.movedim(3, 1).float()
+    if processor.do_rescale:
+        values = values * processor.rescale_factor
+    if processor.do_normalize:
+        mean, std = (
+            values.new_tensor(numbers).view(-1, 1, 1)
+            for numbers in (processor.image_mean, processor.image_std)
+        )
+        values = (values - mean) / std
+    return values
 
 
 def require_preparation(folder: Path) -> None:
@@ -111,7 +118,8 @@ def require_preparation(folder: Path) -> None:
         )
 
 
-def _processor_of(folder: Path) -> Any:
+def processor_of(folder: Path) -> Any:
+    """The image processor of a folder; DataError where it has none, or a damaged one."""
     require_preparation(folder)
     with quiet_transformers() as library:
         try:

@@ -81,6 +81,11 @@ class SynchronisedBatchNorm3d(_SynchronisedBatchNorm, nn.BatchNorm3d):
 class SynchronisedRowNorm(RowNorm, SynchronisedBatchNorm2d):
     """BatchNorm of packed rows, [rows, channels], over all workers."""
 
+    def require_several(self, num_rows: int) -> None:
+        """DataError for a single row while training alone; of several workers, one may have it."""
+        if distributed.world_size() == 1:
+            super().require_several(num_rows)
+
 
 _SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: SynchronisedBatchNorm1d,

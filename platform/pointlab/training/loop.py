@@ -190,7 +190,7 @@ class Trainer:
         progress = self.state.progress
         with averaged(self.state.average):
             figures = evaluate(self.paradigm, batches, self.context.device, self.config.precision)
-            score = figures.get("accuracy", -figures["loss"])
+            score = self.paradigm.score(figures)
             is_better = progress.best_score is None or score > progress.best_score
             if self.config.selection == "best" and is_better and math.isfinite(score):
                 progress.best_score, progress.best_step = score, progress.step
@@ -265,9 +265,9 @@ class Trainer:
         )
 
     def _description(self) -> str:
-        size = sum(parameter.numel() for parameter in self.paradigm.parameters())
+        size = sum(each.numel() for each in self.paradigm.parameters() if each.requires_grad)
         return (
-            f"{self.run.name}: {size:,} parameters, {self.data.num_rows:,} training rows, steps"
+            f"{self.run.name}: {size:,} parameters to train, {self.data.num_rows:,} training rows, steps"
             f" {self.state.progress.step} to {self.num_steps} of {self.config.batch_size} samples"
             f" ({self.share.world_size} workers x {self.config.accumulation} micro-batches)"
             f" on {self.context.device}, kept in {self.run.storage.address}"

@@ -68,7 +68,8 @@ class TrainingConfig(StrictModel):
     """Decay per step of a moving average of the weights, which is then validated, selected and exported;
     0.999 to 0.9999 are usual. null keeps none."""
     selection: Literal["best", "last"] = "last"
-    """best keeps the weights with the highest `validation/accuracy` (or lowest loss without one)."""
+    """best keeps the weights with the highest `validation/accuracy`, or `validation/miou` of a segmentation;
+    without either, with the lowest loss."""
     validate_every: float = Field(default=1, gt=0)
     """Epochs between two validations; a checkpoint is written with each."""
     log_every: int = Field(default=10, ge=1, json_schema_extra={"identity": False})

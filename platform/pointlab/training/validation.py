@@ -19,7 +19,7 @@ ValidationBatches = Callable[[int, int], Iterable[PointBatch]]
 def evaluate(
     paradigm: Trainable, batches: ValidationBatches, device: torch.device, precision: str = "fp32"
 ) -> dict[str, float]:
-    """Mean figures of `paradigm` in eval mode; the workers take turns with the batches."""
+    """What `paradigm` makes of its mean figures in eval mode; the workers take turns with the batches."""
     paradigm.eval()
     averages, rank, size = Averages(), distributed.rank(), distributed.world_size()
     for number, batch in enumerate(batches(rank, size)):
@@ -27,4 +27,4 @@ def evaluate(
         with autocast(device, precision):
             output = paradigm(batch.to(device))
         averages.add({"loss": output.loss, **output.metrics}, len(batch))
-    return averages.take()
+    return paradigm.summarise(averages.take())

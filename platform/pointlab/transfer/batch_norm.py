@@ -5,14 +5,19 @@ curves of BatchNorm networks collapse if it is used. Every point of a curve, bot
 therefore given the statistics of the same training data, or the comparison is confounded.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointlab.backbones import Backbone
 from pointlab.data.sample import PointBatch
+from pointlab.errors import TransferError
+
+Read = Callable[[Backbone, PointBatch], Any]
+"""Asks a backbone for features of a batch."""
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
@@ -21,10 +26,18 @@ def batch_norms(module: nn.Module) -> list[_BatchNorm]:
 
 
 @torch.no_grad()
-def reestimate(backbones: Sequence[Backbone], batches: Iterable[PointBatch], device: torch.device) -> None:
+def reestimate(
+    backbones: Sequence[Backbone],
+    batches: Iterable[PointBatch],
+    device: torch.device,
+    read: Read = Backbone.__call__,
+) -> None:
     """Set running statistics to the mean of the batches' own; one pass over the data for all backbones.
 
-    Nothing else of a backbone changes: dropout and drop path stay off, momentum is put back.
+    They are those of the layers that `read` comes by: by default on the way to the pooled feature, which
+    leaves a decoder's as they were. Nothing else of a backbone changes: dropout and drop path stay off,
+    momentum is put back. A batch of one cloud counts where statistics run over its points or cells. Raises
+    TransferError where no batch counts.
     """
     layers = [layer for backbone in backbones for layer in batch_norms(backbone)]
     if not layers:
@@ -36,12 +49,44 @@ def reestimate(backbones: Sequence[Backbone], batches: Iterable[PointBatch], dev
         layer.reset_running_stats()
         layer.momentum = None  # the cumulative average
         layer.train()
-    for batch in batches:
-        if len(batch) < 2:
-            continue  # one cloud has no variance where statistics run over clouds
-        moved = batch.to(device)
-        for backbone in backbones:
-            backbone(moved)
+    _read_all(backbones, batches, device, read)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
         layer.eval()
+
+
+def _read_all(
+    backbones: Sequence[Backbone], batches: Iterable[PointBatch], device: torch.device, read: Read
+) -> None:
+    """Let the layers see every batch in which their values vary; TransferError where there is none."""
+    is_any_read = False
+    for batch in batches:
+        moved = batch.to(device)
+        for backbone in backbones:
+            if len(batch) > 1 or _varies(backbone, moved, read):
+                read(backbone, moved)
+                is_any_read = True
+    if not is_any_read:
+        raise TransferError(
+            "BatchNorm has no statistics of the training clouds: no batch gives a layer two values of each"
+            " channel.",
+            expected="a batch of two clouds or more, for layers that see clouds and no points",
+            remedy="raise the batch size where it is 1, or take more clouds with labels",
+        )
+
+
+def _varies(backbone: Backbone, batch: PointBatch, read: Read) -> bool:
+    """Whether every BatchNorm that `read` comes by gets two values per channel, as a variance needs."""
+    nums_values: list[int] = []
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nums_values.append(inputs[0].numel() // inputs[0].shape[1])
+
+    layers = batch_norms(backbone)
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    backbone.eval()  # in which nothing is learned
+    read(backbone, batch)
+    for layer, hook in zip(layers, hooks, strict=True):
+        hook.remove()
+        layer.train()
+    return all(number > 1 for number in nums_values)

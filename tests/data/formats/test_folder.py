@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from pointlab.config import validate
 from pointlab.data.dataset import DatasetConfig
@@ -296,6 +297,57 @@ def test_a_csv_gives_labels_splits_groups_and_captions(tmp_path: Path) -> None:
     assert index.is_grouped
     assert "index.csv" in index.files
     assert [cloud.caption for cloud in source.read(tmp_path, index.rows)] == ["a lamp; small", None, "a lamp"]
+
+
+def write_pictured_table(root: Path, *pictures: str) -> Folder:
+    """Clouds x0.npy, x1.npy ... without classes, each with what its field of pictures says."""
+    write_tree(root, [f"x{number}" for number in range(len(pictures))])
+    rows = [f"x{number}.npy,{field},{'' if field else 'a lamp'}" for number, field in enumerate(pictures)]
+    (root / "index.csv").write_text("\n".join(["path,picture,caption", *rows]))
+    return Folder(up_axis="y", csv="index.csv", columns_of_csv={"label": None})
+
+
+def test_a_csv_names_one_or_several_pictures_and_counts_the_clouds_that_lack_what_others_have(
+    tmp_path: Path,
+) -> None:
+    source = write_pictured_table(tmp_path, "img/a.png | img/b.jpg", "", "img/a.png")
+    (tmp_path / "img").mkdir()
+    for name in ("a.png", "b.jpg"):
+        Image.new("RGB", (6, 4)).save(tmp_path / "img" / name)
+    index = source.index(tmp_path)
+    found = source.read(tmp_path, index.rows)
+    assert [[view.name for view in cloud.views] for cloud in found] == [["a", "b"], [], ["a"]]
+    assert [(cloud.caption, cloud.label) for cloud in found] == [(None, None), ("a lamp", None), (None, None)]
+    assert found[0].views[0].colour.content == (tmp_path / "img/a.png").read_bytes()
+    assert index.files == ("x0.npy", "x1.npy", "x2.npy", "index.csv", "img/a.png", "img/b.jpg")
+    assert index.defects == {"cloud without a picture": 1, "cloud without a caption": 2}
+    assert set(index.defects) <= set(index.card.known_defects)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("img/none.png", r"index\.csv names 1 pictures that are missing, first 'img/none\.png'"),
+        ("../a.png", r"Line 2 of .*index\.csv has the path '\.\./a\.png'"),
+        ("a.png|a.png", r"Line 2 of .*index\.csv names a picture twice"),
+        ("x0.npy", r"x0\.npy cannot be read as a picture"),
+        ("a.png|b.png", "differ in size: .*6 x 4.*, .*5 x 4"),
+    ],
+)
+def test_a_picture_that_a_csv_names_wrongly_is_told(field: str, message: str, tmp_path: Path) -> None:
+    for name, width in (("a.png", 6), ("b.png", 5)):
+        Image.new("RGB", (width, 4)).save(tmp_path / name)
+    with pytest.raises(DataError, match=message):
+        write_pictured_table(tmp_path, field).index(tmp_path)
+
+
+def test_a_column_of_pictures_that_is_the_usual_one_leaves_the_names_of_prepared_sets() -> None:
+    def recipe(**columns: str | None) -> str:
+        source = Folder(up_axis="y", csv="index.csv", columns_of_csv=columns)
+        return DatasetConfig(name="mine", source=source).recipe()
+
+    assert recipe() == "86cb8ea485a68069", "as before there was this column"
+    assert len({recipe(), recipe(picture="photo"), recipe(picture=None)}) == 3
 
 
 def test_columns_of_a_csv_may_have_other_names_and_optional_ones_be_absent(tmp_path: Path) -> None:

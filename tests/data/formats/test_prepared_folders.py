@@ -14,6 +14,7 @@ from pointlab.storage import Storage, read_manifest
 from pointlab.training import ignore_progress
 from written_clouds import CLOUD_FILES, make
 from written_frames import write_7scenes, write_scannet_export, write_tum
+from written_kitti import write_odometry
 from written_scenes import write_psb, write_s3dis_npy, write_s3dis_raw, write_scannet
 
 
@@ -59,6 +60,12 @@ KINDS: dict[str, tuple[dict[str, object], Callable[[Path], None], dict[str, int]
         write_7scenes,
         {"train": 8, "test": 4},
         {"points", "colours"},
+    ),
+    "semantic kitti": (
+        {"kind": "kitti", "layout": "odometry", "colours": "reflectance"},
+        write_odometry,
+        {"train": 4, "validation": 2, "test": 2},
+        {"points", "colours", "point_labels"},
     ),
     "tum": ({"kind": "rgbd_frames", "style": "tum"}, write_tum, {"train": 2}, {"points", "colours"}),
     "scannet frames": (

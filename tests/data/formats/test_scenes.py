@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointlab.data.catalogue import CATALOGUE
+from pointlab.data.catalogue import CATALOGUE, SCENE_CARDS
 from pointlab.data.catalogue.scenes import STRAY_CHARACTER
 from pointlab.data.formats import PsbParts, S3dis, Scannet
 from pointlab.data.formats.axes import to_y_up
@@ -164,7 +164,7 @@ def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
     assert Scannet().read(tmp_path, []) == []
 
 
-@pytest.mark.parametrize("name", ["s3dis", "scannet", "7-scenes", "tum-rgbd", "psb-parts"])
+@pytest.mark.parametrize("name", [card.name for card in SCENE_CARDS])
 def test_cards_say_whose_the_set_is_and_on_what_terms(name: str) -> None:
     card = CATALOGUE[name]
     assert card.citation

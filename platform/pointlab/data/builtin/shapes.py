@@ -21,6 +21,7 @@ class Shapes(GeneratedSource):
     """Parametric objects of every built-in class."""
 
     to_give_pictures: ClassVar[str] = "set data.source.num_views, such as 8"
+    to_give_cameras: ClassVar[str] = to_give_pictures
     kind: Literal["shapes"] = "shapes"
     num_points: int = Field(default=2048, ge=1)
     """Points of a cloud: twice what networks usually take, so that preparation can choose."""
@@ -33,6 +34,11 @@ class Shapes(GeneratedSource):
     def gives_pictures(self) -> bool:
         """If they are asked for."""
         return self.num_views > 0
+
+    @property
+    def gives_cameras(self) -> bool:
+        """With the pictures, which are rendered."""
+        return self.gives_pictures
 
     @property
     def stream(self) -> str:

@@ -3,7 +3,15 @@
 from pointlab.data.catalogue.card import Card, Download, Scale
 from pointlab.data.catalogue.modelnet import MODELNET
 from pointlab.data.catalogue.objects import OBJECT_CARDS
-from pointlab.data.catalogue.scenes import PSB_PARTS, S3DIS, SCANNET, SEVEN_SCENES, TUM_RGBD
+from pointlab.data.catalogue.scenes import (
+    KITTI,
+    PSB_PARTS,
+    S3DIS,
+    SCANNET,
+    SEMANTIC_KITTI,
+    SEVEN_SCENES,
+    TUM_RGBD,
+)
 
 UNKNOWN = Card(
     name="unknown",
@@ -21,18 +29,19 @@ BUILT_IN = Card(
     scale="metres",
 )
 
-CATALOGUE: dict[str, Card] = {
-    card.name: card
-    for card in (BUILT_IN, MODELNET, S3DIS, SCANNET, SEVEN_SCENES, TUM_RGBD, PSB_PARTS, *OBJECT_CARDS)
-}
+SCENE_CARDS = (S3DIS, SCANNET, SEVEN_SCENES, TUM_RGBD, KITTI, SEMANTIC_KITTI, PSB_PARTS)
+CATALOGUE: dict[str, Card] = {card.name: card for card in (BUILT_IN, MODELNET, *SCENE_CARDS, *OBJECT_CARDS)}
 
 __all__ = [
     "BUILT_IN",
     "CATALOGUE",
+    "KITTI",
     "MODELNET",
     "PSB_PARTS",
     "S3DIS",
     "SCANNET",
+    "SCENE_CARDS",
+    "SEMANTIC_KITTI",
     "SEVEN_SCENES",
     "TUM_RGBD",
     "UNKNOWN",

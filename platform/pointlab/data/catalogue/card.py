@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Scale = Literal["unit_sphere", "metres", "unknown"]
+OTHERWISE = "If not: another set in this layout says what it is by data.origin and data.licence."
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,12 @@ class Card:
     """Name of a file of the release -> its MD5, as public code checks it."""
 
     def notice(self) -> str:
-        """Title, licence, terms and citation in lines, for the first use; empty where nothing is asked."""
+        """Title, licence, terms and citation in lines, for the first use; empty where nothing is asked.
+
+        Told from the layout alone, it may be another set: the first line says so, and the last what to do.
+        """
         if not (self.terms or self.citation):
             return ""
         asked = {"Licence": self.licence, "Terms": self.terms, "Cite": self.citation, "From": self.homepage}
-        return "\n".join([self.title, *(f"{name}: {text}" for name, text in asked.items() if text)])
+        told = [f"{name}: {text}" for name, text in asked.items() if text]
+        return "\n".join([f"If this is {self.title}", *told, OTHERWISE])

@@ -1,4 +1,4 @@
-"""Sets of scenes, of RGB-D recordings, and of segmented meshes."""
+"""Sets of scenes, of RGB-D recordings, of laser scans of streets, and of segmented meshes."""
 
 from pointlab.data.catalogue.card import Card, Download
 
@@ -18,7 +18,11 @@ S3DIS = Card(
         " Area_5/hallway_6/Annotations/ceiling_1.txt (v1.2): read as a blank",
     },
     downloads=(
-        Download("http://buildingparser.stanford.edu/dataset.html", "asks for a form"),
+        Download(
+            "http://buildingparser.stanford.edu/dataset.html",
+            "asks for a form; Stanford3dDataset_v1.2 is read as it is (form: raw), and PointNet's"
+            " collect_indoor3d_data.py makes stanford_indoor3d of it (form: npy)",
+        ),
         Download(
             "https://huggingface.co/datasets/Pointcept/s3dis-compressed",
             "prepared in another layout, under the same terms",
@@ -68,6 +72,44 @@ TUM_RGBD = Card(
     scale="metres",
     downloads=(Download("https://cvg.cit.tum.de/data/datasets/rgbd-dataset/download", "one tgz a sequence"),),
     kinds=("rgbd_frames",),
+)
+KITTI = Card(
+    name="kitti",
+    title="KITTI: laser scans of streets with pictures, the object benchmark",
+    citation="Geiger et al., Are we ready for Autonomous Driving? The KITTI Vision Benchmark Suite,"
+    " CVPR 2012",
+    homepage="https://www.cvlibs.net/datasets/kitti/eval_object.php?obj_benchmark=3d",
+    licence="CC BY-NC-SA 3.0",
+    terms="For non-commercial use; name the authors, and pass what you make of it on under the same licence.",
+    scale="metres",
+    rows={"train": 7481, "test": 7518},
+    downloads=(
+        Download(
+            "https://www.cvlibs.net/datasets/kitti/eval_object.php?obj_benchmark=3d",
+            "asks for an address; data_object_velodyne.zip (29 GB), _image_2.zip (12 GB), _calib.zip (16 MB)",
+        ),
+    ),
+    kinds=("kitti",),
+)
+SEMANTIC_KITTI = Card(
+    name="semantic-kitti",
+    title="SemanticKITTI: drives through streets with a class for each point",
+    citation="Behley et al., SemanticKITTI: A Dataset for Semantic Scene Understanding of LiDAR Sequences,"
+    " ICCV 2019; Geiger et al., Are we ready for Autonomous Driving? The KITTI Vision Benchmark Suite,"
+    " CVPR 2012",
+    homepage="http://www.semantic-kitti.org",
+    licence="CC BY-NC-SA 4.0 (labels), CC BY-NC-SA 3.0 (scans and pictures)",
+    terms="For non-commercial use; name the authors, and pass what you make of it on under the same licence.",
+    scale="metres",
+    rows={"train": 19130, "validation": 4071, "test": 20351},
+    downloads=(
+        Download(
+            "https://www.cvlibs.net/datasets/kitti/eval_odometry.php",
+            "asks for an address; data_odometry_velodyne.zip (80 GB), _color.zip (65 GB), _calib.zip",
+        ),
+        Download("http://www.semantic-kitti.org/assets/data_odometry_labels.zip", "labels, 179 MB"),
+    ),
+    kinds=("kitti",),
 )
 PSB_PARTS = Card(
     name="psb-parts",

@@ -1,6 +1,7 @@
 """Readers of published datasets in their official layouts; each is a `Source` configured by its fields."""
 
 from pointlab.data.formats.folder import Folder
+from pointlab.data.formats.kitti import Kitti
 from pointlab.data.formats.modelnet40_c import ModelNet40C
 from pointlab.data.formats.modelnet_c import ModelNetC
 from pointlab.data.formats.modelnet_dat import ModelNetDat
@@ -19,6 +20,7 @@ from pointlab.data.formats.shapenet_part import ShapeNetPart
 
 __all__ = [
     "Folder",
+    "Kitti",
     "ModelNet40C",
     "ModelNetC",
     "ModelNetDat",

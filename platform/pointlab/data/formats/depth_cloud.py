@@ -3,14 +3,9 @@
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
-from torch import Tensor
 
-from pointlab.geometry.cameras import Pinhole, back_project, project
-
-CELL = 1.5
-"""Edge of a cell of the z-buffer in spacings of the depth picture, so that no cell of a surface is empty."""
-DEPTH_TOLERANCE = (0.05, 0.02)
-"""Metres, or share of the depth, by which a point may lie behind the nearest in its cell and be seen."""
+from pointlab.geometry.cameras import Pinhole, back_project, is_inside, project
+from pointlab.geometry.occlusion import cell_for, slack_of, z_buffer
 
 
 def points_of_depth(
@@ -38,35 +33,18 @@ def seen_colours(
     pixels of the picture; None says that the points were taken through the same lens: none is hidden.
     """
     pixels, depth = project(torch.from_numpy(points), camera, torch.from_numpy(camera_from_points))
-    columns, rows = pixels.round().unbind(1)
-    is_inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
-    places = torch.nonzero(is_inside & (depth > 0)).squeeze(1)
-    columns, rows, depth = columns[places].long(), rows[places].long(), depth[places]
+    places = torch.nonzero(is_inside(pixels, depth, camera)).squeeze(1)
+    pixels, depth = pixels[places], depth[places]
     if spacing is not None:
-        is_front = _in_front(columns, rows, depth, max(1, round(CELL * spacing)))
-        places, columns, rows = places[is_front], columns[is_front], rows[is_front]
+        nearest = z_buffer(pixels, depth, camera, cell_for(spacing)).at(pixels)
+        is_front = depth <= nearest + slack_of(nearest)
+        places, pixels = places[is_front], pixels[is_front]
+    columns, rows = pixels.round().long().unbind(1)
     colours = np.zeros((len(points), 3), dtype=np.float32)
     is_seen = np.zeros(len(points), dtype=bool)
     colours[places.numpy()] = picture[rows.numpy(), columns.numpy()].astype(np.float32) / 255
     is_seen[places.numpy()] = True
     return colours, is_seen
-
-
-def _in_front(
-    columns: Int64[Tensor, " points"],
-    rows: Int64[Tensor, " points"],
-    depth: Float64[Tensor, " points"],
-    cell: int,
-) -> Bool[Tensor, " points"]:
-    """Which points lie no deeper than the nearest one in their cell of `cell` by `cell` pixels."""
-    if len(depth) == 0:
-        return torch.zeros(0, dtype=torch.bool)
-    stride = int(columns.max()) // cell + 1
-    cells = rows // cell * stride + columns // cell
-    nearest = torch.full((int(cells.max()) + 1,), torch.inf, dtype=depth.dtype)
-    nearest = nearest.scatter_reduce(0, cells, depth, "amin")[cells]
-    metres, share = DEPTH_TOLERANCE
-    return depth <= nearest + (share * nearest).clamp_min(metres)
 
 
 def thin(points: Float64[np.ndarray, "points 3"], voxel_size: float) -> Int64[np.ndarray, " kept"]:

@@ -10,14 +10,14 @@ def require_root(root: Path | None, kind: str) -> Path:
     if root is None:
         raise DataError(
             f"A dataset of kind {kind!r} has no root.",
-            expected="the folder of the official release",
+            expected="the folder that holds its files",
             remedy="set `root` to that folder",
         )
     if not root.is_dir():
         raise DataError(
             f"The root {root} of a dataset of kind {kind!r} is not a folder.",
-            expected="the folder of the official release",
-            remedy="check `root`, or download and unpack the release there",
+            expected="the folder that holds its files",
+            remedy="check `root`; for a published set, download and unpack the release there",
         )
     return root
 
@@ -27,7 +27,7 @@ def require_file(path: Path) -> Path:
     if not is_file(path):
         raise DataError(
             f"There is no file {path}.",
-            expected="every file of the official release",
+            expected="every file that this kind of set has, a release or your own",
             remedy="check `root` and `kind`, or unpack the release again",
         )
     return path
@@ -53,7 +53,7 @@ def read_text_file(path: Path) -> str:
         raise DataError(
             f"{path} cannot be read as text: {error}.",
             expected="a readable UTF-8 text file",
-            remedy="check its permissions, or download it again",
+            remedy="check its permissions and its encoding, or download it again",
         ) from None
 
 
@@ -64,7 +64,9 @@ def read_lines(path: Path) -> list[str]:
     """
     lines = [line for line in map(str.strip, read_text_file(path).splitlines()) if line]
     if not lines:
-        raise DataError(f"{path} is empty.", expected="at least one line", remedy="download it again")
+        raise DataError(
+            f"{path} is empty.", expected="at least one line", remedy="write or download it again"
+        )
     return lines
 
 
@@ -82,7 +84,7 @@ def read_lists(*paths: Path) -> list[list[str]]:
                 raise DataError(
                     f"{path} lists {name!r}, which {listed_in[name]} lists already.",
                     expected="every name once over all lists",
-                    remedy="restore the lists of the official release",
+                    remedy="restore the lists of the release, or mend your own",
                 )
             listed_in[name] = path
     return lists

@@ -1,10 +1,12 @@
 """Any folder of clouds, one a file: npy, npz, ply, pcd, las, laz, off, obj, stl, xyz, txt.
 
-Classes and splits are the names of folders (`folder_layout`) or stand in a CSV file (`folder_csv`).
+Classes and splits are the names of folders (`folder_layout`) or stand in a CSV file (`folder_csv`), which may
+also name pictures of each cloud and say what it shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -16,19 +18,31 @@ from pointlab.data.formats.axes import UpAxis, to_y_up
 from pointlab.data.formats.cloud_fields import PER_POINT, PerPoint, Shift
 from pointlab.data.formats.cloud_files import EXTENSIONS, MESHES, Extension, read_cloud_file
 from pointlab.data.formats.files import is_file, require_root
-from pointlab.data.formats.folder_csv import CsvColumns, read_csv
+from pointlab.data.formats.folder_csv import NO_TABLE, CsvColumns, CsvTable, read_csv
 from pointlab.data.formats.folder_layout import Layout, Listed, apply_layout, find_layout, list_files
 from pointlab.data.formats.number_files import Column
+from pointlab.data.formats.renderings import read_rendering, require_one_size
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow
 from pointlab.errors import DataError
+
+LACKING = {
+    "cloud without a picture": "the table names none: kept without, and masked in training",
+    "cloud without a caption": "the table has none: kept without, and masked in training",
+}
+"""What a cloud may lack that others of its set have, and what is done about it."""
 
 
 class Folder(Source):
     """Clouds of a folder of the user's own, with classes by folder names or by a CSV file."""
 
     version: ClassVar[int] = 2
-    to_give_captions: ClassVar[str] = "set data.source.csv to a table with a column of captions"
+    to_give_pictures: ClassVar[str] = (
+        "set data.source.csv to a table with a column picture, or name another in data.source.columns_of_csv"
+    )
+    to_give_captions: ClassVar[str] = (
+        "set data.source.csv to a table with a column caption, or name another in data.source.columns_of_csv"
+    )
     kind: Literal["folder"] = "folder"
     up_axis: UpAxis
     """Has no default: files do not say it, and a wrong one spoils every comparison."""
@@ -60,6 +74,11 @@ class Folder(Source):
     """Its terms of use; not stated, unless the user does."""
 
     @property
+    def gives_pictures(self) -> bool | None:
+        """Perhaps, where a CSV file may have a column of them."""
+        return None if self.csv is not None and self.columns_of_csv.picture is not None else False
+
+    @property
     def gives_captions(self) -> bool | None:
         """Perhaps, where a CSV file may have a column of them."""
         return None if self.csv is not None and self.columns_of_csv.caption is not None else False
@@ -67,51 +86,62 @@ class Folder(Source):
     def index(self, root: Path | None) -> SourceIndex:
         """Rows of all files, by names alone; DataError where the layout is not clear."""
         folder = require_root(root, self.kind)
-        listed = self._list(folder)
+        table = self._table(folder)
+        listed = self._list(folder) if table is None else list(table.files)
         class_names = self._class_names({file.class_name for file in listed if file.class_name}, folder)
         numbers = {name: number for number, name in enumerate(class_names)}
         rows = [
             SourceRow(file.file, 0, file.split, numbers.get(file.class_name or ""), file.group)
             for file in listed
         ]
+        pictures = {} if table is None else table.pictures
+        require_one_size(folder / name for name in chain(*pictures.values()))
         only_meshes = all(Path(row.file).suffix.lower() in MESHES for row in rows)
         return SourceIndex(
             class_names=class_names,
             rows=tuple(rows),
-            files=(*(row.file for row in rows), *([self.csv] if self.csv else [])),
+            files=(
+                *(row.file for row in rows),
+                *([self.csv] if self.csv else []),
+                *dict.fromkeys(chain(*pictures.values())),
+            ),
             points_per_cloud=self.num_points if only_meshes else None,
             part_names=self.part_names,
             card=self._card(),
             is_grouped=any(row.group for row in rows),
+            defects={} if table is None else _num_lacking(table),
         )
 
     def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
         """The clouds of `rows`, in their order; a draw from a mesh depends on its name in the set alone."""
         folder = require_root(root, self.kind)
-        captions = read_csv(folder, self.csv, self.columns_of_csv).captions if self.csv and rows else {}
-        return [self._read_cloud(folder, row, captions.get(row.file)) for row in rows]
+        table = read_csv(folder, self.csv, self.columns_of_csv) if self.csv and rows else NO_TABLE
+        return [self._read_cloud(folder, row, table) for row in rows]
+
+    def _table(self, folder: Path) -> CsvTable | None:
+        """What the CSV file says, if there is one; all files that it names are there."""
+        if self.csv is None:
+            return None
+        table = read_csv(folder, self.csv, self.columns_of_csv)
+        clouds = [file.file for file in table.files]
+        _require_present(clouds, folder / self.csv, folder, "clouds", "take the rows out")
+        pictures = dict.fromkeys(chain(*table.pictures.values()))
+        otherwise = "set `columns_of_csv.picture` to null to go without pictures"
+        _require_present(pictures, folder / self.csv, folder, "pictures", otherwise)
+        return table
 
     def _list(self, folder: Path) -> list[Listed]:
-        if self.csv is None:
-            tables = sorted(path.name for path in folder.glob("*.csv"))
-            if tables and self.layout == "auto":
-                raise DataError(
-                    f"{folder} holds {tables[0]}, which may name classes and splits.",
-                    expected="to be told whether the table or the folders count",
-                    remedy=f"set csv: {tables[0]} to go by it, or layout to go by the folders",
-                )
-            files = list_files(folder, self.extensions)
-            layout = find_layout(files, folder) if self.layout == "auto" else self.layout
-            return apply_layout(files, layout, folder)
-        listed = list(read_csv(folder, self.csv, self.columns_of_csv).files)
-        absent = [file.file for file in listed if not is_file(folder / file.file)]
-        if absent:
+        """What there is by the names of folders."""
+        tables = sorted(path.name for path in folder.glob("*.csv"))
+        if tables and self.layout == "auto":
             raise DataError(
-                f"{folder / self.csv} names {len(absent)} files that are missing, first {absent[0]!r}.",
-                expected="every file in its place below the root",
-                remedy="check `root`, or take the rows out",
+                f"{folder} holds {tables[0]}, which may name classes and splits.",
+                expected="to be told whether the table or the folders count",
+                remedy=f"set csv: {tables[0]} to go by it, or layout to go by the folders",
             )
-        return listed
+        files = list_files(folder, self.extensions)
+        layout = find_layout(files, folder) if self.layout == "auto" else self.layout
+        return apply_layout(files, layout, folder)
 
     def _class_names(self, found: set[str], folder: Path) -> tuple[str, ...]:
         """The classes in order; numbers are sorted as numbers."""
@@ -128,9 +158,9 @@ class Folder(Source):
         return self.class_names
 
     def _card(self) -> Card:
-        return replace(UNKNOWN, title=self.origin, licence=self.licence)
+        return replace(UNKNOWN, title=self.origin, licence=self.licence, known_defects=LACKING)
 
-    def _read_cloud(self, folder: Path, row: SourceRow, caption: str | None) -> Cloud:
+    def _read_cloud(self, folder: Path, row: SourceRow, table: CsvTable) -> Cloud:
         cloud = read_cloud_file(
             folder / row.file,
             self.num_points,
@@ -144,5 +174,24 @@ class Folder(Source):
             points=to_y_up(cloud.points, self.up_axis),
             normals=None if cloud.normals is None else to_y_up(cloud.normals, self.up_axis),
             label=row.label,
-            caption=caption,
+            caption=table.captions.get(row.file),
+            views=tuple(read_rendering(folder / name) for name in table.pictures.get(row.file, ())),
         )
+
+
+def _require_present(files: Collection[str], table: Path, folder: Path, what: str, otherwise: str) -> None:
+    """DataError unless all of these files of the table are there."""
+    absent = [file for file in files if not is_file(folder / file)]
+    if absent:
+        raise DataError(
+            f"{table} names {len(absent)} {what} that are missing, first {absent[0]!r}.",
+            expected="every file in its place below the root",
+            remedy=f"check `root`, or {otherwise}",
+        )
+
+
+def _num_lacking(table: CsvTable) -> dict[str, int]:
+    """How many clouds lack what others of the table have, by name."""
+    num_clouds = len(table.files)
+    num_named = dict(zip(LACKING, (len(table.pictures), len(table.captions)), strict=True))
+    return {name: num_clouds - number for name, number in num_named.items() if 0 < number < num_clouds}

@@ -1,4 +1,4 @@
-"""Labels of a folder of clouds by a CSV file: a row a cloud, with its path, its class and more."""
+"""A folder of clouds by a CSV file: a row a cloud, with path and class, perhaps pictures and a caption."""
 
 import csv
 import io
@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointlab.config import StrictModel
+from pydantic import Field
+
+from pointlab.config import ADDED_LATER, StrictModel
 from pointlab.data.formats.files import read_text_file
 from pointlab.data.formats.folder_layout import Listed, find_split
 from pointlab.data.formats.parsing import path_below
@@ -15,6 +17,10 @@ from pointlab.data.source import Split
 from pointlab.errors import DataError
 
 DELIMITERS = ",;\t"
+BETWEEN_PICTURES = "|"
+"""Which no name of a file has, and no CSV file takes for a delimiter here."""
+OPTIONAL = ("split", "group", "caption", "picture")
+"""The columns that may be absent under their usual names."""
 
 
 class CsvColumns(StrictModel):
@@ -25,43 +31,43 @@ class CsvColumns(StrictModel):
 
     path: str = "path"
     """Relative to the root."""
-    label: str = "label"
-    """Name of the class."""
+    label: str | None = "label"
+    """Name of the class; null for clouds without classes, which suffice to pretrain on."""
     split: str | None = "split"
     """train, validation or test, or what else folders call them; without it all rows are for training."""
     group: str | None = "group"
     """What belongs together and must not lie in two splits; null where it may."""
     caption: str | None = "caption"
     """Text about the cloud."""
+    picture: str | None = Field(default="picture", json_schema_extra=ADDED_LATER)
+    """Its picture, relative to the root, or several with | between them; all of a set have one size."""
 
     def required(self) -> list[str]:
         """The columns that must exist: what names a cloud, and what was given a name of its own."""
         usual = CsvColumns()
-        named = [
-            name
-            for name, default in (
-                (self.split, usual.split),
-                (self.group, usual.group),
-                (self.caption, usual.caption),
-            )
-            if name is not None and name != default
-        ]
-        return [self.path, self.label, *named]
+        named = [getattr(self, name) for name in OPTIONAL if getattr(self, name) != getattr(usual, name)]
+        return [name for name in (self.path, self.label, *named) if name is not None]
 
 
 @dataclass(frozen=True)
 class CsvTable:
-    """The rows of the file, as files of the folder and their captions."""
+    """The rows of the file, as files of the folder, with captions and pictures of those that have some."""
 
     files: tuple[Listed, ...]
     captions: Mapping[str, str]
+    pictures: Mapping[str, tuple[str, ...]]
+
+
+NO_TABLE = CsvTable((), {}, {})
+"""Of a folder without such a file."""
 
 
 def read_csv(root: Path, name: str, columns: CsvColumns) -> CsvTable:
     """Rows of the CSV file `name` in `root`; DataError names the file and the line of what is wrong."""
     path = root / name
     files: dict[str, Listed] = {}
-    captions = {}
+    captions: dict[str, str] = {}
+    pictures: dict[str, tuple[str, ...]] = {}
     split_of_group: dict[str, Split] = {}
     for number, row in _read_rows(path, columns):
         origin = f"Line {number} of {path}"
@@ -81,7 +87,9 @@ def read_csv(root: Path, name: str, columns: CsvColumns) -> CsvTable:
             )
         if caption := _field(row, columns.caption):
             captions[listed.file] = caption
-    return CsvTable(tuple(files.values()), captions)
+        if shown := _pictures(_field(row, columns.picture) or "", origin):
+            pictures[listed.file] = shown
+    return CsvTable(tuple(files.values()), captions, pictures)
 
 
 def _read_rows(path: Path, columns: CsvColumns) -> list[tuple[int, dict[str, str]]]:
@@ -128,7 +136,7 @@ def _check_header(header: list[str], path: Path, columns: CsvColumns) -> None:
     missing = [name for name in columns.required() if _folded(name) not in header]
     if missing:
         found = f"has the columns {header}"
-        raise _wrong(str(path), found, f"a column {missing[0]!r}", "rename it, or set `columns_of_csv`")
+        raise _wrong(str(path), found, f"a column {missing[0]!r}", "rename one, or set `columns_of_csv`")
 
 
 def _folded(name: str) -> str:
@@ -145,8 +153,11 @@ def _listed(row: Mapping[str, str], columns: CsvColumns, origin: str) -> Listed:
     """The cloud of a row."""
     file = path_below(_field(row, columns.path) or "", origin)
     label = _field(row, columns.label)
-    if not label:
-        raise _wrong(origin, "has no label", "the name of a class", "write one, or take the row out")
+    if columns.label is not None and not label:
+        remedy = (
+            "write one, take the row out, or set `columns_of_csv.label` to null for clouds without classes"
+        )
+        raise _wrong(origin, "has no label", "the name of a class", remedy)
     split = _field(row, columns.split)
     return Listed(
         str(file),
@@ -154,6 +165,15 @@ def _listed(row: Mapping[str, str], columns: CsvColumns, origin: str) -> Listed:
         label,
         _field(row, columns.group) or "",
     )
+
+
+def _pictures(text: str, origin: str) -> tuple[str, ...]:
+    """The pictures that a field names, in its order."""
+    named = [name.strip() for name in text.split(BETWEEN_PICTURES) if name.strip()]
+    files = tuple(str(path_below(name, origin)) for name in named)
+    if len(set(files)) < len(files):
+        raise _wrong(origin, "names a picture twice", "every picture of a cloud once", "take one of them out")
+    return files
 
 
 def _wrong(origin: str, found: str, expected: str, remedy: str) -> DataError:

@@ -23,7 +23,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         raise DataError(
             f"{path} cannot be read: {error}.",
             expected="a whole HDF5 file",
-            remedy="download it again; a partial download is the usual cause",
+            remedy="save or download it again; a partial download is the usual cause",
         ) from None
 
 
@@ -46,7 +46,7 @@ def require_vectors(file: h5py.File, key: str) -> h5py.Dataset:
         raise DataError(
             f"{file.filename} holds under {key!r} {_in_words(dataset)}.",
             expected="floats of shape (clouds, points, 3), with at least one cloud and one point",
-            remedy="check that `kind` is the format of this file, or download it again",
+            remedy="check that `kind` is the format of this file, or save or download it again",
         )
     return dataset
 

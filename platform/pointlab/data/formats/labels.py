@@ -21,7 +21,7 @@ def require_labels(
         raise DataError(
             f"{where} has labels of shape {array.shape} and type {array.dtype}.",
             expected=f"integers of shape ({num_clouds},) or ({num_clouds}, 1), one a cloud",
-            remedy="check that `kind` is the format of this file, or download it again",
+            remedy="check that `kind` is the format of this file, or save or download it again",
         )
     labels = np.asarray(array[...]).reshape(-1).astype(np.int64)  # read when its shape is known to be right
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))

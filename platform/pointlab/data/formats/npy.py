@@ -16,7 +16,7 @@ def open_npy(path: Path) -> np.ndarray:
         raise DataError(
             f"{path} cannot be read: {str(error).rstrip('.')}.",
             expected="a whole npy file of numbers",
-            remedy="download it again; an array of objects is never opened, as it may run code",
+            remedy="save or download it again; an array of objects is never opened, as it may run code",
         ) from None
     if not isinstance(array, np.ndarray):
         array.close()
@@ -35,5 +35,5 @@ def require_points_array(array: np.ndarray, path: Path, ndim: int) -> None:
         raise DataError(
             f"{path} is an array of shape {array.shape} and type {array.dtype}.",
             expected=f"floats of shape {'(clouds, points, 3)' if ndim == 3 else '(points, 3)'}",
-            remedy="check that `kind` is the format of this file, or download it again",
+            remedy="check that `kind` is the format of this file, or save or download it again",
         )

@@ -78,5 +78,5 @@ def _unreadable(path: Path, found: str) -> DataError:
     return DataError(
         f"{path} {found}.",
         expected="a whole mesh in OFF: the word OFF, the counts, then one line a vertex and one a face",
-        remedy="unpack this file from the release again, or take it out",
+        remedy="export it anew, or unpack this file from the release again, or take it out",
     )

@@ -32,7 +32,7 @@ def unreadable(path: Path, found: str, what: str) -> DataError:
     return DataError(
         f"{path} {found}.",
         expected=f"{what}, whole and undamaged",
-        remedy="unpack or download this file again, or take it out",
+        remedy="export, unpack or download this file again, or take it out",
     )
 
 

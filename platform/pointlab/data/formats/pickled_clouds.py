@@ -20,7 +20,7 @@ def misfit(path: Path, found: str, expected: str) -> DataError:
     return DataError(
         f"{path} holds {found}.",
         expected=expected,
-        remedy="check that `kind` is the format of this file, or download it again",
+        remedy="check that `kind` is the format of this file, or save or download it again",
     )
 
 

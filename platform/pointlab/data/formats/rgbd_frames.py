@@ -55,6 +55,11 @@ class RgbdFrames(Source):
         """One for each frame."""
         return True
 
+    @property
+    def gives_cameras(self) -> bool:
+        """Those that the recording is calibrated for."""
+        return True
+
     def index(self, root: Path | None) -> SourceIndex:
         """Rows of all clouds, by names and poses; frames without a pose are counted and passed over."""
         folder = require_root(root, self.kind)

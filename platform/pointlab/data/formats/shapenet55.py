@@ -17,14 +17,17 @@ caption stays, and is counted.
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
+from pointlab.config import ADDED_LATER
+from pointlab.data.catalogue import UNKNOWN, Card
 from pointlab.data.catalogue.objects import SHAPENET55
 from pointlab.data.catalogue.shapenet import SYNSETS
 from pointlab.data.formats.files import read_lists, require_root
@@ -32,6 +35,7 @@ from pointlab.data.formats.modelnet import require_points
 from pointlab.data.formats.npy import open_npy, require_points_array
 from pointlab.data.formats.picture_patterns import find_pictures, require_below, require_pattern
 from pointlab.data.formats.renderings import read_rendering, require_one_size
+from pointlab.data.formats.shapenet_companions import companions
 from pointlab.data.formats.shapenet_texts import read_texts, text_of
 from pointlab.data.sample import Cloud
 from pointlab.data.source import Source, SourceIndex, SourceRow, Split
@@ -45,6 +49,8 @@ LISTS = {
     "unseen21": ("ShapeNet-Unseen21", "ShapeNetUnseen21"),
 }
 CLOUDS = "shapenet_pc"
+LOOKED_AT = 20
+"""Objects whose pictures and texts are looked for in a folder that nobody has described."""
 WITHOUT_MODEL = ("04379243-.npy", "02747177-.npy")
 """Rows of the official lists that name no model."""
 
@@ -70,6 +76,10 @@ class ShapeNet55(Source):
     shapenet55.json; none by default, as only cross-modal training needs it."""
     num_points: PositiveInt | None = None
     """The first so many points of each cloud (they are in random order); None, as released: all."""
+    origin: str | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """What a set of your own in this layout is, and of whom; null, it is the release."""
+    licence: str | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """Terms of use of a set of your own; null, those of the release, unless `origin` is given."""
 
     @property
     def gives_pictures(self) -> bool:
@@ -107,9 +117,13 @@ class ShapeNet55(Source):
             rows=tuple(rows),
             files=(*lists, *([self.captions] if self.captions else []), *clouds, *chain(*pictures)),
             points_per_cloud=self.num_points,
-            card=SHAPENET55,
+            card=self._card(),
             defects={name: count for name, count in defects.items() if count},
         )
+
+    def found_beside(self, root: Path, index: SourceIndex) -> Mapping[str, Any]:
+        """Where pictures and captions of the first objects seem to lie."""
+        return companions(root, [_object(row.file, root) for row in index.rows[:LOOKED_AT]])
 
     def read(self, root: Path | None, rows: Sequence[SourceRow]) -> list[Cloud]:
         """The clouds of `rows`, in their order, with what was asked for of pictures and text."""
@@ -136,6 +150,17 @@ class ShapeNet55(Source):
     def _is_below_the_root(cls, captions: str | None) -> str | None:
         return None if captions is None else require_below(captions)
 
+    def _card(self) -> Card:
+        """That of the release, unless origin or licence say that this is another set in its layout."""
+        if self.origin is None and self.licence is None:
+            return SHAPENET55
+        return replace(
+            UNKNOWN,
+            title=self.origin or UNKNOWN.title,
+            licence=self.licence or UNKNOWN.licence,
+            known_defects=SHAPENET55.known_defects,
+        )
+
     def _find_pictures(self, folder: Path, synset: str, model: str) -> list[str]:
         return find_pictures(folder, self.pictures, synset, model) if self.pictures else []
 
@@ -160,7 +185,8 @@ class ShapeNet55(Source):
             raise DataError(
                 f"{folder} holds no folder {names[0]}.",
                 expected=f"{names[0]} with train.txt and test.txt, beside {CLOUDS}",
-                remedy="set `root` to the folder ShapeNet55-34; lists are in the code release of PoinTr",
+                remedy="set `root` to the folder ShapeNet55-34; lists are in the code release of PoinTr, and"
+                " docs/data.md shows those of a set of your own",
             )
         return found[0]
 
@@ -182,7 +208,7 @@ def _object(cloud: str, folder: Path) -> tuple[str, str]:
         raise DataError(
             f"A list in {folder} has the row {name!r}.",
             expected="<synset of 8 digits>-<model>.npy",
-            remedy="restore the lists of the release",
+            remedy="restore the lists of the release, or rename the clouds of your own",
         )
     return synset, model
 
@@ -215,5 +241,5 @@ def _require_present(folder: Path, files: list[str]) -> None:
         raise DataError(
             f"{len(absent)} of {len(files)} files are missing, the first is {folder / absent[0]}.",
             expected="every file that the lists name",
-            remedy="unpack the release again, all of its parts",
+            remedy="unpack the release again, all of its parts, or take what your own lists lack out of them",
         )

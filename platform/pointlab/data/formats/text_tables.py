@@ -24,6 +24,6 @@ def read_table(
         raise DataError(
             f"{path} has {found}.",
             expected=f"only rows of {' or '.join(map(str, widths))} numbers, {columns}",
-            remedy="unpack this file from the release again",
+            remedy="write it anew, or unpack this file from the release again",
         )
     return values.astype(np.float32)

@@ -103,7 +103,7 @@ def open_npz(path: Path) -> Iterator[ZippedArrays]:
         raise DataError(
             f"{path} cannot be read: {error or type(error).__name__}.",
             expected="a whole npz file",
-            remedy="download it again; a partial download is the usual cause",
+            remedy="save or download it again; a partial download is the usual cause",
         ) from None
 
 

@@ -160,7 +160,8 @@ def _before_wall(shell: Shell, item: Item, generator: np.random.Generator) -> It
     half = shell.size[across] / 2
     offset[across] = half - gap - turned.high[across] if face % 2 else gap - half - turned.low[across]
     reach = shell.size[along] / 2
-    offset[along] = between(generator, -reach - turned.low[along], reach - turned.high[along])
+    # what is longer than the wall finds no place wherever it is put, and takes its draw like all others
+    offset[along] = between(generator, *sorted((-reach - turned.low[along], reach - turned.high[along])))
     return turned.shifted(offset)
 
 

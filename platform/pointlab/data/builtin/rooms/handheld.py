@@ -87,3 +87,12 @@ def _interests(scene: Scene, eye: Place, generator: np.random.Generator) -> tupl
         for pair in (middles[:2], middles[-2:])
     )
     return first, last
+
+
+def glance(
+    scene: Scene, target: Float64[np.ndarray, "3"], generator: np.random.Generator
+) -> Float64[np.ndarray, "4 4"]:
+    """A pose (camera_from_points) that sees `target` in the middle, from anywhere in the room."""
+    eye = _free_place(scene, [_anywhere(scene, generator) for _ in range(NUM_TRIES)])
+    up = (between(generator, -MAX_TILT, MAX_TILT), 1.0, between(generator, -MAX_TILT, MAX_TILT))
+    return look_at(torch.from_numpy(eye), torch.from_numpy(target), up).numpy()

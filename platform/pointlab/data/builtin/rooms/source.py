@@ -61,6 +61,11 @@ class Rooms(Source):
         return True
 
     @property
+    def gives_cameras(self) -> bool:
+        """Those of the rig."""
+        return True
+
+    @property
     def gives_captions(self) -> bool:
         """Every cloud says which room it is of."""
         return True

@@ -1,0 +1,75 @@
+"""What a transfer learns of its target: a class for each cloud, or one for each of its points.
+
+Settings that one of the tasks alone reads are refused by the other: they would be believed to count.
+"""
+
+from typing import Literal
+
+from pointlab.backbones import BackboneConfig
+from pointlab.config import StrictModel
+from pointlab.paradigms import SegmentationConfig
+from pointlab.paradigms.compatibility import require_compatible
+
+Task = Literal["classification", "segmentation"]
+Protocol = Literal["full", "linear_probe", "linear_svm", "zero_shot", "wise_ft", "wise_ft_lp"]
+OF_POINTS: tuple[Protocol, ...] = ("full", "linear_probe")
+"""The protocols that there are for segmentation."""
+FIGURES_OF_SEGMENTATION = ("miou", "mean_class_accuracy", "accuracy")
+READ_BY: dict[Task, frozenset[str]] = {
+    "classification": frozenset({"supervised", "mixture", "probe", "svm", "zero_shot"}),
+    "segmentation": frozenset({"segmentation", "scene_views"}),
+}
+"""Fields of a transfer that one of the tasks alone reads."""
+
+
+def unread_by(task: Task) -> frozenset[str]:
+    """Fields that are for another task."""
+    return frozenset().union(*(fields for other, fields in READ_BY.items() if other != task))
+
+
+def require_own_settings(transfer: StrictModel, task: Task) -> None:
+    """ValueError where a field for another task is set: by value, as what is written out has every one."""
+    for name in sorted(unread_by(task)):
+        field = type(transfer).model_fields[name]
+        if getattr(transfer, name) != field.get_default(call_default_factory=True):
+            other = next(other for other, fields in READ_BY.items() if name in fields)
+            raise ValueError(
+                f"{name} is set, but task {task} does not read it: leave it out, or set task to {other}"
+            )
+
+
+def require_few_clouds(labelled_scenes: float | None) -> None:
+    """ValueError where a classification is given a share of scenes."""
+    if labelled_scenes is not None:
+        raise ValueError(
+            f"labelled_scenes is {labelled_scenes:g}, but task is classification: set samples_per_class, or"
+            " task to segmentation"
+        )
+
+
+def require_segmentable(
+    protocol: Protocol,
+    samples_per_class: int | None,
+    segmentation: SegmentationConfig,
+    architecture: BackboneConfig,
+) -> None:
+    """ValueError for a protocol that a segmentation does not have, and for what does not go with it."""
+    if protocol not in OF_POINTS:
+        raise ValueError(
+            f"protocol is {protocol}, which classifies clouds: a segmentation takes {' or '.join(OF_POINTS)}"
+        )
+    if samples_per_class is not None:
+        raise ValueError(
+            f"samples_per_class is {samples_per_class}, but a scene has points of many classes: set"
+            " labelled_scenes to a share of the scenes"
+        )
+    require_compatible(segmentation, architecture)
+    if protocol == "linear_probe" and segmentation.head != "linear":
+        raise ValueError("segmentation.head is mlp, but protocol linear_probe has a linear one")
+
+
+def figures_of_segmentation(*, is_tested: bool, has_shifted: bool) -> tuple[str, ...]:
+    """Metrics of a segmentation's record, as far as its sets have the splits."""
+    tests = ("test", *(["shifted-test"] if has_shifted else [])) if is_tested else ()
+    splits = ("validation", "target-validation", *tests)
+    return tuple(f"{split}/{figure}" for split in splits for figure in FIGURES_OF_SEGMENTATION)
