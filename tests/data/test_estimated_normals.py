@@ -134,7 +134,10 @@ def test_a_small_cloud_uses_all_its_points_and_one_of_two_is_unusable(tmp_path: 
 def test_a_set_without_estimated_normals_keeps_its_name(spheres: Path) -> None:
     """Its settings hash to what they hashed to before there was this one."""
     without = configured(spheres, None)
-    added_later = {"estimate_normals": True, "source": {"columns_of_csv": {"picture"}}}
+    added_later = {
+        **dict.fromkeys(("estimate_normals", "origin", "licence"), True),
+        "source": {"columns_of_csv": {"picture"}},
+    }
     settings = without.model_dump_json(exclude={"root": True, **added_later})
     assert without.recipe() == stable_hash(PREPARATION_VERSION, without.source.version, settings)
     assert len({without.recipe(), configured(spheres, 16).recipe(), configured(spheres, 8).recipe()}) == 3
