@@ -85,7 +85,7 @@ def publish_in_place_of(
 
     Every `bare`-th cloud has no picture, the one after it no caption, the next no label; of what the set is
     to be `without`, no cloud has any. `sizes` are those of the pictures of each cloud of a split, two of 16
-    unless told.
+    unless told. What differs needs a name of its own: all tests share one cache.
     """
     config: DatasetConfig = validate(DatasetConfig, settings, "test")
     splits = ["train"] * NUM_TRAIN + ["validation"] * NUM_VALIDATION

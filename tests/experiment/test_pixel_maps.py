@@ -61,9 +61,9 @@ def test_a_set_whose_pictures_show_no_point_is_told(recon_store: Storage) -> Non
 
 def test_pixels_of_validation_alone_are_nothing_to_train_on(recon_store: Storage) -> None:
     found, _ = resolved_in(recon_store)
-    settings, sizes = merge(PICTURED, {"name": "blind"}), {"train": (), "validation": (16,)}
+    settings, sizes = merge(PICTURED, {"name": "seen-later"}), {"train": (), "validation": (16,)}
     data = open_data(recon_store, publish_in_place_of(settings, recon_store, sizes=sizes), 48)
-    with pytest.raises(DataError, match=r"No picture of blind-\S+ for training shows a point"):
+    with pytest.raises(DataError, match=r"No picture of seen-later-\S+ for training shows a point"):
         build_pixel_maps(found, recon_store, data, CPU)
 
 
