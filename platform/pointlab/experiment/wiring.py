@@ -113,34 +113,48 @@ class Data:
 
         Raises ConfigError where what is left out may leave fewer points than the paradigm's backbone takes.
         """
-        min_points = 1
-        if isinstance(paradigm, Paradigm):
-            min_points = paradigm.backbone.min_points
-            require_shown(self.num_points, augmentation, paradigm.backbone)
+        recipe = self._recipe(seed, augmentation, paradigm, subset)
         if not self.manifest.rows.get("train"):
             raise DataError(f"{self.name} has no train split.", remedy="train on a set that has one")
-        inputs, num_views = inputs_of(paradigm), paradigm.num_views
-        crop = paradigm.picture_crop
-        recipe = Recipe(
-            seed, self.num_points, augmentation, inputs, num_views, subset, crop, min_points=min_points
-        )
-        if "pixels" in inputs:  # once, and before the loop waits for a first batch
+        if "pixels" in recipe.inputs:  # once, and before the loop waits for a first batch
             for name in self.learned_from:
                 self.split(name).require_pixels()
 
         def validation(rank: int, world_size: int) -> Iterator[PointBatch]:
             split = self.split("validation")
-            if num_views > 1:
+            if recipe.num_views > 1:
                 return view_batches(split, batch_size, recipe, rank=rank, world_size=world_size)
-            return evaluation_batches(
-                split, batch_size, self.num_points, inputs, recipe.pictures, rank=rank, world_size=world_size
-            )
+            shown = self.num_points, recipe.inputs, recipe.pictures
+            return evaluation_batches(split, batch_size, *shown, rank=rank, world_size=world_size)
 
         return TrainingData(
             dataset=self.name,
             num_rows=self.manifest.rows["train"] if subset is None else len(subset),
             recipe=recipe,
             validation=validation if self.manifest.rows.get("validation") else None,
+        )
+
+    def _recipe(
+        self,
+        seed: int,
+        augmentation: AugmentationConfig,
+        paradigm: Trainable,
+        subset: Int64[np.ndarray, " rows"] | None,
+    ) -> Recipe:
+        """How the paradigm's clouds are drawn; ConfigError where they may have too few points for it."""
+        min_points = 1
+        if isinstance(paradigm, Paradigm):
+            min_points = paradigm.backbone.min_points
+            require_shown(self.num_points, augmentation, paradigm.backbone)
+        return Recipe(
+            seed,
+            self.num_points,
+            augmentation,
+            inputs_of(paradigm),
+            paradigm.num_views,
+            subset,
+            paradigm.picture_crop,
+            min_points=min_points,
         )
 
 

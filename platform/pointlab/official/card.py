@@ -46,7 +46,15 @@ def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
     ]
     if lines[-1] == "":
         lines.append("Nothing is left out.")
-    if kept := [row for row in changes if row["fate"] != "dropped"]:
+    lines += _origins(details)
+    lines += ["", "## Settings of the backbone", "", "```json", json.dumps(backbone, indent=1), "```", ""]
+    return "\n".join(lines)
+
+
+def _origins(details: Mapping[str, Any]) -> list[str]:
+    """The parts on what it comes from, as far as there is something to say: file, teachers, classes."""
+    lines: list[str] = []
+    if kept := [row for row in details.get("changes", []) if row["fate"] != "dropped"]:
         lines += ["", "## What is otherwise than in the file that it came from", ""]
         lines += [f"- {_told(row)}" for row in kept]
     if teachers := {name: told for name, told in details.items() if _is_teacher(told)}:
@@ -54,8 +62,7 @@ def card_of(run: str, exported: Exported, details: Mapping[str, Any]) -> str:
         lines += [f"- {name}: weights of the sha256 {told['sha256']}." for name, told in teachers.items()]
     if classes := details.get("class_names"):
         lines += ["", "## Classes", "", ", ".join(classes)]
-    lines += ["", "## Settings of the backbone", "", "```json", json.dumps(backbone, indent=1), "```", ""]
-    return "\n".join(lines)
+    return lines
 
 
 def card_path(checkpoint: Path) -> Path:
