@@ -49,3 +49,15 @@ def test_a_dry_run_of_what_cannot_be_had_fails(pointlab: Command, tmp_path: Path
     overrides = [part for each in settings(tmp_path / "gone", "0" * 64) for part in ("--set", each)]
     ended = pointlab("run", PPKT, "--dry-run", "--root", tmp_path / "store", *overrides)
     assert ended.code == 2
+
+
+def test_a_dry_run_of_a_study_tells_of_sets_and_teachers_too(pointlab: Command, tmp_path: Path) -> None:
+    study, store = PPKT.parents[2] / "study" / "ppkt.yaml", tmp_path / "store"
+    told = pointlab("run", study, "--dry-run", "--root", store)
+    assert told.code == 0
+    assert "to prepare" in told.complaint
+    folder = f"{{kind: folder, path: {tmp_path / 'gone'}, sha256: '{'0' * 64}'}}"
+    start = f"starts.elsewhere={{paradigm: {{kind: ppkt}}, image_teacher: {folder}}}"
+    ended = pointlab("run", study, "--dry-run", "--root", store, "--set", start)
+    assert ended.code == 2
+    assert "There is no folder" in ended.complaint

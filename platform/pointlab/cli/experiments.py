@@ -42,16 +42,20 @@ def run(
     experiment = load(config, with_options(overrides, root, strict=strict))
     if dry_run:
         typer.echo(dump(experiment), nl=False)
-        if isinstance(experiment, StudyExperiment):
-            show_table(table_of_plan(experiment), complaints)  # beside the config, which can be piped on
-        else:
-            storage = Storage(experiment.storage.root)
-            needed = forecast(experiment, storage)
-            show_table(table_of_forecast(storage, needed), complaints)
-            if not all(each.is_to_be_had for each in needed):
-                raise typer.Exit(2)
+        _foretell(experiment)
         return
     _finish(_launch(experiment, rerun=rerun))
+
+
+def _foretell(experiment: Experiment) -> None:
+    """Tables beside the config, which can be piped on; exits with 2 where something is not to be had."""
+    storage = Storage(experiment.storage.root)
+    needed = forecast(experiment, storage)
+    show_table(table_of_forecast(storage, needed), complaints)
+    if isinstance(experiment, StudyExperiment):
+        show_table(table_of_plan(experiment), complaints)
+    if not all(each.is_to_be_had for each in needed):
+        raise typer.Exit(2)
 
 
 def demo(overrides: Overrides = None, root: Root = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.errors import PointlabError
-from pointlab.experiment import PrepareExperiment
+from pointlab.experiment import PrepareExperiment, StudyExperiment
 from pointlab.experiment.resolve import make_definite
 from pointlab.launch.lineage import roles_by_run
 from pointlab.launch.teachers import folders_in, require_folder
@@ -35,17 +35,19 @@ class Needed:
 
 def forecast(experiment: Any, storage: Storage) -> list[Needed]:
     """The sets, the folders of teachers, the runs that it starts from, parents before their children, and
-    itself last."""
+    itself last. Of a study the sets and folders alone: it has a plan of its runs."""
     if isinstance(experiment, PrepareExperiment):
         return list(_sets({"data": experiment.data}, storage))
-    sets = list(_sets(experiment.datasets, storage))
+    sets, teachers = list(_sets(experiment.datasets, storage)), list(_teachers(experiment))
+    if isinstance(experiment, StudyExperiment):
+        return [*sets, *teachers]
     prepared = {role: each.name for each in sets if each.state == "prepared" for role in each.roles}
     names = {role: prepared.get(role, config.recipe()) for role, config in experiment.datasets.items()}
     runs = roles_by_run(experiment, names) | {make_definite(experiment, names, {}).run: [ITSELF]}
     is_known = prepared.keys() == names.keys()
     return [
         *sets,
-        *_teachers(experiment),
+        *teachers,
         *(_run(run, tuple(roles), storage, is_known=is_known) for run, roles in runs.items()),
     ]
 
