@@ -95,9 +95,7 @@ class Dgcnn(Backbone):
     def _flow(self, batch: PointBatch, packing: Packing) -> Iterator[tuple[str, Rows]]:
         """The rows after each stage, computed as far as they are asked for."""
         rows, of_edges = packing.pack(batch.points), list[Rows]()
-        _, neighbours = nearest_neighbours(
-            batch.points, batch.points, self.config.num_neighbours, batch.counts
-        )
+        neighbours = batch.geometry(nearest_points, self.config.num_neighbours)
         for stage, edge in zip(self.stages[:-1], self.edges, strict=True):
             if of_edges:
                 neighbours = feature_neighbours(
@@ -138,6 +136,13 @@ class EdgeConvolution(nn.Module):
         is_falling = self.norm.weight < 0
         extremes = torch.where(is_falling, of_neighbours.amin(1), of_neighbours.amax(1))
         return leaky_relu(self.norm(extremes + of_points))
+
+
+def nearest_points(
+    points: Float[Tensor, "batch points 3"], counts: Int64[Tensor, " batch"], num_neighbours: int
+) -> Int64[Tensor, "batch points neighbours"]:
+    """The rows nearest to every point, its own first: the graph that is drawn from coordinates."""
+    return nearest_neighbours(points, points, num_neighbours, counts)[1]
 
 
 def _among_packed(

@@ -26,9 +26,8 @@ class PatchBackbone(Backbone):
     def group(self, batch: PointBatch) -> Patches:
         """Patches of every cloud of the batch; DataError if one has fewer than `min_points` points."""
         self._check_counts(batch)
-        return group_patches(
-            batch.points,
-            batch.counts,
+        return batch.geometry(
+            group_patches,
             num_groups=self.config.num_groups,
             group_size=self.config.group_size,
             skip_near_origin=self.config.skip_near_origin,

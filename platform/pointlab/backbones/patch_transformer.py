@@ -98,14 +98,15 @@ class PatchTransformer(PatchBackbone):
         positions: Float[Tensor, "batch tokens 3"],
         stages: AbstractSet[str],
     ) -> dict[str, Features]:
-        """Features of `tokens` after each of `stages`.
+        """Features of `tokens` after each of `stages`; nothing is computed beyond the last of them.
 
         The final norm is applied after every block that is asked for, as in the papers' segmentation
         networks, so that all depths come out at one scale; tokens go on to the next block without it.
         """
         rows, places = self._with_class_token(tokens, self.positional(positions))
         found = {self.stages[0]: self._features(rows, positions)} if self.stages[0] in stages else {}
-        for stage, block in zip(self.stages[1:], self.blocks, strict=True):
+        depth = max(self.stages.index(stage) for stage in stages)
+        for stage, block in zip(self.stages[1 : 1 + depth], self.blocks, strict=False):
             rows = block(rows + places)
             if stage in stages:
                 found[stage] = self._features(self.norm(rows), positions)

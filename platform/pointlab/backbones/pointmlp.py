@@ -11,15 +11,14 @@ from collections.abc import Set as AbstractSet
 from itertools import islice, pairwise
 from typing import Literal
 
-from jaxtyping import Int64
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from pointlab.backbones.pointmlp_stage import GroupStage
 from pointlab.backbones.pointwise import Packing, PointwiseLayer
 from pointlab.backbones.surface import Backbone, BackboneSettings, Features
 from pointlab.data.sample import PointBatch
-from pointlab.geometry import farthest_point_sample, gather_points, nearest_neighbours
+from pointlab.geometry import Places, gather_points
 
 Counts = tuple[PositiveInt, ...]
 
@@ -76,8 +75,7 @@ class PointMlpConfig(BackboneSettings):
 class PointMlp(Backbone):
     """Tokens are points at the stage `embedding` and centres from `stage_1` on; `pooled` is their maximum.
 
-    Centres are farthest-point samples from the first point on. A farthest-point order is one for each of its
-    beginnings too, so later stages take the first centres of the one before.
+    Centres are farthest-point samples from the first point on, each stage's among those of the one before.
     """
 
     def __init__(self, config: PointMlpConfig) -> None:
@@ -111,14 +109,10 @@ class PointMlp(Backbone):
         """Features after each stage, computed as far as they are asked for."""
         packing = Packing.of(batch.points, batch.counts)
         rows = self.embedding(packing.pack(batch.points))
-        tokens, positions = packing.unpack(rows), batch.points
-        counts: Int64[Tensor, " batch"] | None = batch.counts
-        yield Features(tokens, positions, packing.maximum(rows))
-        chosen = farthest_point_sample(positions, self.config.num_centres[0], counts)
-        centres, places = gather_points(tokens, chosen), gather_points(positions, chosen)
+        tokens, places = packing.unpack(rows), batch.geometry(Places)
+        yield Features(tokens, batch.points, packing.maximum(rows))
         for group, num_centres in zip(self.groups, self.config.num_centres, strict=True):
-            centres, places = centres[:, :num_centres], places[:, :num_centres]
-            _, members = nearest_neighbours(places, positions, self.config.num_neighbours, counts)
-            tokens = centres = group(tokens, centres, members)
-            positions, counts = places, None
-            yield Features(tokens, positions, tokens.amax(1))
+            centres = places.picked(num_centres)
+            members = centres.nearest(self.config.num_neighbours)
+            tokens, places = group(tokens, gather_points(tokens, centres.rows), members), centres
+            yield Features(tokens, places.positions, tokens.amax(1))

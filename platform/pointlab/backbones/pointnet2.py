@@ -24,6 +24,7 @@ from pointlab.backbones.set_abstraction import (
 from pointlab.backbones.surface import Backbone, BackboneSettings, Features
 from pointlab.config import ADDED_LATER
 from pointlab.data.sample import PointBatch
+from pointlab.geometry import Places
 
 NUM_ABSTRACTIONS = 3
 
@@ -140,20 +141,21 @@ def _width(config: AbstractionConfig) -> int:
 
 def _level_of(batch: PointBatch, has_colours: bool) -> Level:
     """The points, perhaps with their colours, which are from -1/2 to 1/2."""
+    places = batch.geometry(Places)
     if not has_colours:
-        return Level(batch.points, None, batch.counts)
+        return Level(places, None)
     assert batch.colours is not None, "the surface has checked that they are there"
-    return Level(batch.points, batch.colours - 0.5, batch.counts)
+    return Level(places, batch.colours - 0.5)
 
 
 def _told_where(points: Level) -> Level:
     """The points, with their coordinates before whatever features they have: what a decoder skips to."""
     own = [] if points.features is None else [points.features]
-    return Level(points.positions, torch.cat([points.positions, *own], dim=2), points.counts)
+    return Level(points.places, torch.cat([points.places.positions, *own], dim=2))
 
 
 def _features(level: Level, whole: Features | None = None) -> Features:
     """Features of a level, with the maximum over its tokens as `pooled`, or that of the whole cloud."""
     assert level.features is not None, "a level before any set abstraction has no features"
     pooled = level.features.amax(1) if whole is None else whole.pooled
-    return Features(level.features, level.positions, pooled)
+    return Features(level.features, level.places.positions, pooled)

@@ -100,11 +100,12 @@ class ReconTransformer(PatchBackbone):
         positions: Float[Tensor, "batch tokens 3"],
         stages: AbstractSet[str],
     ) -> dict[str, Features]:
-        """Features of `tokens` after each of `stages`, the final norm applied as in `PatchTransformer`."""
+        """Features of `tokens` after each of `stages`, as `PatchTransformer` has them."""
         places = self.positional(positions)
         queries, query_places = self._queries(len(tokens), self.config.queries)
         found = {self.stages[0]: _features(tokens, queries, positions)} if self.stages[0] in stages else {}
-        for stage, block in zip(self.stages[1:], self.blocks, strict=True):
+        depth = max(self.stages.index(stage) for stage in stages)
+        for stage, block in zip(self.stages[1 : 1 + depth], self.blocks, strict=False):
             tokens, queries = block(tokens + places, queries + query_places, stop_gradient=False)
             if stage in stages:
                 found[stage] = _features(self.norm(tokens), self.norm(queries), positions)

@@ -11,14 +11,14 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from pointlab.backbones.pointwise import Packing, RowNorm, Rows, pointwise_layers
 from pointlab.backbones.precision import exact_products, wide
 from pointlab.config import StrictModel
-from pointlab.geometry import ball_neighbours, farthest_point_sample, gather_points, interpolate_features
+from pointlab.geometry import Centres, Coarser, Places, gather_points
 
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
 """Channels of two or more layers."""
@@ -48,9 +48,8 @@ class AbstractionConfig(StrictModel):
 class Level:
     """Places of every cloud, and what is known of them: at first nothing but where they are."""
 
-    positions: Float[Tensor, "batch places 3"]
+    places: Places
     features: Float[Tensor, "batch places _"] | None
-    counts: Int64[Tensor, " batch"]
 
 
 class JoiningLayer(nn.Module):
@@ -92,22 +91,18 @@ class BallNetwork(nn.Module):
         self.first = JoiningLayer(3, num_inputs, config.widths[0])
         self.rest = pointwise_layers(config.widths[0], config.widths[1:])
 
-    def forward(
-        self, level: Level, centres: Int64[Tensor, "batch centres"]
-    ) -> Float[Tensor, "batch centres width"]:
-        """A feature of the ball around each of `centres`, which are rows of `level`.
+    def forward(self, level: Level, centres: Centres) -> Float[Tensor, "batch centres width"]:
+        """A feature of the ball around each of `centres`, which are places of `level`.
 
         A neighbour is its coordinates relative to the centre, in no other unit, joined to its features.
         """
-        members = ball_neighbours(
-            level.positions, centres, self.config.radius, self.config.num_neighbours, level.counts
-        )
-        offsets = gather_points(level.positions, members)
-        offsets = offsets - gather_points(level.positions, centres).unsqueeze(2)
+        ball = centres.balls(self.config.radius, self.config.num_neighbours)
         rows = self.first(
-            offsets.flatten(0, 2), level.features, lambda of: gather_points(of, members).flatten(0, 2)
+            ball.offsets.flatten(0, 2),
+            level.features,
+            lambda of: gather_points(of, ball.rows).flatten(0, 2),
         )
-        return largest(self.rest(rows).view(*members.shape, -1))
+        return largest(self.rest(rows).view(*ball.rows.shape, -1))
 
 
 class SetAbstraction(nn.Module):
@@ -120,13 +115,8 @@ class SetAbstraction(nn.Module):
 
     def forward(self, level: Level) -> Level:
         """The centres, each with the features of its balls side by side."""
-        centres = farthest_point_sample(level.positions, self.num_centres, level.counts)
-        features = torch.cat([ball(level, centres) for ball in self.balls], dim=2)
-        return Level(
-            gather_points(level.positions, centres),
-            features,
-            torch.full_like(level.counts, self.num_centres),
-        )
+        centres = level.places.picked(self.num_centres)
+        return Level(centres, torch.cat([ball(level, centres) for ball in self.balls], dim=2))
 
 
 class GlobalAbstraction(nn.Module):
@@ -142,9 +132,9 @@ class GlobalAbstraction(nn.Module):
     def forward(self, level: Level) -> Level:
         """One place, the mean of those before, with the feature of the whole cloud."""
         assert level.features is not None, "a set abstraction comes first"
-        rows = torch.cat([level.positions, level.features], dim=2)
+        rows = torch.cat([level.places.positions, level.features], dim=2)
         tokens = self.layers(rows.flatten(0, 1)).view(len(rows), 1, rows.shape[1], -1)
-        return Level(level.positions.mean(1, keepdim=True), largest(tokens), torch.ones_like(level.counts))
+        return Level(level.places.whole, largest(tokens))
 
 
 class FeaturePropagation(nn.Module):
@@ -158,14 +148,15 @@ class FeaturePropagation(nn.Module):
     def forward(self, fine: Level, coarse: Level) -> Level:
         """The places of `fine`, whose features are joined to interpolated ones."""
         assert fine.features is not None, "what is skipped says something"
-        packing = Packing.of(fine.positions, fine.counts)
+        assert isinstance(coarse.places, Coarser), "the way back is known where places were picked"
+        packing, back = Packing.of(fine.places.positions, fine.places.counts), coarse.places.back
         own = packing.pack(fine.features)
 
         def carry(features: Float[Tensor, "batch places _"]) -> Rows:
-            return packing.pack(interpolate_features(fine.positions, coarse.positions, features))
+            return packing.pack(back.carry(features))
 
         rows = self.rest(self.first(own, coarse.features, carry))
-        return Level(fine.positions, packing.unpack(rows), fine.counts)
+        return Level(fine.places, packing.unpack(rows))
 
 
 def largest(

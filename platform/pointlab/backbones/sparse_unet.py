@@ -124,7 +124,7 @@ class SparseUnet(Backbone):
 
     def _flow(self, batch: PointBatch, packing: Packing) -> Iterator[tuple[VoxelLevel, Rows]]:
         """The cells and their rows after each stage, computed as far as they are asked for."""
-        level = VoxelLevel.of(batch.points, batch.counts, self.config.voxel_size)
+        level = batch.geometry(VoxelLevel.of, self.config.voxel_size)
         rows = self.stem(self._described(batch, level, packing), level)
         passed = [(level, rows)]
         yield passed[-1]

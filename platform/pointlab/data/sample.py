@@ -5,7 +5,10 @@ is dense and zero-padded, and `counts` says how many rows of each cloud are real
 of itself along, its views.
 """
 
+from collections.abc import Callable, Hashable
 from dataclasses import astuple, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +16,9 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from pointlab.geometry.cameras import Pinhole
+
+Settings = ParamSpec("Settings")
+Found = TypeVar("Found")
 
 Arrays = dict[str, np.ndarray]
 """Arrays by name, as batches are before they become tensors: what travels between processes."""
@@ -106,3 +112,32 @@ class PointBatch:
         held = {field.name: getattr(self, field.name) for field in fields(self)}
         moved = {k: v.to(device, non_blocking=True) for k, v in held.items() if isinstance(v, Tensor)}
         return replace(self, **moved, views=tuple(view.to(device) for view in self.views))
+
+    def geometry(
+        self,
+        find: Callable[Concatenate[Tensor, Tensor, Settings], Found],
+        *settings: Settings.args,
+        **named: Settings.kwargs,
+    ) -> Found:
+        """`find(points, counts, *settings)`, found once for all networks that are shown this very batch.
+
+        What is found depends on nothing but its arguments: `find` is a function of a module, and settings are
+        hashable. It is freed with the batch; what `replace` and `to` make, copies, and the batch as another
+        process gets it remember nothing. Points that want gradients are looked at anew each time, for a graph
+        serves one backward pass.
+        """
+        if self.points.requires_grad:
+            return find(self.points, self.counts, *settings, **named)
+        key = (find, settings, frozenset(named.items()))
+        if key not in self._geometry:
+            self._geometry[key] = find(self.points, self.counts, *settings, **named)
+        found: Found = self._geometry[key]
+        return found
+
+    @cached_property
+    def _geometry(self) -> dict[Hashable, Any]:
+        """What was found, by how; no field of the batch, and no part of its state."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}

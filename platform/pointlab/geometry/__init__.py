@@ -16,6 +16,7 @@ from pointlab.geometry.kernel_maps import KernelMap, strided_map, submanifold_ma
 from pointlab.geometry.neighbours import nearest_neighbours
 from pointlab.geometry.normals import estimate_normals
 from pointlab.geometry.padding import real_rows
+from pointlab.geometry.places import Centres, Coarser, Places
 from pointlab.geometry.rendering import render
 from pointlab.geometry.sampling import farthest_point_sample, gather_points
 from pointlab.geometry.segments import Segments
@@ -24,8 +25,11 @@ from pointlab.geometry.voxel_levels import VoxelLevel
 from pointlab.geometry.voxels import Voxels, voxelise
 
 __all__ = [
+    "Centres",
+    "Coarser",
     "KernelMap",
     "Pinhole",
+    "Places",
     "Raster",
     "Segments",
     "Splats",
