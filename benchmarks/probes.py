@@ -1,0 +1,167 @@
+"""A grid of linear probes in one pass beside the same probes one by one.
+
+One by one they are solved by torch's own L-BFGS, each from the last one's answer, as this platform did
+before, and by scikit-learn. Features are drawn: classes that overlap, with directions of very different
+weight, as those of deep networks are. All forms take turns within one run, so that a busy neighbour slows
+all; each time is the median of its turns, in seconds of the processor. The largest norm of a gradient, of
+the objective that all minimise, says how near to the optimum each form came.
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from pointlab.evaluation import FeatureTable
+from pointlab.training.allocation import keep_freed_memory
+from pointlab.transfer.probe import solve
+
+SIZES = {"small": (500, 192, 16), "larger": (4000, 768, 40)}
+"""Samples, features and classes."""
+MAX_ITERATIONS = 100
+Answer = list[Tensor]
+"""Weights on standardised features, the bias last, of each penalty."""
+
+
+def table(num_samples: int, num_features: int, num_classes: int) -> FeatureTable:
+    """Features whose spread falls as one over the rank of the direction."""
+    draw = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(num_features, num_features, generator=draw)).Q
+    spreads = 1 / torch.arange(1, num_features + 1)
+    labels = torch.arange(num_samples) % num_classes
+    centres = 0.4 * torch.randn(num_classes, num_features, generator=draw)
+    rows = centres[labels] + 1.5 * torch.randn(num_samples, num_features, generator=draw)
+    return FeatureTable((rows * spreads) @ axes, labels)
+
+
+def standardised(data: FeatureTable) -> Tensor:
+    """Features in float64, of mean 0 and deviation 1."""
+    features = data.features.double()
+    return (features - features.mean(0)) / features.std(0)
+
+
+def in_one_pass(data: FeatureTable, penalties: list[float], num_classes: int) -> Answer:
+    """All penalties together."""
+    (layers,) = solve([data], penalties, num_classes, MAX_ITERATIONS)
+    features = data.features.double()
+    mean, deviation = features.mean(0), features.std(0)
+    return [unfolded(layer, mean, deviation) for layer in layers]
+
+
+def unfolded(layer: nn.Linear, mean: Tensor, deviation: Tensor) -> Tensor:
+    """What the layer does to raw features, as done to standardised ones."""
+    weights = layer.weight.double()
+    bias = layer.bias.double() + weights @ mean
+    return torch.cat([weights * deviation, bias[:, None]], dim=1)
+
+
+def by_torch(data: FeatureTable, penalties: list[float], num_classes: int) -> Answer:
+    """One after the other by `torch.optim.LBFGS`, each from the last one's answer."""
+    features, found = standardised(data), []
+    weights = torch.zeros(num_classes, features.shape[1] + 1, dtype=torch.float64)
+    for penalty in penalties:
+        weights = weights.detach().clone().requires_grad_()
+        solver = torch.optim.LBFGS(
+            [weights],
+            max_iter=MAX_ITERATIONS,
+            history_size=10,
+            tolerance_grad=1e-7,
+            line_search_fn="strong_wolfe",
+        )
+        solver.step(partial(closure, solver, weights, features, data.labels, penalty))
+        found.append(weights.detach())
+    return found
+
+
+def closure(
+    solver: torch.optim.Optimizer, weights: Tensor, features: Tensor, labels: Tensor, penalty: float
+) -> Tensor:
+    """The objective, its gradient left where the solver looks for it."""
+    solver.zero_grad()
+    value = objective(weights, features, labels, penalty)
+    value.backward()
+    return value
+
+
+def by_scikit_learn(data: FeatureTable, penalties: list[float], num_classes: int) -> Answer:  # noqa: ARG001
+    """One after the other by `LogisticRegression` as it is set, but for the number of iterations."""
+    features, found = standardised(data), []
+    for penalty in penalties:
+        model = LogisticRegression(C=1 / (penalty * len(features)), max_iter=MAX_ITERATIONS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(features.numpy(), data.labels.numpy())
+        weights, biases = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
+        found.append(torch.cat([weights, biases[:, None]], dim=1))
+    return found
+
+
+def objective(weights: Tensor, features: Tensor, labels: Tensor, penalty: float) -> Tensor:
+    """Mean cross-entropy + penalty / 2 * |weights|^2, biases apart."""
+    scores = features @ weights[:, :-1].T + weights[:, -1]
+    return F.cross_entropy(scores, labels) + penalty / 2 * weights[:, :-1].square().sum()
+
+
+def largest_gradient(data: FeatureTable, penalties: list[float], answer: Answer) -> float:
+    """Of all probes."""
+    features, norms = standardised(data), []
+    for penalty, solution in zip(penalties, answer, strict=True):
+        weights = solution.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(weights, features, data.labels, penalty), weights)
+        norms.append(float(gradient.norm()))
+    return max(norms)
+
+
+FORMS: dict[str, Callable[[FeatureTable, list[float], int], Answer]] = {
+    "one pass": in_one_pass,
+    "torch, one by one": by_torch,
+    "scikit-learn, one by one": by_scikit_learn,
+}
+
+
+def compare(size: str, num_probes: int, turns: int) -> None:
+    """A line for each form."""
+    num_classes, data = SIZES[size][2], table(*SIZES[size])
+    penalties = torch.logspace(-1, -4, num_probes).tolist()
+    seconds: dict[str, list[float]] = {name: [] for name in FORMS}
+    gradients = {}
+    for _ in range(turns):
+        for name, form in FORMS.items():
+            begin = time.process_time()
+            answer = form(data, penalties, num_classes)
+            seconds[name].append(time.process_time() - begin)
+            gradients[name] = largest_gradient(data, penalties, answer)
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    for name, median in medians.items():
+        ratio = median / medians["one pass"]
+        print(f"{size:<8}{name:<26}{median:>8.2f} s{ratio:>7.1f}x   gradient {gradients[name]:.1e}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: PYTHONPATH=platform python benchmarks/probes.py --sizes small",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--probes", type=int, default=50, help="penalties in the grid (default: 50)")
+    parser.add_argument("--turns", type=int, default=3, help="timed turns of each form (default: 3)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    print(f"torch {torch.__version__}, {options.threads} thread(s), {options.probes} probes")
+    for size in options.sizes:
+        compare(size, options.probes, options.turns)
+
+
+if __name__ == "__main__":
+    main()
