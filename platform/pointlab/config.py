@@ -112,10 +112,16 @@ def _resolve(mapping: dict[str, Any], files: tuple[Path, ...]) -> dict[str, Any]
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the entries of `override` on top; mappings merge, unless their `kind` changes."""
+    """`base` with the entries of `override` on top; mappings merge, unless their `kind` changes.
+
+    A mapping of numbers changes those entries of a list; ConfigError where it has no such entry.
+    """
     merged = dict(base)
     for key, value in override.items():
         old = merged.get(key)
+        if isinstance(old, list | tuple) and _are_places(value):
+            merged[key] = _with_entries(key, old, value)
+            continue
         same_kind = (
             isinstance(old, dict)
             and isinstance(value, dict)
@@ -125,9 +131,27 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def _are_places(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(str(place).isdecimal() for place in value)
+
+
+def _with_entries(key: str, entries: Sequence[Any], changes: Mapping[str, Any]) -> list[Any]:
+    """The list with other entries at some of its places, which count from 0."""
+    numbered = {str(place): entry for place, entry in enumerate(entries)}
+    for place in changes:
+        if str(place) not in numbered:
+            raise ConfigError(
+                f"{key}.{place} is set, but {key} has {len(entries)} entries.",
+                expected=f"a number below {len(entries)}, as entries count from 0",
+                remedy=f"write {key} out with all its entries",
+            )
+    return list(merge(numbered, {str(place): value for place, value in changes.items()}).values())
+
+
 def apply_overrides(mapping: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """`mapping` with every `a.b.c=value` set; values are YAML, so `[1, 2]`, `null` and `1e-3` work.
 
+    A number in a path is a place in a list: `mixture.coefficients.0=0.1`.
     So does `{extends: file.yaml}`, relative to the working directory.
     """
     for assignment in assignments:

@@ -1,6 +1,7 @@
 """What cannot start is refused before anything waits; what is there is found, and used."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pointlab.engine.memory import _counters, count_oom_kills
 from pointlab.engine.progress import Member, StopQuestion, relayed
 from pointlab.engine.room import workers_that_fit
 from pointlab.engine.waiting import find_room
-from pointlab.errors import ConfigError, PreemptedError
+from pointlab.errors import ConfigError, PreemptedError, TrainingError
 from pointlab.experiment.placement import LaunchConfig
 from pointlab.training import ignore_progress
 
@@ -122,6 +123,25 @@ class TestOnACluster:
             wishes.append(True)
             stopped = threading.Event()
             assert any(question() or stopped.wait(0.05) for _ in range(200))
+
+    def test_what_a_reporter_raises_is_raised_at_the_end(self) -> None:
+        told: list[int] = []
+
+        def report(epoch: int, figures: Mapping[str, float]) -> None:
+            told.append(epoch)
+            if epoch == 1:
+                raise TrainingError("no number")
+
+        def train() -> None:
+            with relayed(ignore_progress, lambda members: False, report) as board:
+                board.report.remote(1, {})
+                waited = threading.Event()
+                assert any(told or waited.wait(0.05) for _ in range(200))
+                board.report.remote(2, {})
+
+        with pytest.raises(TrainingError, match="no number"):
+            train()
+        assert told == [1, 2]  # the thread goes on
 
     def test_a_users_interface_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import os

@@ -13,11 +13,11 @@ from rich.table import Table
 import pointlab
 from pointlab.cli.official import table_of_keys
 from pointlab.cli.options import Overrides, Root, Strict, with_options
-from pointlab.cli.plans import table_of_findings, table_of_forecast, table_of_plan
+from pointlab.cli.plans import table_of_findings, table_of_forecast, table_of_plan, table_of_trials
 from pointlab.config import dump
 from pointlab.errors import ConfigError
-from pointlab.experiment import Experiment, StudyExperiment, load
-from pointlab.launch import Outcome, forecast
+from pointlab.experiment import Experiment, SearchExperiment, StudyExperiment, load
+from pointlab.launch import Outcome, forecast, foresee_search
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage
@@ -56,6 +56,8 @@ def _foretell(experiment: Experiment) -> None:
         show_table(table_of_plan(experiment), complaints)
     if not all(each.is_to_be_had for each in needed):
         raise typer.Exit(2)
+    if isinstance(experiment, SearchExperiment):  # last, as it asks Ray what fits
+        show_table(table_of_trials(foresee_search(experiment, needed[-1].name, storage)), complaints)
 
 
 def demo(overrides: Overrides = None, root: Root = None) -> None:

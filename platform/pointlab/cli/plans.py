@@ -6,19 +6,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from pointlab.experiment import StudyExperiment
-from pointlab.launch import Needed
+from pointlab.launch import Needed, SearchPlan
 from pointlab.report.study import pooled_table, route_tables
 from pointlab.report.study_finding import study_finding
 from pointlab.storage import Record, Storage
-from pointlab.study import Extent, foresee
-
-PRETRAINING = "pretraining"
+from pointlab.study import FINE_TUNING, PRETRAINING, Extent, foresee
 
 
 def table_of_plan(study: StudyExperiment) -> Table:
     """Rows of starts and backbones; each cell says how many there are, and how many of them are finished."""
     planned = foresee(study, Storage(study.storage.root))
-    kinds = (PRETRAINING, *study.protocols)
+    has_mixed = any(FINE_TUNING in extents for extents in planned.values())
+    kinds = (PRETRAINING, *([FINE_TUNING] if has_mixed else []), *study.protocols)
     table = Table("start", "backbone", *map(escape, kinds), title=f"{study.name}: experiments")
     for (start, backbone), extents in planned.items():
         table.add_row(escape(start), escape(backbone), *(_told(extents.get(kind)) for kind in kinds))
@@ -33,6 +32,14 @@ def table_of_forecast(storage: Storage, needed: Sequence[Needed]) -> Table:
     table = Table("needed", "for", "state", title=escape(f"In {storage.address}"))
     for each in needed:
         table.add_row(*map(escape, (each.name, ", ".join(each.roles), each.state)))
+    return table
+
+
+def table_of_trials(plan: SearchPlan) -> Table:
+    """How many trials a search has, how many run at a time, and what came of those that are in its ledger."""
+    table = Table("trials", "number", title="search")
+    for name, number in {"all": plan.total, "at a time": plan.at_a_time, **plan.so_far}.items():
+        table.add_row(escape(name), str(number))
     return table
 
 

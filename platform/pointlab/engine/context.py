@@ -47,7 +47,9 @@ class RayContext(TrainContext):
             self._board.post.remote(stage, done, total, dict(figures))
 
     def report(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """Let Ray's dashboard have the figures; checkpoints are not Ray's business."""
+        """Let the driver and Ray's dashboard have the figures; checkpoints are not Ray's business."""
+        if distributed.rank() == 0:
+            self._board.report.remote(epoch, dict(figures))
         ray.train.report({"epoch": epoch, **figures})
 
     def should_stop(self) -> bool:

@@ -22,6 +22,9 @@ POLL_SECONDS = 0.3
 ASK_SECONDS = 0.25
 
 Update = tuple[int, int, dict[str, float]]
+Report = tuple[int, dict[str, float]]
+Reporter = Callable[[int, Mapping[str, float]], None]
+"""Told of each validation: its epoch and its figures."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class ProgressBoard:
     def __init__(self) -> None:
         """Start empty."""
         self.stages: dict[str, Update] = {}
+        self.reports: list[Report] = []
         self.announcements: list[str] = []
         self.begin()
 
@@ -72,9 +76,17 @@ class ProgressBoard:
         """Replace what is known of a stage."""
         self.stages[stage] = (done, total, figures)
 
+    def report(self, epoch: int, figures: dict[str, float]) -> None:
+        """Add what a validation found."""
+        self.reports.append((epoch, figures))
+
     def read(self) -> tuple[list[str], dict[str, Update], dict[int, Member]]:
         """All announcements, stages and members."""
         return self.announcements, self.stages, self._members
+
+    def reported(self) -> list[Report]:
+        """All that validations found, the first of them first."""
+        return self.reports
 
 
 class StopQuestion:
@@ -102,22 +114,34 @@ class StopQuestion:
 
 
 @contextlib.contextmanager
-def relayed(watcher: Watcher, wants_to_stop: Callable[[Mapping[int, Member]], bool]) -> Iterator[Any]:
-    """A board whose posts reach `watcher` in this process while the block runs.
+def relayed(
+    watcher: Watcher,
+    wants_to_stop: Callable[[Mapping[int, Member]], bool],
+    reporter: Reporter | None = None,
+) -> Iterator[Any]:
+    """A board whose posts reach `watcher`, and whose reports `reporter`, in this process while the block
+    runs.
 
-    The group that is at work is asked to end as soon as `wants_to_stop` says so.
+    The group that is at work is asked to end as soon as `wants_to_stop` says so. What any of the three raises
+    is raised at the end of the block.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
     done = threading.Event()
     shown: dict[str, Update] = {}
     announced: list[str] = []
+    reported: list[Report] = []
+    failures: list[Exception] = []
 
     def poll() -> None:
         while not done.wait(POLL_SECONDS):
-            with contextlib.suppress(RayError):
+            try:
                 if wants_to_stop(forward()):
                     board.ask_to_stop.remote()
+            except RayError:
+                continue  # the board is away for a moment, or for good: the run itself will say so
+            except Exception as error:  # in this thread nobody would see it
+                failures.append(error)
 
     def forward() -> dict[int, Member]:
         members: dict[int, Member]
@@ -129,14 +153,22 @@ def relayed(watcher: Watcher, wants_to_stop: Callable[[Mapping[int, Member]], bo
             if shown.get(stage) != update:
                 watcher(stage, *update)
                 shown[stage] = update
+        if reporter is not None:
+            for report in ray.get(board.reported.remote())[len(reported) :]:
+                reported.append(report)
+                reporter(*report)
         return members
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield board
+        done.set()
+        thread.join()  # or a report would be told twice
         with contextlib.suppress(RayError):
             forward()
+        if failures:
+            raise failures[0]
     finally:
         done.set()
         thread.join()

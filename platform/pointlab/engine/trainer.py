@@ -19,7 +19,7 @@ from pointlab.engine.exchange import ExchangeConfig
 from pointlab.engine.failures import Failure, failure_of, judged
 from pointlab.engine.interruption import Interruption
 from pointlab.engine.memory import count_oom_kills, with_memory
-from pointlab.engine.progress import Member, relayed
+from pointlab.engine.progress import Member, Reporter, relayed
 from pointlab.engine.retries import Tally, persevere
 from pointlab.engine.room import resources_of_a_worker
 from pointlab.engine.session import connect
@@ -41,17 +41,19 @@ def fit(
     *,
     fence: Fence | None = None,
     stop: threading.Event | None = None,
+    reporter: Reporter | None = None,
 ) -> Findings:
     """Run `stage` on as many workers as `launch` says and return the first worker's findings.
 
     A lost worker, node or store is survived: the run goes on from its newest checkpoint. Setting `stop` lets
-    it save and end. Raises the PointlabError that stopped a worker, ResourceError where there is no room,
-    PreemptedError where it was asked to end, and a defect as it was raised.
+    it save and end; `reporter` is told of each validation. Raises the PointlabError that stopped a worker,
+    ResourceError where there is no room, PreemptedError where it was asked to end, and a defect as it was
+    raised.
     """
     connect()
     launch = _within_batch(launch, resolved.experiment.training)
     interruption = Interruption(launch, stop or threading.Event())
-    with relayed(watcher, interruption) as board:
+    with relayed(watcher, interruption, reporter) as board:
         group = _Group(stage, resolved, storage, launch, board, fence)
         tally = Tally(Run(storage, resolved.run), launch.max_failures)
         return persevere(group.train, group.judge, tally, interruption)
@@ -71,7 +73,7 @@ class _Group:
     def train(self, size: int) -> Findings:
         """One attempt on `size` workers; raises what Ray raises."""
         ray.get(self.board.begin.remote())
-        with tempfile.TemporaryDirectory() as scratch, _own_interrupt_handler():
+        with tempfile.TemporaryDirectory() as scratch, own_interrupt_handler():
             findings = self._trainer(size, scratch).fit().return_value
         assert isinstance(findings, Findings), "every stage returns findings"
         return findings
@@ -131,8 +133,8 @@ def _within_batch(launch: LaunchConfig, training: TrainingConfig) -> LaunchConfi
 
 
 @contextlib.contextmanager
-def _own_interrupt_handler() -> Iterator[None]:
-    """Ctrl-C means again what it did, after the block: Ray Train lets it abort a fit, even one long over."""
+def own_interrupt_handler() -> Iterator[None]:
+    """Ctrl-C means again what it did, after the block: Ray lets it abort a fit, even one long over."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

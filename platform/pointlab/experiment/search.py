@@ -5,81 +5,59 @@ not sampled: a sweep inside the trial tries the whole grid, as that needs no tra
 measures the best trial's classifier on the test splits, once.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from pointlab.config import StrictModel, merge, nested, validate
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
+from pointlab.experiment.resolve import definition
+from pointlab.experiment.search_settings import Asha, Nsga2, Objective, SamplerConfig, StoppingConfig, Tpe
+from pointlab.experiment.search_space import Distribution, Settings, grid_size
 from pointlab.experiment.transfer import TransferExperiment
 
-
-class Uniform(StrictModel):
-    """A number between two bounds, on a linear scale."""
-
-    kind: Literal["uniform"]
-    low: float
-    high: float
-
-    @property
-    def extremes(self) -> tuple[float, float]:
-        """Both bounds."""
-        return self.low, self.high
-
-
-class LogUniform(StrictModel):
-    """A positive number between two bounds, on a logarithmic scale."""
-
-    kind: Literal["log_uniform"]
-    low: float = Field(gt=0)
-    high: float = Field(gt=0)
-
-    @property
-    def extremes(self) -> tuple[float, float]:
-        """Both bounds."""
-        return self.low, self.high
-
-
-class Choice(StrictModel):
-    """One of the listed values."""
-
-    kind: Literal["choice"]
-    values: tuple[float | int | str | bool, ...] = Field(min_length=1)
-
-    @property
-    def extremes(self) -> tuple[float | int | str | bool, ...]:
-        """Every value: no order says which of them lie between others."""
-        return self.values
-
-
-Distribution = Annotated[Uniform | LogUniform | Choice, Field(discriminator="kind")]
+NUM_TRIALS = 16
+"""Trials of a sampler that has no end of its own, where nobody says how many."""
 
 
 class SearchExperiment(StrictModel):
-    """One transfer and the settings to search around it, with Optuna's sampler and ASHA's early stopping."""
+    """One transfer and the settings to search around it: what proposes, what stops early, what is
+    compared."""
 
     kind: Literal["search"] = "search"
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(default=0, ge=0)
     transfer: TransferExperiment
-    space: dict[str, Distribution]
-    """Dotted paths within `transfer`, such as `training.optimiser.learning_rate`. With paths that begin with
-    `pretrained.`, every trial pretrains for itself, unless another one has with equal settings."""
-    num_trials: int = Field(default=16, ge=1)
-    grace_epochs: int = Field(default=3, ge=1)
-    """Epochs every trial gets before ASHA may stop it."""
-    reduction_factor: float = Field(default=3, gt=1)
-    """ASHA keeps one trial of so many at each rung; 3 to 4 in the ASHA paper."""
+    space: dict[str, Distribution] = Field(min_length=1)
+    """Dotted paths within `transfer`, such as `training.optimiser.learning_rate` or `mixture.by_depth.0`.
+    With paths that begin with `pretrained.`, every trial pretrains for itself, unless another one has with
+    equal settings."""
+    num_trials: int | None = Field(default=None, ge=1)
+    """null takes the whole grid, and 16 trials of any other sampler."""
+    sampler: SamplerConfig = Tpe()
+    stopping: StoppingConfig = Asha()
+    objectives: tuple[Objective, ...] = Field(default=(Objective(),), min_length=1)
+    """What trials are compared by, figures of their records; of several there is a front, and a stated rule
+    recommends one of it."""
+    warm_start: tuple[str, ...] = ()
+    """Runs of earlier searches: what their trials found is told to the sampler beforehand."""
     max_concurrent: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
     """Trials at a time; null runs as many as the cluster has room for."""
     launch: RayByDefault = LaunchConfig(kind="ray", cpus_per_worker=1)
     storage: StorageConfig = StorageConfig()
 
     @property
+    def total(self) -> int:
+        """How many trials there will be."""
+        if self.num_trials is not None:
+            return self.num_trials
+        return grid_size(self.space) if self.sampler.kind == "grid" else NUM_TRIALS
+
+    @property
     def stamp(self) -> str:
         """That of its trials; searching is part of it, as more trials see validation more often."""
-        return f"{self.transfer.stamp}/search-{self.num_trials}"
+        return f"{self.transfer.stamp}/search-{self.total}"
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
@@ -93,11 +71,24 @@ class SearchExperiment(StrictModel):
 
     @model_validator(mode="after")
     def _space_fits(self) -> "SearchExperiment":
-        if self.launch.kind != "ray":
-            raise ValueError("a search runs on Ray Tune: launch.kind must be 'ray'")
+        if self.transfer.protocol == "soup":
+            raise ValueError(
+                "protocol soup fine-tunes several times in each trial: search one fine-tuning, by protocol"
+                " full, then list the settings of good trials in soup.ingredients"
+            )
+        if self.transfer.test and not self.transfer.leaves_classifier:
+            raise ValueError(
+                f"protocol {self.transfer.protocol} leaves no classifier to be tested: set transfer.test to"
+                " false"
+            )
         for path, distribution in self.space.items():
-            for value in distribution.extremes:
-                trial = make_trial(self, {path: value})
+            trials = [make_trial(self, {path: value}) for value in distribution.extremes]
+            if len(trials) > 1 and all(_defines(trial) == _defines(trials[0]) for trial in trials):
+                raise ValueError(
+                    f"space.{path} makes no difference to a trial of protocol {self.transfer.protocol}: leave"
+                    " it out"
+                )
+            for trial in trials:
                 if trial.datasets != self.datasets:
                     raise ValueError(f"space.{path} changes a dataset: the datasets of a search are fixed")
                 if trial.stamp != self.transfer.stamp:
@@ -108,8 +99,65 @@ class SearchExperiment(StrictModel):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _sampler_fits(self) -> "SearchExperiment":
+        if self.warm_start and not isinstance(self.sampler, Tpe):
+            raise ValueError(
+                f"warm_start names {', '.join(self.warm_start)}, but sampler {self.sampler.kind} would look"
+                " at no trial of theirs: leave warm_start out, or set sampler.kind to tpe"
+            )
+        if self.sampler.kind != "grid":
+            return self
+        if ranges := [path for path, distribution in self.space.items() if not distribution.grid]:
+            raise ValueError(f"sampler grid takes points of each range: set space.{ranges[0]}.steps")
+        size = grid_size(self.space)
+        if self.total > size:
+            raise ValueError(f"num_trials is {self.num_trials}, but the grid has {size} points: set null")
+        return self
 
-def make_trial(search: SearchExperiment, values: dict[str, Any]) -> TransferExperiment:
+    @model_validator(mode="after")
+    def _stopping_fits(self) -> "SearchExperiment":
+        """ValueError where trials could not be compared, or not by what is reported in the middle of them."""
+        metrics = [objective.metric for objective in self.objectives]
+        if len(set(metrics)) < len(metrics):
+            raise ValueError("objectives names a metric twice: expected different ones")
+        if isinstance(self.stopping, Asha):
+            none = "set stopping to {kind: none}"
+            if len(metrics) > 1:
+                raise ValueError(
+                    f"stopping asha ranks trials by one figure, and there are {len(metrics)} objectives:"
+                    f" {none}"
+                )
+            if isinstance(self.sampler, Nsga2):
+                raise ValueError(f"sampler nsga2 breeds from trials that came to their end only: {none}")
+        return self
+
+    @model_validator(mode="after")
+    def _launch_fits(self) -> "SearchExperiment":
+        if self.launch.kind != "ray":
+            raise ValueError("a search runs on Ray Tune: launch.kind must be 'ray'")
+        if not isinstance(self.launch.num_workers, int):
+            raise ValueError(
+                f"launch.num_workers is {list(self.launch.num_workers)}, but every trial has the same"
+                " number of workers: expected a number"
+            )
+        if self.varies_pretraining and self.launch.num_workers > 1:
+            raise ValueError(
+                f"launch.num_workers is {self.launch.num_workers}, but what a trial pretrains for itself is"
+                " made by one process: set it to 1, or take pretrained.* out of the space"
+            )
+        return self
+
+
+def _defines(trial: TransferExperiment) -> Any:
+    """What sets a trial apart from others: all of it that can change a result."""
+    fields = definition(trial, lambda config: config.recipe(), is_outermost=False)  # its seed counts
+    if not trial.averages:
+        fields.pop("mixture")  # it counts for names, by which finished runs are found, and is not read
+    return fields
+
+
+def make_trial(search: SearchExperiment, values: Settings) -> TransferExperiment:
     """The transfer experiment with these values at their dotted paths, and without its test."""
     settings = search.transfer.model_dump(mode="json")
     for path, value in values.items():

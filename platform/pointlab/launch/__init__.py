@@ -3,12 +3,15 @@
 from pointlab.launch.datasets import ensure_prepared, prepare
 from pointlab.launch.forecast import Needed, forecast
 from pointlab.launch.runs import Outcome, make_here, parents_here, resolve, run
+from pointlab.launch.search_plan import SearchPlan, foresee_search
 
 __all__ = [
     "Needed",
     "Outcome",
+    "SearchPlan",
     "ensure_prepared",
     "forecast",
+    "foresee_search",
     "make_here",
     "parents_here",
     "prepare",

@@ -188,7 +188,7 @@ def _execute(
     if isinstance(experiment, SearchExperiment):
         from pointlab.engine.search import search
 
-        return search(resolved, storage, watcher, parents_here)
+        return search(resolved, storage, watcher, parents_here, fence)
     if isinstance(experiment, StudyExperiment):
         return _study(resolved, storage, watcher)
     stage = STAGES[experiment.kind]
@@ -250,13 +250,13 @@ def resolve(
     return make_definite(experiment, datasets, parents)
 
 
-def parents_here(experiment: RunExperiment, storage: Storage) -> dict[str, str]:
-    """The finished runs that `experiment` starts from, they and theirs made in this process where missing.
+def parents_here(experiment: TransferExperiment, storage: Storage) -> dict[str, str]:
+    """The finished runs of its origins, they and theirs made in this process where missing.
 
     For trials of a search that varies how a backbone is pretrained: two that want the same one wait for it.
     """
     parents = {}
-    for role, parent in parents_of(experiment).items():
+    for role, parent in experiment.origins.items():
         outcome = _run(in_one_process(parent), storage, False, ignore_progress, waits=True)
         assert outcome.record is not None, "a run leaves a record"
         parents[role] = outcome.record.run

@@ -1,10 +1,12 @@
 """What a page is made from: the records of some runs and of their parents, their logs, their datasets."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.errors import StorageError
+from pointlab.experiment.resolve import FINE_TUNED
 from pointlab.storage import Record, Storage, no_record, read_manifest, read_record
 from pointlab.study import read_interim
 from pointlab.training import Run
@@ -18,8 +20,9 @@ MAX_TRIAL_LOGS = 40
 class Material:
     """Everything a page tells, as it was found in the store.
 
-    `records` holds each run once, parents before their children. `logs` is by run, trials included;
-    `datasets` is by name and lacks the sets that are no longer in the store.
+    `records` holds each run once, parents before their children. `logs` is by run, trials included; of a
+    trial that mixes, it is the log of its fine-tuning. `datasets` is by name and lacks the sets that are no
+    longer in the store.
     """
 
     asked: tuple[Record, ...]
@@ -43,8 +46,9 @@ def collect(storage: Storage, runs: Sequence[str]) -> Material:
     found: dict[str, Record] = {}
     for run in runs:
         _add_with_parents(storage, run, found)
-    logged = [*found, *(trial for record in found.values() for trial in best_trials(record))]
-    logs = {run: Run(storage, run).read_log() for run in logged}
+    logs = {run: Run(storage, run).read_log() for run in found}
+    for trial in (trial for record in found.values() for trial in best_trials(record)):
+        logs[trial] = Run(storage, _trained_in(storage, trial)).read_log()
     names = {name for record in found.values() for name in record.datasets.values()}
     return Material(
         asked=tuple(found[run] for run in dict.fromkeys(runs)),
@@ -57,8 +61,17 @@ def collect(storage: Storage, runs: Sequence[str]) -> Material:
 def best_trials(record: Record) -> list[str]:
     """Runs of a search's finished trials, the best first, at most `MAX_TRIAL_LOGS`."""
     finished = [row for row in record.curves.get("trials", []) if row.get("run")]
-    finished.sort(key=lambda row: (-float(row["score"]), str(row["run"])))
+    finished.sort(key=lambda row: (-gain_of(record, row), str(row["run"])))
     return [str(row["run"]) for row in finished[:MAX_TRIAL_LOGS]]
+
+
+def gain_of(record: Record, row: Mapping[str, float | str]) -> float:
+    """How good a trial of a search is, the larger the better: its score, or what that lacks of a loss."""
+    if row["score"] == "":
+        return -math.inf
+    objectives = record.config.get("objectives", [])
+    falls = len(objectives) == 1 and objectives[0].get("direction") == "minimise"
+    return -float(row["score"]) if falls else float(row["score"])
 
 
 def _add_with_parents(storage: Storage, run: str, found: dict[str, Record]) -> None:
@@ -70,6 +83,12 @@ def _add_with_parents(storage: Storage, run: str, found: dict[str, Record]) -> N
     for parent in record.parents.values():
         _add_with_parents(storage, parent, found)
     found[run] = record
+
+
+def _trained_in(storage: Storage, trial: str) -> str:
+    """The run that trained what the trial left: its own, or that of its fine-tuning."""
+    record = read_record(storage, trial)
+    return trial if record is None else record.parents.get(FINE_TUNED, trial)
 
 
 def _is_there(storage: Storage, dataset: str) -> bool:

@@ -6,14 +6,15 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pointlab.report.collect import Material
+from pointlab.experiment.search_settings import SCORE
+from pointlab.report.collect import Material, gain_of
 from pointlab.report.figures import NEUTRAL, TARGET, Picture, label, picture, ring
-from pointlab.report.wording import duration, percent
+from pointlab.report.wording import duration, figure, is_share
 from pointlab.storage import Record
 
 Row = dict[str, float | str]
-OWN_COLUMNS = ("score", "coefficient", "epochs", "samples", "seconds", "outcome", "run")
-"""What a search notes of a trial beside the settings that it searched."""
+OWN_COLUMNS = ("trial", "score", "coefficient", "epochs", "samples", "seconds", "outcome", "run")
+"""What a search notes of a trial beside the settings that it searched, and figures such as `split/metric`."""
 OUTCOMES = {"finished": (TARGET, "circle"), "stopped early": (NEUTRAL, "x-thin")}
 MARGIN = {"l": 68, "r": 12, "t": 12, "b": 46}
 LOG_DECADES = 1.5
@@ -49,21 +50,36 @@ def trial_tables(material: Material) -> list[TrialTable]:
 
 
 def _table(number: int, record: Record) -> TrialTable:
-    trials = sorted(record.curves["trials"], key=lambda row: (-float(row["score"]), str(row["run"])))
-    settings = tuple(name for name in trials[0] if name not in OWN_COLUMNS)
-    shown = [row for row in trials if row["outcome"] in OUTCOMES]
+    trials = sorted(
+        record.curves["trials"],
+        key=lambda row: (_place(row["outcome"]), -gain_of(record, row), str(row["run"])),
+    )
+    metric = _metric(record)
+    settings = tuple(name for name in trials[0] if name not in OWN_COLUMNS and "/" not in name)
+    shown = [row for row in trials if row["outcome"] in OUTCOMES and row["score"] != ""]
     chosen = record.notes.get("chosen trial", "")
     pictures = [
-        _against(f"trials-{number}-{i}", setting, shown, chosen) for i, setting in enumerate(settings)
+        _against(f"trials-{number}-{i}", setting, shown, chosen, metric) for i, setting in enumerate(settings)
     ]
     return TrialTable(
         record=record,
         settings=settings,
-        rows=tuple(_cells(row, settings) for row in trials),
+        rows=tuple(_cells(row, settings, metric) for row in trials),
         chosen=chosen,
         pictures=tuple(pictures),
         note=_note(record, trials),
     )
+
+
+def _place(outcome: float | str) -> int:
+    """Whoever finished comes first, then who was stopped, then the rest: their scores do not compare."""
+    return list(OUTCOMES).index(str(outcome)) if outcome in OUTCOMES else len(OUTCOMES)
+
+
+def _metric(record: Record) -> str:
+    """The figure that the scores are; the scaled mean of several has no name."""
+    objectives = record.config.get("objectives", [{}])
+    return str(objectives[0].get("metric", SCORE)) if len(objectives) == 1 else ""
 
 
 def _short(settings: tuple[str, ...]) -> list[str]:
@@ -71,11 +87,11 @@ def _short(settings: tuple[str, ...]) -> list[str]:
     return [word if last.count(word) == 1 else path for word, path in zip(last, settings, strict=True)]
 
 
-def _cells(row: Row, settings: tuple[str, ...]) -> tuple[str, ...]:
+def _cells(row: Row, settings: tuple[str, ...], metric: str) -> tuple[str, ...]:
     numbers = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in settings)
     coefficient = row["coefficient"]
     return (
-        percent(float(row["score"])),
+        figure(metric, float(row["score"])) if row["score"] != "" else "",
         *numbers,
         f"{coefficient:g}" if isinstance(coefficient, float) else "",
         f"{float(row['epochs']):g}",
@@ -86,30 +102,31 @@ def _cells(row: Row, settings: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _against(name: str, setting: str, trials: list[Row], chosen: str) -> Picture:
+def _against(name: str, setting: str, trials: list[Row], chosen: str, metric: str) -> Picture:
     values = [row[setting] for row in trials]
-    traces = [_points(setting, trials, outcome) for outcome in OUTCOMES]
+    scale, unit = (100.0, " %") if is_share(metric) else (1.0, "")
+    traces = [_points(setting, trials, outcome, scale, unit) for outcome in OUTCOMES]
     best = [row for row in trials if row["run"] and row["run"] == chosen]
-    traces.append(ring([_value(row[setting]) for row in best], [100 * float(row["score"]) for row in best]))
+    traces.append(ring([_value(row[setting]) for row in best], [scale * float(row["score"]) for row in best]))
     x: dict[str, Any] = {"title": {"text": label(setting.rpartition(".")[2].replace("_", " "))}}
     x |= {"type": axis_type(values), "showgrid": True}
     if x["type"] == "log":
         x["dtick"] = "D2"
-    y = {"title": {"text": "score"}, "ticksuffix": " %"}
+    y = {"title": {"text": "score"}, "ticksuffix": unit}
     return picture(name, traces, x, y, setting, height=235, showlegend=False, margin=MARGIN)
 
 
-def _points(setting: str, trials: list[Row], outcome: str) -> Any:
+def _points(setting: str, trials: list[Row], outcome: str, scale: float, unit: str) -> Any:
     rows = [row for row in trials if row["outcome"] == outcome]
     colour, symbol = OUTCOMES[outcome]
     return go.Scatter(
         x=[_value(row[setting]) for row in rows],
-        y=[round(100 * float(row["score"]), 2) for row in rows],
+        y=[round(scale * float(row["score"]), 4) for row in rows],
         name=outcome,
         mode="markers",
         marker={"color": colour, "symbol": symbol, "size": 9, "line": {"color": colour, "width": 2}},
         customdata=[float(row["epochs"]) for row in rows],
-        hovertemplate="%{x}: %{y:.1f} % after %{customdata:g} epochs<extra>" + outcome + "</extra>",
+        hovertemplate=f"%{{x}}: %{{y:.4~g}}{unit} after %{{customdata:g}} epochs<extra>{outcome}</extra>",
     )
 
 
