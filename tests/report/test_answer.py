@@ -4,7 +4,7 @@ from typing import Any
 
 from pointlab.report.answer import Answer, answers
 from pointlab.report.collect import Material
-from pointlab.report.wording import GAP
+from pointlab.report.wording import GAP, figure
 from pointlab.storage import Record
 
 
@@ -47,6 +47,15 @@ def test_those_of_one_name_that_differ_otherwise_are_told_apart_by_their_runs() 
     told = answers_on(*records)
     assert [answer.name for answer in told] == [record.run for record in records]
     assert [figure.value for answer in told for figure in answer.figures] == [f"60.0{GAP}%", f"80.0{GAP}%"]
+
+
+def test_few_shot_is_told_with_its_folds() -> None:
+    settings = {"name": "few", "run": "few-0123456789-s0", "seed": 0, "code_version": "", "config": {}}
+    metrics = {"test/accuracy": 0.5, "test/accuracy_std": 0.125}
+    record = Record(**settings, kind="transfer", protocol="few_shot/5-way-10-shot/linear", metrics=metrics)
+    (answer,) = answers_on(record)
+    assert "few-shot classification (5-way-10-shot, linear) reaches" in answer.finding
+    assert figure("test/accuracy_std", 0.125) == f"12.5{GAP}%"
 
 
 def test_zero_shot_is_told_with_the_class_words_that_were_read() -> None:

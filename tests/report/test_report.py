@@ -14,12 +14,12 @@ import pytest
 from pointlab.data.cache import cache_folder
 from pointlab.errors import StorageError
 from pointlab.report import build_report
-from pointlab.report.collect import MAX_TRIAL_LOGS, collect
+from pointlab.report.collect import MAX_TRIAL_LOGS, best_trials, collect
 from pointlab.report.figures import MAX_POINTS
 from pointlab.report.gallery import build_gallery
 from pointlab.report.results import NORMAL_QUANTILE, group_by_seed, interval, wilson_interval
 from pointlab.report.thumbnails import thumbnail
-from pointlab.report.trials import axis_type
+from pointlab.report.trials import axis_type, trial_tables
 from pointlab.report.views import LabelledCloud, view_together
 from pointlab.report.wording import duration
 from pointlab.storage import Record, Storage, open_storage, read_manifest, seal, write_record
@@ -382,6 +382,24 @@ def test_trials_are_listed_best_first_and_the_chosen_one_is_marked(page: str) ->
     assert table.count('class="chosen"') == 1
     assert table.index('class="chosen"') < scores[0]
     assert "3 trials: 2 finished, 1 stopped early." in table
+
+
+def test_trials_of_a_loss_are_listed_smallest_first_failed_ones_last_and_not_in_percent(
+    own_store: Storage,
+) -> None:
+    loss = {"metric": "validation/loss", "direction": "minimise"}
+    trials = [trial_row(0.75, "trial-a-s7"), trial_row(0.25, "trial-b-s7"), trial_row(0.125)]
+    trials.append(trial_row(0) | {"outcome": "failed", "score": ""})
+    config = {"kind": "search", "num_trials": 4, "objectives": [loss]}
+    record = write_search(own_store, 7, curves={"trials": trials}, config=config)
+    (table,) = trial_tables(collect(own_store, [record.run]))
+    assert [(row[0], row[-2]) for row in table.rows] == [
+        ("0.25", "finished"),
+        ("0.75", "finished"),
+        ("0.125", "stopped early"),
+        ("", "failed"),
+    ]
+    assert best_trials(record) == ["trial-b-s7", "trial-a-s7"]
 
 
 @pytest.mark.parametrize(

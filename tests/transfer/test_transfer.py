@@ -76,18 +76,23 @@ def two_ends() -> tuple[Moments, Moments]:
 
 @pytest.mark.parametrize(("coefficient", "end"), [(0.0, 0), (1.0, 1)])
 def test_the_ends_come_out_exactly(coefficient: float, end: int) -> None:
+    """To the byte: with the sign of zeros and the counters of that end."""
     states = [backbone.state_dict() for backbone in two_ends()]
+    for state in states:
+        state["linear.bias"][0] = -0.0
+    states[1]["norm.num_batches_tracked"] += 4
     mixed = interpolate(*states, coefficient)
     for name, tensor in mixed.items():
-        assert torch.equal(tensor, states[end][name])
+        assert tensor.numpy().tobytes() == states[end][name].numpy().tobytes(), name
 
 
 def test_a_mixture_is_the_formula_and_counters_stay_integers() -> None:
     one, other = (backbone.state_dict() for backbone in two_ends())
+    other["norm.num_batches_tracked"] += 4
     mixed = interpolate(one, other, 0.3)
     expected = 0.7 * one["linear.weight"] + 0.3 * other["linear.weight"]
     assert torch.allclose(mixed["linear.weight"], expected, atol=1e-7)
-    assert mixed["norm.num_batches_tracked"].dtype == torch.int64
+    assert torch.equal(mixed["norm.num_batches_tracked"], torch.tensor(7))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +185,7 @@ def test_a_sweep_reads_each_batch_once_whatever_the_number_of_coefficients() -> 
     )
     assert reads == {"train": 4, "validation": 2}  # statistics and features of train, features of validation
     assert [m.coefficient for m in found if m.method == "wise_ft"] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert mixture.passes == reads["train"] / reads["validation"]
 
 
 def table(num: int = 120, num_features: int = 5, num_classes: int = 3) -> FeatureTable:
@@ -232,9 +238,8 @@ def test_metrics_equal_hand_computed_ones() -> None:
 
 
 def mixture(coefficient: float, target: float, shifted: float) -> Mixture:
-    return Mixture(
-        coefficient, "wise_ft_lp", Moments(), nn.Identity(), {"target": target, "shifted": shifted}
-    )
+    accuracy = {"target": target, "shifted": shifted}
+    return Mixture(coefficient, "wise_ft_lp", Moments(), nn.Identity(), accuracy, {"target": 0.0})
 
 
 @pytest.mark.parametrize(("rule", "coefficient"), [("mean", 0.5), ("target", 1.0), ("shifted", 0.0)])
@@ -273,13 +278,21 @@ def test_few_labels_are_trained_on_and_stamped(storage: Storage, protocol: str) 
     assert record.samples_seen == -(-num_classes * epochs // batch) * batch
 
 
-def test_a_linear_probe_leaves_the_backbone_as_it_was(storage: Storage) -> None:
-    record = run(tiny_transfer(storage, protocol="linear_probe")).record
+@pytest.mark.parametrize("protocol", ["linear_probe", "linear_svm"])
+def test_a_frozen_protocol_leaves_the_bytes_of_the_backbone_as_they_were(
+    storage: Storage, protocol: str
+) -> None:
+    record = run(tiny_transfer(storage, protocol=protocol)).record
     assert record is not None
-    before = read_module(storage, record.parents["pretrained"], "backbone")
-    after = read_module(storage, record.run, "backbone")
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    before, after = (model_of(storage, run) for run in (record.parents["pretrained"], record.run))
+    assert before["backbone.safetensors"] == after["backbone.safetensors"]
+
+
+def model_of(storage: Storage, run: str) -> dict[str, str]:
+    """The hash of each file of the model that a run left."""
+    manifest = read_manifest(storage, f"runs/{run}/model")
+    assert manifest is not None
+    return {name: file.sha256 for name, file in manifest.files.items()}
 
 
 def test_random_weights_are_probed_with_statistics_of_the_targets_clouds(storage: Storage) -> None:
@@ -291,12 +304,14 @@ def test_random_weights_are_probed_with_statistics_of_the_targets_clouds(storage
     assert "random weights" in record.notes["BatchNorm"]
 
 
+@pytest.mark.parametrize("protocol", ["full", "linear_probe", "wise_ft_lp"])
 def test_no_choice_depends_on_the_test_splits(
-    storage: Storage, prepared_root: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Neither the step nor the penalty nor the coefficient: what is stored is the same, to the byte."""
     from pointlab.data import cache
 
-    first = run(tiny_transfer(storage)).record
+    first = run(tiny_transfer(storage, protocol=protocol)).record
     read_split = cache.CachedSplit.__init__
 
     def with_wrong_test_labels(self: Any, folder: Path, *others: Any) -> None:
@@ -305,16 +320,13 @@ def test_no_choice_depends_on_the_test_splits(
             self.labels = (self.labels + 1) % 16
 
     monkeypatch.setattr(cache.CachedSplit, "__init__", with_wrong_test_labels)
-    second = run(tiny_transfer(storage), rerun=True).record
+    second = run(tiny_transfer(storage, protocol=protocol), rerun=True).record
     assert first is not None
     assert second is not None
     choices = [{k: v for k, v in r.metrics.items() if "test" not in k} for r in (first, second)]
     assert choices[0] == choices[1]
     assert first.curves == second.curves
-    one, other = (read_manifest(storage, f"runs/{r.run}/model") for r in (first, second))
-    assert one is not None
-    assert other is not None
-    assert one.files == other.files
+    assert model_of(storage, first.run) == model_of(storage, second.run)
     assert first.metrics["test/accuracy"] != second.metrics["test/accuracy"]
 
 

@@ -1,7 +1,7 @@
 """Subsets of a split: labelled clouds, a few of each class or evenly by class, or scenes, drawn by a key."""
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt64
 
 from pointlab.data.cache import CachedSplit
 from pointlab.errors import DataError
@@ -17,17 +17,25 @@ def few_per_class(
     lies within a larger one. Raises DataError where a class has fewer clouds.
     """
     keys = KeyedDraws.of("subset", seed, split.ids).bits("place", 1)[:, 0]
-    chosen = []
     for label, name in enumerate(class_names):
-        members = np.flatnonzero(split.labels == label)
-        if len(members) < samples_per_class:
+        if (found := int((split.labels == label).sum())) < samples_per_class:
             raise DataError(
-                f"{split.folder.parent.name} has {len(members)} training clouds of the class {name}.",
+                f"{split.folder.parent.name} has {found} training clouds of the class {name}.",
                 expected=f"at least samples_per_class = {samples_per_class}",
                 remedy="lower samples_per_class or data.validation_fraction",
             )
-        chosen.append(members[np.argsort(keys[members])[:samples_per_class]])
-    return np.sort(np.concatenate(chosen))
+    return first_of_each_class(split.labels, keys, np.arange(len(class_names)), samples_per_class)
+
+
+def first_of_each_class(
+    labels: Int64[np.ndarray, " clouds"],
+    keys: UInt64[np.ndarray, " clouds"],
+    classes: Int64[np.ndarray, " classes"],
+    count: int,
+) -> Int64[np.ndarray, " rows"]:
+    """Rows of the clouds of each of these classes with the lowest keys, at most `count`, in stored order."""
+    members = [np.flatnonzero(labels == label) for label in classes]
+    return np.sort(np.concatenate([rows[np.argsort(keys[rows])[:count]] for rows in members]))
 
 
 def share_of_scenes(split: CachedSplit, share: float, seed: int) -> Int64[np.ndarray, " rows"]:

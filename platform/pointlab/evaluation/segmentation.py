@@ -17,6 +17,7 @@ from pointlab.data.batches import to_batch
 from pointlab.data.cache import CachedSplit
 from pointlab.data.sample import Arrays, PointBatch
 from pointlab.errors import DataError
+from pointlab.evaluation.parts import ShapeIous
 from pointlab.evaluation.scene_views import SceneView, SceneViewConfig, views_of
 from pointlab.objectives.confusion import ClassCounts
 
@@ -79,14 +80,25 @@ def _batch_of(arrays: Arrays, views: Sequence[SceneView], identity: int) -> Poin
 
 
 def measure_scenes(
-    segmenter: Segmenter, split: CachedSplit, viewing: Viewing, device: torch.device
+    segmenter: Segmenter,
+    split: CachedSplit,
+    viewing: Viewing,
+    device: torch.device,
+    *,
+    shapes: ShapeIous | None = None,
 ) -> ClassCounts:
-    """Counts over all points of all scenes of the split; DataError where none of them has a label."""
+    """Counts over all points of all scenes of the split; DataError where none of them has a label.
+
+    Where `shapes` are given, the scenes are objects, and each is counted in there by its category.
+    """
     require_labelled(split)
     found = ClassCounts.none(len(segmenter.class_names))
     for row in range(len(split)):
         labels = torch.from_numpy(split.arrays(row, ("point_labels",))["point_labels"].astype(np.int64))
-        found += ClassCounts.of(scene_probabilities(segmenter, split, row, viewing, device), labels)
+        probabilities = scene_probabilities(segmenter, split, row, viewing, device)
+        found += ClassCounts.of(probabilities, labels)
+        if shapes is not None:
+            shapes.add(int(split.labels[row]), probabilities, labels)
     return found
 
 

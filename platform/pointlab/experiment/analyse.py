@@ -78,6 +78,9 @@ class AnalyseExperiment(StrictModel):
             raise ValueError("an analysis runs in this process: launch.kind must be 'local'")
         if self.data is None and self._reference is None:
             raise ValueError("no subject was trained here on anything: give the data to show")
+        for name, subject in self.subjects.items():
+            if isinstance(subject, TransferExperiment) and not subject.leaves_classifier:
+                raise ValueError(f"subjects.{name} has protocol {subject.protocol}, which leaves no network")
         called = [*self.shown_names, *self._starts]
         if twice := sorted({name for name in called if called.count(name) > 1}):
             raise ValueError(f"two subjects would be called {', '.join(twice)}: rename one of them")

@@ -122,9 +122,9 @@ def _chosen_on(subject: SubjectConfig) -> Iterator[DatasetConfig]:
             if subject.training.selection == "best":
                 yield subject.data
         case TransferExperiment():
-            if subject.is_mixed or (subject.trains and subject.training.selection == "best"):
+            if subject.averages or (subject.trains and subject.training.selection == "best"):
                 yield subject.data
-            if subject.is_mixed and subject.shifted is not None:
+            if subject.averages and subject.shifted is not None:
                 yield subject.shifted
             if subject.pretrained is not None:
                 yield from _chosen_on(subject.pretrained)

@@ -7,8 +7,9 @@ starts from, a stage I or a teacher, keeps the name and seed that are written ou
 all seeds and beyond the study, unless an adjustment gives each seed its own.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -20,10 +21,13 @@ from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.lineage import in_one_process
 from pointlab.experiment.matrix import Axis, Levels, Name, Selection, combinations
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
+from pointlab.experiment.resolve import definition
 from pointlab.experiment.transfer import TransferExperiment
 
 Settings = dict[str, Any]
-OF_THE_CELL = frozenset({"kind", "name", "seed", "backbone", "launch", "storage"})
+OF_THE_CELL = frozenset(
+    {"kind", "name", "seed", "backbone", "launch", "storage", "fine_tuned_name", "fine_tuning_votes"}
+)
 """What the study itself says of every experiment in it."""
 
 
@@ -108,7 +112,7 @@ class StudyCells(StrictModel):
     def cells(self) -> tuple[Cell, ...]:
         """Every cell, validated; ConfigError names the first that has a mistake."""
         chosen = combinations(self.axes, self.only, self.exclude)
-        return tuple(Cell(levels, self._transfer(levels)) for levels in chosen)
+        return tuple(_sharing([Cell(levels, self._transfer(levels)) for levels in chosen]))
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
@@ -156,3 +160,35 @@ class StudyCells(StrictModel):
 
     def _adjustments(self, levels: Levels) -> Iterator[Adjustment]:
         return (adjustment for adjustment in self.adjustments if levels.are_in(adjustment.where))
+
+
+def _sharing(cells: Sequence[Cell]) -> Iterator[Cell]:
+    """The cells, where each mixture or soup names the cells that are its fine-tunings, if any are: they are
+    made once. Cells without votes come first, of equal fine-tunings."""
+    names = {
+        _identity(cell.experiment): cell.experiment.name
+        for cell in reversed(cells)
+        if cell.experiment.protocol == "full"
+    }
+    for cell in cells:
+        plain = cell.experiment
+        voting = plain.model_copy(update={"fine_tuning_votes": plain.voting is not None})
+        with_plain, with_voting = _named(plain, names), _named(voting, names)
+        of_more = with_voting if len(with_voting[1]) > len(with_plain[1]) else with_plain
+        experiment, found = of_more
+        changes = {"fine_tuned_name": found} if found else {}
+        yield replace(cell, experiment=experiment.model_copy(update=changes))
+
+
+def _named(
+    experiment: TransferExperiment, names: Mapping[str, str]
+) -> tuple[TransferExperiment, dict[str, str]]:
+    """The experiment, and by role the names of those of its fine-tunings that are cells."""
+    identities = {role: _identity(each) for role, each in experiment.fine_tunings.items()}
+    return experiment, {role: names[each] for role, each in identities.items() if each in names}
+
+
+def _identity(experiment: TransferExperiment) -> str:
+    """What is equal where runs are, but for their names; datasets are told apart by their recipes."""
+    defined = definition(experiment, lambda config: config.recipe())
+    return json.dumps([experiment.seed, defined], sort_keys=True)

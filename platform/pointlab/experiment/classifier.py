@@ -60,6 +60,12 @@ def head_of(experiment: ClassifierExperiment) -> HeadConfig:
                 f"{experiment.name} is a segmentation, which names points and no clouds.",
                 expected="a transfer whose task is classification",
             )
+        if not experiment.leaves_classifier:
+            raise ConfigError(
+                f"{experiment.name} has the protocol {experiment.protocol}, which leaves a head for each fold"
+                " and no classifier.",
+                expected="a transfer with another protocol, such as full or linear_probe",
+            )
         return experiment.supervised.head
     if isinstance(experiment, ImportExperiment):
         if experiment.head is None or not experiment.class_names:

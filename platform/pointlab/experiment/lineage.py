@@ -12,7 +12,7 @@ from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.match import MatchExperiment
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.pretrain import PretrainExperiment
-from pointlab.experiment.resolve import Resolved, make_definite, share_of_parent
+from pointlab.experiment.resolve import Resolved, is_fine_tuning, make_definite, share_of_parent
 from pointlab.experiment.retrieve import RetrieveExperiment
 from pointlab.experiment.search import SearchExperiment
 from pointlab.experiment.teacher import TeacherExperiment
@@ -22,10 +22,13 @@ Trained = PretrainExperiment | ImportExperiment | TransferExperiment | TeacherEx
 
 
 def parents_of(experiment: Any) -> dict[str, Trained]:
-    """The experiments whose results `experiment` starts from, by role; each may have parents of its own."""
+    """The experiments whose results `experiment` starts from, by role; each may have parents of its own.
+
+    Those of a search are what all of its trials share; each trial has a fine-tuning of its own.
+    """
     match experiment:
         case SearchExperiment():
-            return {} if experiment.varies_pretraining else parents_of(experiment.transfer)
+            return {} if experiment.varies_pretraining else dict(experiment.transfer.origins)
         case EvaluateExperiment():
             return {"classifier": experiment.classifier}
         case PretrainExperiment() | TransferExperiment() | AnalyseExperiment():
@@ -67,10 +70,11 @@ def in_one_process(
     """`experiment` and its whole lineage, each to run in the process that asks for it.
 
     The other settings of each launch hold there too, unless `launch` and `storage` are to take their places.
-    None of this counts for the identity of a run.
+    None of this counts for the identity of a run. A fine-tuning follows the mixture that it is for.
     """
     local = (launch or experiment.launch).model_copy(update={"kind": "local"})
-    parents = {role: in_one_process(each, launch, storage) for role, each in parents_of(experiment).items()}
+    written = {role: each for role, each in parents_of(experiment).items() if not is_fine_tuning(role)}
+    parents = {role: in_one_process(each, launch, storage) for role, each in written.items()}
     return experiment.model_copy(
         update={"launch": local, "storage": storage or experiment.storage, **parents}
     )

@@ -19,16 +19,22 @@ def require_points(num_points: int, datasets: Iterable[DatasetConfig]) -> None:
 
 
 def require_points_for_patches(
-    num_points: int, augmentation: AugmentationConfig, backbone: BackboneConfig, prefix: str = ""
+    num_points: int,
+    augmentation: AugmentationConfig,
+    backbone: BackboneConfig,
+    prefix: str = "",
+    drawn_by: str = "",
 ) -> None:
     """Refuse clouds, or what crops and cuboids leave of them, that are too small for the backbone's patches.
 
-    `prefix` is the path of the settings of patches, such as "backbone.".
+    `prefix` is the path of the settings of patches, such as "backbone."; `drawn_by` that of what has the
+    augmentation, such as "voting.".
     """
     shown, found = num_points, f"num_points is {num_points}"
     if augmentation.leaving_out:
         shown = math.ceil(num_points * augmentation.least_share)
-        found = f"{augmentation.leaving_out}, which leaves as few as {shown} of {num_points} points"
+        settings = augmentation.leaving_out.replace("augmentation.", f"{drawn_by}augmentation.")
+        found = f"{settings}, which leaves as few as {shown} of {num_points} points"
     for name in ("num_groups", "group_size"):
         needed = getattr(backbone, name, 0)
         if needed > shown:

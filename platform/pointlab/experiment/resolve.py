@@ -21,6 +21,11 @@ from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.seeding import stable_hash
 from pointlab.training import TrainingResult
 
+INGREDIENT = "ingredient-"
+"""The roles of the fine-tunings of a soup, each with its number: no field writes them out either."""
+FINE_TUNED = "fine_tuned"
+"""The role of a parent that no field writes out: the fine-tuning of a mixture, on the same sets as that."""
+
 
 @runtime_checkable
 class TrainedExperiment(Protocol):
@@ -100,8 +105,15 @@ def with_datasets_of(
     return found
 
 
+def is_fine_tuning(role: str) -> bool:
+    """Whether that parent is its child under protocol full, on the very sets of the child."""
+    return role == FINE_TUNED or role.startswith(INGREDIENT)
+
+
 def share_of_parent(role: str, datasets: Mapping[str, str]) -> dict[str, str]:
     """The prepared sets of that parent among those of its child, by the parent's own roles."""
+    if is_fine_tuning(role):
+        return dict(datasets)
     own = {"data": datasets[role]} if role in datasets else {}
     prefix = f"{role}/"
     return own | {

@@ -21,7 +21,7 @@ from pointlab.experiment.resolve import with_datasets_of
 from pointlab.experiment.roles import WANTED, require_able
 from pointlab.experiment.taught import LAYOUTS_OF_RECON
 from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
-from pointlab.experiment.transfer import Pretrained
+from pointlab.experiment.transfer_settings import Pretrained
 from pointlab.paradigms import ReconParadigmConfig
 
 QUERIES: tuple[QueryOfTeacher, ...] = ("text", "image")

@@ -11,6 +11,7 @@ import torch
 
 from pointlab import distributed
 from pointlab.backbones import build_backbone
+from pointlab.evaluation.parts import ShapeIous, parts_by_class
 from pointlab.evaluation.segmentation import (
     Segmenter,
     Viewing,
@@ -77,7 +78,19 @@ def _notes(task: TransferTask, num_rows: int) -> dict[str, str]:
         "validation while it trains": f"the first {experiment.num_points:,} stored points of each cloud",
         "target validation and test": f"all stored points, in {experiment.scene_views}",
         "mIoU": "over the classes that occur in the split's labels",
+        **_on_parts(task.target),
     }
+
+
+def _on_parts(target: Data) -> dict[str, str]:
+    """How figures of parts are made, where there are any."""
+    if parts_by_class(target.manifest.class_names, target.manifest.part_names) is None:
+        return {}
+    how = (
+        "each point named as a part of its shape's own category, an absent part counting as 1; over shapes,"
+        " or over categories of the mean over their shapes; all stored points, once each"
+    )
+    return {"instance and class mIoU": how}
 
 
 def _on_windows(experiment: TransferExperiment) -> dict[str, str]:
@@ -110,8 +123,17 @@ def measure_segmentation(
 ) -> dict[str, float]:
     """Figures of what `run` left on all points of a split of the set."""
     segmenter = read_segmenter(experiment, run, storage)
-    counts = measure_scenes(segmenter, data.split(split), _viewing(experiment), device)
-    return segmentation_metrics(counts, segmenter.class_names)
+    shown, shapes = data.split(split), _shapes(data, split)
+    counts = measure_scenes(segmenter, shown, _viewing(experiment), device, shapes=shapes)
+    figures = segmentation_metrics(counts, segmenter.class_names)
+    return figures if shapes is None else figures | shapes.figures(data.manifest.class_names)
+
+
+def _shapes(data: Data, split: str) -> ShapeIous | None:
+    """Where figures of parts are gathered; None of a set whose points are not parts of objects."""
+    parts = parts_by_class(data.manifest.class_names, data.manifest.part_names)
+    has_categories = bool((data.split(split).labels >= 0).all())
+    return ShapeIous(parts) if parts is not None and has_categories else None
 
 
 def show_segmentation(task: TransferTask) -> None:

@@ -11,12 +11,18 @@ from pointlab.paradigms import SegmentationConfig
 from pointlab.paradigms.compatibility import require_compatible
 
 Task = Literal["classification", "segmentation"]
-Protocol = Literal["full", "linear_probe", "linear_svm", "zero_shot", "wise_ft", "wise_ft_lp"]
+Protocol = Literal[
+    "full", "linear_probe", "linear_svm", "few_shot", "zero_shot", "wise_ft", "wise_ft_lp", "lp_ft", "soup"
+]
 OF_POINTS: tuple[Protocol, ...] = ("full", "linear_probe")
 """The protocols that there are for segmentation."""
 FIGURES_OF_SEGMENTATION = ("miou", "mean_class_accuracy", "accuracy")
+FIGURES_OF_PARTS = ("instance_miou", "class_miou")
+"""Of a segmentation of objects whose parts belong to categories."""
 READ_BY: dict[Task, frozenset[str]] = {
-    "classification": frozenset({"supervised", "mixture", "probe", "svm", "zero_shot"}),
+    "classification": frozenset(
+        {"supervised", "mixture", "probe", "svm", "few_shot", "voting", "zero_shot", "lp_ft", "soup"}
+    ),
     "segmentation": frozenset({"segmentation", "scene_views"}),
 }
 """Fields of a transfer that one of the tasks alone reads."""
@@ -69,7 +75,10 @@ def require_segmentable(
 
 
 def figures_of_segmentation(*, is_tested: bool, has_shifted: bool) -> tuple[str, ...]:
-    """Metrics of a segmentation's record, as far as its sets have the splits."""
+    """Metrics of a segmentation's record, as far as its sets have the splits, and parts of objects."""
     tests = ("test", *(["shifted-test"] if has_shifted else [])) if is_tested else ()
-    splits = ("validation", "target-validation", *tests)
-    return tuple(f"{split}/{figure}" for split in splits for figure in FIGURES_OF_SEGMENTATION)
+    finished = ("target-validation", *tests)
+    return (
+        *(f"{split}/{figure}" for split in ("validation", *finished) for figure in FIGURES_OF_SEGMENTATION),
+        *(f"{split}/{figure}" for split in finished for figure in FIGURES_OF_PARTS),
+    )

@@ -1,109 +1,33 @@
 """`kind: transfer`: a pretrained backbone meets a target, and perhaps a shifted version of it."""
 
-from typing import Annotated, Any, Literal
+from pydantic import model_validator
 
-from pydantic import BeforeValidator, Field, model_validator
-
-from pointlab.backbones import BackboneConfig
-from pointlab.config import ADDED_LATER, StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
-from pointlab.evaluation import SceneViewConfig
+from pointlab.experiment.few_shot_settings import require_foldable, require_one_fold
 from pointlab.experiment.imported import ImportExperiment
-from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
+from pointlab.experiment.ingredients import (
+    require_different_training,
+    require_free,
+    require_unweighted,
+    with_settings,
+)
 from pointlab.experiment.point_counts import require_points, require_points_for_patches
-from pointlab.experiment.pretrain import PretrainExperiment, pretraining_unless_told
-from pointlab.experiment.resolve import with_datasets_of
+from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.resolve import FINE_TUNED, INGREDIENT, with_datasets_of
 from pointlab.experiment.tasks import (
-    Protocol,
-    Task,
-    figures_of_segmentation,
     require_few_clouds,
     require_own_settings,
     require_segmentable,
-    unread_by,
 )
 from pointlab.experiment.taught import require_taught
-from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
-from pointlab.paradigms import SegmentationConfig, SupervisedConfig
-from pointlab.training import TrainingConfig
-from pointlab.transfer import MixtureConfig, ProbeConfig, SvmConfig, ZeroShotConfig
+from pointlab.experiment.teacher import TeacherExperiment
+from pointlab.experiment.transfer_settings import READ_BY_MIXTURES, Origin, TransferSettings
+from pointlab.transfer.by_depth import require_stages
 
 
-def _of_the_best_step(value: Any) -> Any:
-    return {"selection": "best", **value} if isinstance(value, dict) else value
-
-
-BestByDefault = Annotated[TrainingConfig, BeforeValidator(_of_the_best_step)]
-"""Training that keeps its best step unless it says otherwise, also where only other settings are given."""
-
-
-Pretrained = Annotated[
-    PretrainExperiment | ImportExperiment,
-    Field(discriminator="kind"),
-    BeforeValidator(pretraining_unless_told),
-]
-"""Where a backbone comes from: it is trained here, or a paper has released it."""
-OR_TAKE_LAST = ", or training.selection to last"
-"""How training does without validation: the end of a remedy."""
-OR_SET_RATIO = ", or zero_shot.ratio to a number"
-"""How zero-shot does without validation: the end of a remedy."""
-
-
-class TransferExperiment(StrictModel):
+class TransferExperiment(TransferSettings):
     """One pretrained backbone (or a random one), one target, one protocol, one seed."""
-
-    kind: Literal["transfer"] = "transfer"
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    seed: int = Field(default=0, ge=0)
-    pretrained: Pretrained | None = None
-    """The experiment whose backbone is transferred, or a checkpoint to import (`kind: import`); null starts
-    from random weights."""
-    backbone: BackboneConfig | None = None
-    """The architecture, where nothing is pretrained."""
-    data: DatasetConfig
-    """The target."""
-    shifted: DatasetConfig | None = None
-    """The same classes under a shift; measured, and never trained on."""
-    num_points: int = Field(default=1024, ge=1)
-    samples_per_class: int | None = Field(default=None, ge=1)
-    """Labelled training clouds of each class, drawn by the seed; null takes all. Validation stays whole."""
-    drop_path_rate: float | None = Field(default=None, ge=0, lt=1, json_schema_extra=ADDED_LATER)
-    """Of the backbone while it is fine-tuned; null: as it was pretrained. ReCon's paper raises it to 0.2."""
-    num_groups: int | None = Field(default=None, ge=1, json_schema_extra=ADDED_LATER)
-    """Patches of a cloud, on which no weight depends; null: as in pretraining. The papers take 128 at 2,048
-    points."""
-    group_size: int | None = Field(default=None, ge=1, json_schema_extra=ADDED_LATER)
-    """Points of a patch; null: as in pretraining. ReCon's zero-shot takes 64 of ScanObjectNN's 2,048."""
-    task: Task = Field(default="classification", json_schema_extra=ADDED_LATER)
-    """What is learned of the target: a class for each cloud, or one for each of its points."""
-    labelled_scenes: float | None = Field(default=None, gt=0, le=1, json_schema_extra=ADDED_LATER)
-    """Share of the training scenes that a segmentation learns from, at least one, drawn by the seed; null
-    takes all. Validation stays whole."""
-    voxel_size: float | None = Field(default=None, gt=0, json_schema_extra=ADDED_LATER)
-    """Edge of the finest cells of a sparse network; null: as in pretraining. PPKT pretrains at 2.5 cm."""
-    protocol: Protocol = "full"
-    """full: fine-tune all; linear_probe, linear_svm: frozen backbone, linear head, by logistic regression or
-    a support vector machine; zero_shot: nothing is trained, texts name the classes; wise_ft: mix pretrained
-    and fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again.
-    A segmentation has full and linear_probe, whose head is trained by `training` on a frozen backbone."""
-    augmentation: AugmentationConfig = AugmentationConfig()
-    supervised: SupervisedConfig = SupervisedConfig()
-    segmentation: SegmentationConfig = SegmentationConfig()
-    scene_views: SceneViewConfig = SceneViewConfig()
-    """How the scenes of the test split are shown to a segmentation."""
-    training: BestByDefault = TrainingConfig(selection="best")
-    """On a target of few clouds the last step has often overfitted; `selection: last` needs no validation."""
-    mixture: MixtureConfig = MixtureConfig()
-    probe: ProbeConfig = ProbeConfig()
-    svm: SvmConfig = SvmConfig()
-    zero_shot: ZeroShotConfig = ZeroShotConfig()
-    text_teacher: FinishedTeacher | None = Field(default=None, json_schema_extra=ADDED_LATER)
-    """The two towers that `zero_shot` asks; null takes those of the pretraining, and an import has none."""
-    test: bool = True
-    """Whether the test splits are read at the end; a search's trials leave them alone."""
-    launch: RayByDefault = LaunchConfig(kind="ray")
-    storage: StorageConfig = StorageConfig()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "TransferExperiment":
@@ -113,8 +37,12 @@ class TransferExperiment(StrictModel):
             raise ValueError("mixture.selection is 'shifted', but no shifted set is given")
         require_points(self.num_points, filter(None, [self.data, self.shifted]))
         self._require_known_changes()
+        self._require_known_fine_tunings()
         drawn = self.augmentation if self.has_epochs else AugmentationConfig()
         require_points_for_patches(self.num_points, drawn, self.architecture)
+        if self.voting is not None:
+            shown = self.num_points, self.voting.augmentation, self.architecture
+            require_points_for_patches(*shown, drawn_by="voting.")
         return self
 
     @model_validator(mode="after")
@@ -137,6 +65,47 @@ class TransferExperiment(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _weights_can_be_averaged(self) -> "TransferExperiment":
+        """ValueError for a head that no probe can begin, and for ingredients that make no soup."""
+        if self.protocol == "lp_ft" and self.supervised.head.kind != "linear":
+            raise ValueError(
+                f"supervised.head.kind is {self.supervised.head.kind}, but protocol lp_ft begins with a"
+                " linear probe: set supervised.head.kind to linear, in a study by adjustments"
+            )
+        if self.is_mixed and self.mixture.by_depth is not None:
+            require_stages(self.architecture, self.mixture.by_depth)
+        if self.protocol == "soup":
+            require_free(self.soup)
+            require_unweighted(self.mixture)
+            require_different_training(tuple(self.fine_tunings.values()), self.supervised)
+            if self.mixture.batch_norm == "fine_tuned":
+                raise ValueError(
+                    "mixture.batch_norm is fine_tuned, but a soup has several fine-tuned ends: set it to"
+                    " reestimate or interpolate"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _folds_and_votes_fit(self) -> "TransferExperiment":
+        """ValueError where there would be no folds, or something to choose on that is not there."""
+        if self.protocol == "few_shot":
+            require_foldable(
+                self.few_shot,
+                self.data,
+                self.training,
+                is_tested=self.test,
+                has_shifted=self.shifted is not None,
+                samples_per_class=self.samples_per_class,
+            )
+            if self.voting is not None:
+                raise ValueError(
+                    "voting is set, but protocol few_shot leaves no classifier to vote: leave it out"
+                )
+        else:
+            require_one_fold(self.data)
+        return self
+
+    @model_validator(mode="after")
     def _task_fits(self) -> "TransferExperiment":
         """ValueError for a setting that the task has no use for, or a protocol that it does not have."""
         if self.segments:
@@ -145,6 +114,20 @@ class TransferExperiment(StrictModel):
             require_few_clouds(self.labelled_scenes)
         require_own_settings(self, self.task)
         return self
+
+    def _require_known_fine_tunings(self) -> None:
+        """ValueError for names of fine-tunings that there are not."""
+        if self.fine_tuned_name is not None and not self.averages:
+            raise ValueError(
+                f"fine_tuned_name is {self.fine_tuned_name}, but protocol {self.protocol} mixes nothing:"
+                " leave it out"
+            )
+        roles = self._roles_of_fine_tunings
+        if isinstance(self.fine_tuned_name, dict) and (unknown := self.fine_tuned_name.keys() - roles):
+            raise ValueError(
+                f"fine_tuned_name names {min(unknown)}, which is no fine-tuning of this transfer: expected"
+                f" {', '.join(roles)}"
+            )
 
     def _require_known_changes(self) -> None:
         """ValueError for a setting that this backbone has not, or that only training would read."""
@@ -162,118 +145,61 @@ class TransferExperiment(StrictModel):
                 )
 
     @property
-    def stamp(self) -> str:
-        """What a table may compare this run's figures with: the protocol, the sentences that named classes,
-        and how few labels it had."""
-        texts = f"/{self.zero_shot.templates}" if self.protocol == "zero_shot" else ""
-        few = "" if self.samples_per_class is None else f"/{self.samples_per_class}-per-class"
-        if self.labelled_scenes is not None:
-            few = f"/{100 * self.labelled_scenes:g}%-of-scenes"
-        return ("segmentation/" if self.segments else "") + self.protocol + texts + few
-
-    @property
-    def without_effect(self) -> frozenset[str]:
-        """What other protocols and tasks read; finished runs of theirs were named before these fields were
-        there."""
-        read_by = {"svm": "linear_svm", "zero_shot": "zero_shot"}
-        unread = {name for name, protocol in read_by.items() if protocol != self.protocol}
-        return frozenset(unread) | unread_by(self.task)
-
-    @property
-    def chooses_on(self) -> dict[str, str]:
-        """Roles of the sets whose validation splits it chooses by, each with what to set to do without,
-        as the end of a remedy."""
-        both = dict.fromkeys(("data",) if self.shifted is None else ("data", "shifted"), "")
-        match self.protocol:
-            case _ if self.segments:
-                return {"data": OR_TAKE_LAST} if self.training.selection == "best" else {}
-            case "linear_probe" | "wise_ft" | "wise_ft_lp":
-                return both
-            case "linear_svm" if len(self.svm.strengths) > 1:
-                return {"data": ", or svm.strengths to a single one"}
-            case "zero_shot" if self.zero_shot.ratio is None and self._asks_one_space:
-                return {"data": OR_SET_RATIO}
-            case "full" if self.training.selection == "best":
-                return {"data": OR_TAKE_LAST}
-            case _:
-                return {}
-
-    @property
-    def _asks_one_space(self) -> bool:
-        """Whether the settings tell that pictures and texts were said by the same towers; of an import, and
-        of folders that differ in their paths alone, only their files tell."""
-        pretrained = self.pretrained
-        if not isinstance(pretrained, PretrainExperiment) or pretrained.image_teacher is None:
-            return False
-        return pretrained.image_teacher == pretrained.text_teacher
-
-    @property
-    def segments(self) -> bool:
-        """Whether points are classified, and not clouds."""
-        return self.task == "segmentation"
-
-    @property
-    def trains(self) -> bool:
-        """Whether there are epochs in which weights of the backbone change."""
-        return self.protocol == "full" or self.is_mixed
-
-    @property
-    def has_epochs(self) -> bool:
-        """Whether there are epochs at all, such as those of a probe on points."""
-        return self.trains or self.segments
-
-    @property
-    def score(self) -> str:
-        """The validation figure by which runs of this task are chosen."""
-        return "validation/miou" if self.segments else "validation/accuracy"
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether the classifier is a mixture of the pretrained and the fine-tuned one."""
-        return self.protocol.startswith("wise_ft")
-
-    @property
-    def parents(self) -> dict[str, PretrainExperiment | ImportExperiment | TeacherExperiment]:
-        """The experiments to finish first: what is transferred, a text teacher that is trained here."""
+    def origins(self) -> dict[str, Origin]:
+        """The experiments to finish first that are written out in it: what is transferred, a text teacher
+        that is trained here."""
         named = {"pretrained": self.pretrained, "text_teacher": self.text_teacher}
         made = (PretrainExperiment, ImportExperiment, TeacherExperiment)
         return {role: each for role, each in named.items() if isinstance(each, made)}
 
     @property
-    def datasets(self) -> dict[str, DatasetConfig]:
-        """The target, the shifted set, and all that its parents were trained on."""
-        shifted = {} if self.shifted is None else {"shifted": self.shifted}
-        return with_datasets_of(self.parents, {"data": self.data, **shifted})
+    def fine_tuning(self) -> "TransferExperiment | None":
+        """What a mixture mixes with its start: the same transfer under protocol full, launched and stored
+        likewise. None where nothing is mixed."""
+        return self.fine_tunings.get(FINE_TUNED)
 
     @property
-    def accuracies(self) -> tuple[str, ...]:
-        """Metrics that its record will have, as far as its sets have the splits."""
-        is_shifted, is_mixed = self.shifted is not None, self.is_mixed
-        if self.segments:
-            return figures_of_segmentation(is_tested=self.test, has_shifted=is_shifted)
-        return (
-            "validation/accuracy",
-            *(("test/accuracy",) if self.test else ()),
-            *(("shifted-test/accuracy",) if self.test and is_shifted else ()),
-            *(("target-validation/accuracy",) if is_mixed else ()),
-            *(("shifted-validation/accuracy",) if is_mixed and is_shifted else ()),
+    def fine_tunings(self) -> dict[str, "TransferExperiment"]:
+        """What it mixes or averages, by role; all are launched and stored as it is itself."""
+        if self.protocol == "soup":
+            return {
+                role: with_settings(self._under_full(role), values, f"soup.ingredients.{number}")
+                for number, (role, values) in enumerate(
+                    zip(self._roles_of_fine_tunings, self.soup.ingredients, strict=True)
+                )
+            }
+        return {role: self._under_full(role) for role in self._roles_of_fine_tunings}
+
+    @property
+    def _roles_of_fine_tunings(self) -> tuple[str, ...]:
+        if self.protocol == "soup":
+            return tuple(f"{INGREDIENT}{number}" for number in range(len(self.soup.ingredients)))
+        return (FINE_TUNED,) if self.is_mixed else ()
+
+    def _under_full(self, role: str) -> "TransferExperiment":
+        """The same transfer under protocol full, without what it would not read."""
+        fields = type(self).model_fields
+        unread = {name: fields[name].get_default(call_default_factory=True) for name in READ_BY_MIXTURES}
+        given, kind = self.fine_tuned_name, self.architecture.kind.replace("_", "-")
+        name = given.get(role) if isinstance(given, dict) else given
+        return self.model_copy(
+            update={
+                **unread,
+                "protocol": "full",
+                "name": name or f"fine-tuned-{kind}-on-{self.data.name}",
+                "fine_tuned_name": None,
+                "voting": self.voting if self.fine_tuning_votes else None,
+                "fine_tuning_votes": False,
+            }
         )
 
     @property
-    def architecture(self) -> BackboneConfig:
-        """The backbone's configuration, wherever it comes from, as it is transferred."""
-        return self._as_pretrained.model_copy(update=self._changes)
+    def parents(self) -> dict[str, "Origin | TransferExperiment"]:
+        """All experiments to finish first: its origins, and what it mixes or averages."""
+        return {**self.origins, **self.fine_tunings}
 
     @property
-    def _as_pretrained(self) -> BackboneConfig:
-        if self.pretrained is not None:
-            return self.pretrained.architecture
-        assert self.backbone is not None, "checked when the model was made"
-        return self.backbone
-
-    @property
-    def _changes(self) -> dict[str, float]:
-        """What the transfer sets otherwise; no weight depends on any of it."""
-        names = ("drop_path_rate", "num_groups", "group_size", "voxel_size")
-        changes = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in changes.items() if value is not None}
+    def datasets(self) -> dict[str, DatasetConfig]:
+        """The target, the shifted set, and all that its origins were trained on, as its fine-tuning has."""
+        shifted = {} if self.shifted is None else {"shifted": self.shifted}
+        return with_datasets_of(self.origins, {"data": self.data, **shifted})

@@ -9,7 +9,8 @@ from torch import nn
 from pointlab.backbones import Backbone
 from pointlab.errors import DataError
 from pointlab.evaluation import FeatureName, FeatureTable, pooled_features
-from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.classifier import Classifier, read_classifier
+from pointlab.experiment.resolve import FINE_TUNED, Resolved
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data, open_data, publish_model, read_module, seeded_backbone
 from pointlab.storage import Storage
@@ -47,6 +48,12 @@ class TransferTask:
             return self.target.share_of_scenes(self.experiment.labelled_scenes, self.experiment.seed)
         return self.target.few_per_class(self.experiment.samples_per_class, self.experiment.seed)
 
+    @property
+    def num_train(self) -> int:
+        """How many these are."""
+        subset = self.subset()
+        return self.target.manifest.rows["train"] if subset is None else len(subset)
+
     def train_batches(self) -> Batches:
         """A function that goes through these rows once, without augmentation."""
         return self.batches(self.target, "train", self.subset())
@@ -63,6 +70,18 @@ class TransferTask:
             weights = read_module(self.context.storage, self.resolved.parents["pretrained"], "backbone")
             load_weights(backbone, weights)
         return backbone
+
+    def fine_tuned(self) -> Classifier:
+        """The finished classifier that a mixture mixes with the start."""
+        fine_tuning = self.experiment.fine_tuning
+        assert fine_tuning is not None, "only mixtures ask for it"
+        return read_classifier(fine_tuning, self.resolved.parents[FINE_TUNED], self.context.storage)
+
+    def ingredients(self) -> list[Classifier]:
+        """The finished classifiers that a soup averages."""
+        parents, storage = self.resolved.parents, self.context.storage
+        fine_tunings = self.experiment.fine_tunings.items()
+        return [read_classifier(each, parents[role], storage) for role, each in fine_tunings]
 
     def frozen_start(self) -> Backbone:
         """The same on the task's device, never to be trained; BatchNorm of random weights has the statistics

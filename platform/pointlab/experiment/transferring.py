@@ -4,29 +4,31 @@ Every choice (step, penalty, coefficient) reads validation splits only. The test
 `measure_test`, with the classifier that was chosen; a search's trials do not read them at all.
 """
 
-import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from pointlab import distributed
-from pointlab.backbones import Backbone
 from pointlab.experiment.classifier import read_classifier
+from pointlab.experiment.few_shot import few_shot
+from pointlab.experiment.fine_tuning import fine_tune, lp_ft
 from pointlab.experiment.frozen import linear_probe, linear_svm
+from pointlab.experiment.mixing import mix
 from pointlab.experiment.overlap import note_on_overlap
 from pointlab.experiment.pretrain import PretrainExperiment
-from pointlab.experiment.resolve import Findings, Resolved, findings_of
+from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.segmenting import measure_segmentation, segment, show_segmentation
+from pointlab.experiment.souping import soup
 from pointlab.experiment.tasks import Protocol
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transfer_task import TransferTask, open_roles
-from pointlab.experiment.wiring import Data, seeded
+from pointlab.experiment.voting import measure_votes
+from pointlab.experiment.wiring import Data
 from pointlab.experiment.zero_shot import zero_shot
-from pointlab.paradigms.supervised import Supervised
 from pointlab.storage import Storage
-from pointlab.training import Run, TrainContext, Trainer, TrainingResult
+from pointlab.training import TrainContext
 from pointlab.training.numerics import prepare_process
-from pointlab.transfer import Method, choose, curve, sweep
 
 
 def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> Findings:
@@ -37,77 +39,24 @@ def transfer(resolved: Resolved[TransferExperiment], context: TrainContext) -> F
     findings = segment(task) if experiment.segments else PROTOCOLS[experiment.protocol](task)
     if isinstance(experiment.pretrained, PretrainExperiment):
         findings.notes.update(note_on_overlap(experiment.data, experiment.pretrained.data))
-    if experiment.test and distributed.rank() == 0:
+    if experiment.test and experiment.leaves_classifier and distributed.rank() == 0:
         findings.metrics.update(measure_test(resolved, resolved.run, context.storage, context.device))
         if experiment.segments:
             show_segmentation(task)
     return findings
 
 
-def fine_tune(task: TransferTask) -> Findings:
-    """Train all weights from the pretrained ones with a new head, then mix where the protocol says so."""
-    experiment, start, subset = task.experiment, task.start(), task.subset()
-    with seeded(experiment.seed, "head"):
-        paradigm = Supervised(experiment.supervised, copy.deepcopy(start), task.target.given(subset))
-    training = task.target.for_training(
-        experiment.seed,
-        experiment.augmentation,
-        experiment.training.batch_size,
-        paradigm,
-        subset=subset,
-    )
-    run = Run(task.context.storage, task.resolved.run, task.context.fence)
-    result = Trainer(paradigm, experiment.training, task.context, training, run).train()
-    if distributed.rank() > 0:
-        return Findings({})
-    match experiment.protocol:
-        case "wise_ft" | "wise_ft_lp" as method:
-            return _mix(task, start, paradigm, result, method)
-    task.publish(paradigm.backbone, paradigm.head)
-    return findings_of(result)
-
-
 PROTOCOLS: dict[Protocol, Callable[[TransferTask], Findings]] = {
     "full": fine_tune,
     "linear_probe": linear_probe,
     "linear_svm": linear_svm,
+    "few_shot": few_shot,
     "zero_shot": zero_shot,
-    "wise_ft": fine_tune,
-    "wise_ft_lp": fine_tune,
+    "wise_ft": partial(mix, method="wise_ft"),
+    "wise_ft_lp": partial(mix, method="wise_ft_lp"),
+    "lp_ft": lp_ft,
+    "soup": soup,
 }
-
-
-def _mix(
-    task: TransferTask, start: Backbone, paradigm: Supervised, result: TrainingResult, method: Method
-) -> Findings:
-    """Sweep the coefficients on validation data and keep the classifier that the stated rule prefers."""
-    experiment = task.experiment
-    rule = experiment.mixture.selection
-    mixtures = sweep(
-        (start, paradigm.backbone),
-        paradigm.head,
-        task.train_batches(),
-        {role: task.batches(entry, "validation") for role, entry in task.data.items()},
-        num_classes=task.target.num_classes,
-        mixture=experiment.mixture,
-        probe=experiment.probe,
-        device=task.context.device,
-    )
-    chosen = choose(mixtures, method, rule)
-    task.publish(chosen.backbone, chosen.head)
-    findings = findings_of(result)
-    findings.metrics.update(
-        {f"{role}-validation/accuracy": value for role, value in chosen.accuracy.items()}
-        | {"selection/coefficient": chosen.coefficient, "selection/score": chosen.score(rule)}
-    )
-    findings.curves["coefficients"] = curve(mixtures)
-    findings.notes.update(
-        {
-            "selection rule": f"highest {rule} validation accuracy; the largest of equal coefficients",
-            "BatchNorm": experiment.mixture.batch_norm,
-        }
-    )
-    return findings
 
 
 def measure_test(
@@ -130,5 +79,6 @@ def _measure_classifier(
 ) -> dict[str, float]:
     """Figures of the classifier that `run` left, on the clouds of the set's test split."""
     classifier = read_classifier(experiment, run, storage)
-    inputs = classifier.backbone.inputs
-    return classifier.measure(data.batches("test", experiment.training.batch_size, inputs)(), device)
+    size, inputs = experiment.training.batch_size, classifier.backbone.inputs
+    figures = classifier.measure(data.batches("test", size, inputs)(), device)
+    return figures | measure_votes(experiment, classifier, data, device)

@@ -19,7 +19,7 @@ from pointlab.experiment.frozen import left_behind
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.reading_texts import is_one_space, read_projection, teacher_of_pretraining
 from pointlab.experiment.resolve import Findings
-from pointlab.experiment.transfer import OR_SET_RATIO
+from pointlab.experiment.transfer_settings import OR_SET_RATIO
 from pointlab.experiment.transfer_task import TransferTask
 from pointlab.objectives.templates import TEMPLATES, prompts_of
 from pointlab.teachers import cached_text_features

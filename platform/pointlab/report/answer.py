@@ -10,7 +10,7 @@ from pointlab.report.results import Group, group_by_seed, interval, summary
 from pointlab.report.retrieval_findings import key_figures, retrieval_finding
 from pointlab.report.study_finding import study_finding
 from pointlab.report.sweeps import ENDS
-from pointlab.report.wording import METHODS, percent
+from pointlab.report.wording import METHODS, OF_AVERAGES, percent
 from pointlab.study.words import words_read
 
 HEADLINES = (
@@ -126,8 +126,11 @@ def _method(stamp: str) -> str:
         share = f" with labels of {scenes[0]} of the training scenes" if scenes else ""
         return f"{METHODS[further[0]]} for segmentation{share}"
     prompts = f" by the {further[0].replace('_', '-')} prompts" if protocol == "zero_shot" else ""
+    folds = f" ({', '.join(further[:2])})" if protocol == "few_shot" else ""
+    options = [part for part in further if part in OF_AVERAGES]
+    averaged = f" ({', '.join(options)})" if options else ""
     if protocol in METHODS:
-        return METHODS[protocol] + prompts + labels
+        return METHODS[protocol] + prompts + folds + averaged + labels
     return protocol + (f" ({', '.join(further)})" if further else "")
 
 

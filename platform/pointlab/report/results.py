@@ -112,10 +112,11 @@ def summary(group: Group, metric: str) -> str:
 def interval(material: Material, group: Group, metric: str) -> tuple[float, float, int] | None:
     """Bounds of the accuracy and the clouds they rest on; None for other metrics and unknown splits.
 
-    A released set holds each of its clouds under many conditions, so its rows are not the clouds of one; and
-    the points of a scene, which a segmentation counts, are no draws of their own.
+    A released set holds each of its clouds under many conditions, so its rows are not the clouds of one; the
+    points of a scene, which a segmentation counts, are no draws of their own; folds ask about some clouds.
     """
-    if group.records[0].notes.get("origin") == "official" or group.protocol.startswith("segmentation"):
+    is_of_clouds = not group.protocol.startswith(("segmentation", "few_shot"))
+    if group.records[0].notes.get("origin") == "official" or not is_of_clouds:
         return None
     dataset, split = dataset_of(group.records[0], metric)
     clouds = material.clouds_in(dataset, split) if split in ("validation", "test") else None

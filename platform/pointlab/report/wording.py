@@ -7,11 +7,16 @@ METHODS = {
     "full": "full fine-tuning",
     "linear_probe": "the linear probe",
     "linear_svm": "the linear SVM",
+    "few_shot": "few-shot classification",
     "zero_shot": "zero-shot classification",
     "wise_ft": "the WiSE-FT mixture",
     "wise_ft_lp": "the WiSE-FT-LP mixture",
+    "lp_ft": "fine-tuning from the linear probe",
+    "soup": "the model soup",
 }
 """What a transfer's protocol is called in a sentence."""
+OF_AVERAGES = frozenset({"by-depth", "fisher", "uniform", "greedy", "probed-again"})
+"""Parts of the stamps of mixtures and soups, words already."""
 PARENT_ROLES = {
     "pretrained": "pretraining data",
     "latents": "stage I's data",
@@ -38,13 +43,13 @@ def is_share(metric: str) -> bool:
     """Whether `metric` is told in percent, as an accuracy, the mean of some, a recall or an IoU is."""
     if "/recall_at_" in metric or metric == "selection/score":
         return True
-    return metric.endswith(("accuracy", "/mOA", "/error", "/miou")) or "/iou/" in metric
+    return metric.endswith(("accuracy", "/accuracy_std", "/mOA", "/error", "miou")) or "iou/" in metric
 
 
 def measure_name(metric: str) -> str:
     """What `metric` measures, without where."""
     name = metric.rpartition("/")[2]
-    return "mean IoU" if name == "miou" else name.replace("_", " ")
+    return {"miou": "mean IoU"}.get(name, name.replace("miou", "mean IoU").replace("_", " "))
 
 
 def is_of_a_split(metric: str) -> bool:

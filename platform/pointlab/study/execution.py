@@ -20,6 +20,8 @@ from pointlab.training import Watcher
 logger = logging.getLogger(__name__)
 Make = Callable[[Resolved[Any], Storage, threading.Event], Record]
 """Carries one experiment out, whose sets and parents are there; the event asks it to save and end."""
+WHAT_FAILED = {"teacher": "teacher", "transfer": "fine-tuning"}
+"""What else than a pretraining others start from, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Ledger:
             return
         logger.warning("%s failed: %s", step.run, result.error)
         self.errors[step.run] = result.error
-        what = "teacher" if step.resolved.experiment.kind == "teacher" else "pretraining"
+        what = WHAT_FAILED.get(step.resolved.experiment.kind, "pretraining")
         self._give_up_after(step.run, f"its {what} {step.run} failed: {result.error}")
 
     def _give_up_after(self, run: str, why: str) -> None:

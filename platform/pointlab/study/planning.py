@@ -15,6 +15,8 @@ from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, read_record
 
 logger = logging.getLogger(__name__)
+PRETRAINING, FINE_TUNING = "pretraining", "fine-tuning to mix"
+"""What cells start from; no protocol of a study is called by two words."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,13 @@ class Plan:
         """The runs that this one starts from, and theirs; some perhaps more than once."""
         parents = self.steps[run].parents
         return [*parents, *(each for parent in parents for each in self.ancestors(parent))]
+
+    def kind_of(self, run: str) -> str:
+        """What a plan calls it: by the protocol of its cell, or by what it is to the cells that need it."""
+        if run in self.cells:
+            return self.cells[run].levels.protocol
+        is_transfer = self.steps[run].resolved.experiment.kind == "transfer"
+        return FINE_TUNING if is_transfer else PRETRAINING
 
     def _add_missing(self, run: str, needed: set[str]) -> None:
         """What a finished run has started from may be gone."""
@@ -102,8 +111,8 @@ class Extent:
 def foresee(study: StudyExperiment, storage: Storage) -> dict[tuple[str, str], dict[str, Extent]]:
     """What is planned and what is there, without making anything: by start and backbone, of each protocol.
 
-    `pretraining` counts all that they start from, beside the protocols. Nothing is finished that needs a set
-    which is not prepared.
+    Beside the protocols, PRETRAINING counts all that they start from, and FINE_TUNING what mixtures mix where
+    it is no cell itself. Nothing is finished that needs a set which is not prepared.
     """
     found = {role: find_prepared(config, storage) for role, config in study.datasets.items()}
     names = {role: name or f"{role}-missing" for role, name in found.items()}
@@ -112,10 +121,9 @@ def foresee(study: StudyExperiment, storage: Storage) -> dict[tuple[str, str], d
     finished: Counter[tuple[str, str, str]] = Counter()
     seen: set[str] = set()
     for run, cell in plan.cells.items():
-        kinds = {run: cell.levels.protocol} | dict.fromkeys(plan.ancestors(run), "pretraining")
-        for each, kind in kinds.items():
+        for each in (run, *plan.ancestors(run)):
             if each not in seen:
-                key = (cell.levels.start, cell.levels.backbone, kind)
+                key = (cell.levels.start, cell.levels.backbone, plan.kind_of(each))
                 totals[key] += 1
                 finished[key] += each in plan.records
                 seen.add(each)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pointlab.errors import ConfigError
 from pointlab.experiment.cells import Cell
 from pointlab.experiment.pretrain import PretrainExperiment
-from pointlab.experiment.resolve import Findings
+from pointlab.experiment.resolve import FINE_TUNED, Findings
 from pointlab.experiment.study import StudyExperiment
 from pointlab.provenance import code_version
 from pointlab.storage import Record
@@ -69,19 +69,20 @@ def _code_note(records: Iterable[Record]) -> dict[str, str]:
 
 def _accuracies(records: Iterable[Record]) -> list[str]:
     """Every accuracy that some cell has, and every mean intersection over union."""
-    told = ("/accuracy", "/miou")
+    told = ("/accuracy", "/voted_accuracy", "miou")
     return sorted({name for record in records for name in record.metrics if name.endswith(told)})
 
 
 def _pretraining(run: str, plan: Plan) -> str:
     """The run of the cell's pretraining, "" where it has none."""
-    return next(iter(plan.steps[run].parents), "")
+    return plan.steps[run].resolved.parents.get("pretrained", "")
 
 
 def _cell_row(
     run: str, plan: Plan, records: Mapping[str, Record], errors: Mapping[str, str], metrics: list[str]
 ) -> Row:
     record, parent = records.get(run), _pretraining(run, plan)
+    fine_tuning = plan.steps[run].resolved.parents.get(FINE_TUNED, "")
     return {
         **_place(plan.cells[run]),
         **{name: "" if record is None else record.metrics.get(name, "") for name in metrics},
@@ -89,6 +90,8 @@ def _cell_row(
         "error": errors.get(run, ""),
         "run": run,
         **_cost(record, ""),
+        "fine_tuning": fine_tuning,
+        **_cost(records.get(fine_tuning), "fine_tuning_"),
         "pretraining": parent,
         **_cost(records.get(parent), "pretraining_"),
         **_work(plan.cells[run], records.get(parent)),

@@ -16,8 +16,8 @@ from pointlab.backbones import Backbone
 from pointlab.data.sample import PointBatch
 from pointlab.errors import TransferError
 
-Read = Callable[[Backbone, PointBatch], Any]
-"""Asks a backbone for features of a batch."""
+Read = Callable[[Any, PointBatch], Any]
+"""Asks a network for what it says of a batch."""
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
@@ -25,24 +25,36 @@ def batch_norms(module: nn.Module) -> list[_BatchNorm]:
     return [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
 
 
+def up_to_statistics(backbone: Backbone, batch: PointBatch) -> object:
+    """Takes a batch to the last stage with BatchNorm on the way to the pooled feature, and no further.
+
+    A patch transformer has its only ones in the embedding: none of its blocks is computed.
+    """
+    names = (name for name, module in backbone.named_modules() if isinstance(module, _BatchNorm))
+    owners = {backbone.stage_of(f"{name}.weight") for name in names}
+    on_the_way = backbone.stages[: 1 + backbone.stages.index(backbone.pooled_stage)]
+    return backbone.intermediates(batch, [stage for stage in on_the_way if stage in owners][-1:])
+
+
 @torch.no_grad()
 def reestimate(
-    backbones: Sequence[Backbone],
+    backbones: Sequence[nn.Module],
     batches: Iterable[PointBatch],
     device: torch.device,
-    read: Read = Backbone.__call__,
+    read: Read = up_to_statistics,
 ) -> None:
     """Set running statistics to the mean of the batches' own; one pass over the data for all backbones.
 
     They are those of the layers that `read` comes by: by default on the way to the pooled feature, which
-    leaves a decoder's as they were. Nothing else of a backbone changes: dropout and drop path stay off,
-    momentum is put back. A batch of one cloud counts where statistics run over its points or cells. Raises
-    TransferError where no batch counts.
+    leaves a decoder's as they were; of a backbone with its head, those of both. Nothing else changes: dropout
+    and drop path stay off, momentum is put back. A batch of one cloud counts where statistics run over its
+    points or cells. Raises TransferError where no batch counts.
     """
     layers = [layer for backbone in backbones for layer in batch_norms(backbone)]
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]
+    before = [[buffer.clone() for buffer in layer.buffers()] for layer in layers]
     for backbone in backbones:
         backbone.eval()
     for layer in layers:
@@ -50,13 +62,16 @@ def reestimate(
         layer.momentum = None  # the cumulative average
         layer.train()
     _read_all(backbones, batches, device, read)
-    for layer, momentum in zip(layers, momenta, strict=True):
+    for layer, momentum, values in zip(layers, momenta, before, strict=True):
         layer.momentum = momentum
         layer.eval()
+        if not layer.num_batches_tracked:  # `read` does not come by it
+            for buffer, value in zip(layer.buffers(), values, strict=True):
+                buffer.copy_(value)
 
 
 def _read_all(
-    backbones: Sequence[Backbone], batches: Iterable[PointBatch], device: torch.device, read: Read
+    backbones: Sequence[nn.Module], batches: Iterable[PointBatch], device: torch.device, read: Read
 ) -> None:
     """Let the layers see every batch in which their values vary; TransferError where there is none."""
     is_any_read = False
@@ -75,7 +90,7 @@ def _read_all(
         )
 
 
-def _varies(backbone: Backbone, batch: PointBatch, read: Read) -> bool:
+def _varies(backbone: nn.Module, batch: PointBatch, read: Read) -> bool:
     """Whether every BatchNorm that `read` comes by gets two values per channel, as a variance needs."""
     nums_values: list[int] = []
 

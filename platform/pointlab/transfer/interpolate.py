@@ -4,7 +4,7 @@ WiSE-FT (Wortsman et al., "Robust fine-tuning of zero-shot models", eq. 1): each
 `(1 - coefficient) * pretrained + coefficient * fine_tuned`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,36 +12,48 @@ from torch import Tensor
 from pointlab.errors import TransferError
 
 Weights = Mapping[str, Tensor]
+Coefficient = float | Tensor
+"""Of one entry: a number, or one for each of its values."""
 
 
-def interpolate(pretrained: Weights, fine_tuned: Weights, coefficient: float) -> dict[str, Tensor]:
-    """Mixture of two state dicts of equal keys, shapes and types.
+def interpolate(
+    pretrained: Weights, fine_tuned: Weights, coefficients: float | Mapping[str, Coefficient]
+) -> dict[str, Tensor]:
+    """Mixture of two state dicts of equal keys, shapes and types, by one coefficient or one for each entry.
 
-    Integer buffers (counters) are copied from `fine_tuned`. The end points come out exactly. Running
-    statistics are mixed like weights, which does not make them right: see `batch_norm`.
+    At the numbers 0 and 1 that end itself comes out, to the byte; in between integer buffers (counters) are
+    those of `fine_tuned`. Running statistics are mixed like weights, which does not make them right: see
+    `batch_norm`.
 
     Raises TransferError where the two do not agree, naming the entries.
     """
-    _check_agreement(pretrained, fine_tuned)
-    return {
-        name: torch.lerp(pretrained[name], fine_tuned[name], coefficient)
-        if fine_tuned[name].is_floating_point()
-        else fine_tuned[name].clone()
-        for name in fine_tuned
-    }
+    require_agreement([pretrained, fine_tuned])
+    if not isinstance(coefficients, Mapping):
+        coefficients = dict.fromkeys(fine_tuned, coefficients)
+    return {name: _mixed(pretrained[name], fine_tuned[name], coefficients[name]) for name in fine_tuned}
 
 
-def _check_agreement(pretrained: Weights, fine_tuned: Weights) -> None:
-    problems = [f"{name} is in one of them only" for name in pretrained.keys() ^ fine_tuned.keys()]
-    for name in pretrained.keys() & fine_tuned.keys():
-        one, other = pretrained[name], fine_tuned[name]
-        if one.shape != other.shape or one.dtype != other.dtype:
-            problems.append(
-                f"{name} is {one.dtype} {tuple(one.shape)} and {other.dtype} {tuple(other.shape)}"
-            )
+def _mixed(pretrained: Tensor, fine_tuned: Tensor, coefficient: Coefficient) -> Tensor:
+    """One entry of a mixture."""
+    if isinstance(coefficient, float | int) and coefficient in {0, 1}:
+        return (fine_tuned if coefficient else pretrained).clone()  # the formula makes 0.0 of -0.0
+    if not fine_tuned.is_floating_point():
+        return fine_tuned.clone()
+    return torch.lerp(pretrained, fine_tuned, coefficient)
+
+
+def require_agreement(models: Sequence[Weights]) -> None:
+    """TransferError that names the entries in which state dicts differ by key, shape or type."""
+    problems = []
+    for name in sorted(set().union(*models)):
+        kinds = [f"{model[name].dtype} {tuple(model[name].shape)}" for model in models if name in model]
+        if len(kinds) < len(models):
+            problems.append(f"{name} is in {len(kinds)} of {len(models)} only")
+        elif len(set(kinds)) > 1:
+            problems.append(f"{name} is {' and '.join(dict.fromkeys(kinds))}")
     if problems:
         raise TransferError(
-            f"The two models cannot be mixed: {'; '.join(sorted(problems)[:5])}.",
+            f"The models cannot be mixed: {'; '.join(problems[:5])}.",
             expected="equal keys, shapes and types",
             remedy="mix the backbones only, and probe again: a new head has no pretrained counterpart",
         )

@@ -151,6 +151,26 @@ def test_few_shot_folds_have_their_classes_whatever_the_folder_is_called(
     assert set(index.defects) <= set(index.card.known_defects)
 
 
+def test_all_few_shot_folds_are_groups_of_a_set_with_the_classes_of_modelnet40(tmp_path: Path) -> None:
+    classes = [[7, 0, 39, 3, 12], [1, 2, 3, 4, 5]]
+    for fold in range(10):
+        samples = [
+            (cloud, label, classes[fold % 2][label]) for label, cloud in enumerate(clouds(5, seed=fold))
+        ]
+        write_pickle(tmp_path / f"5way_10shot/{fold}.pkl", {"train": samples, "test": samples[:1]})
+    index, found = read_all(ModelNetFewshot(fold=None), tmp_path)
+    assert index.class_names == CLASSES_40
+    assert len(index.files) == 10
+    assert {row.group for row in index.rows} == {f"fold-{fold}" for fold in range(10)}
+    of_the_third = [row for row in index.rows if row.group == "fold-3"]
+    assert [row.label for row in of_the_third] == [1, 2, 3, 4, 5, 1]
+    assert [row.split for row in of_the_third] == ["train"] * 5 + ["test"]
+    for row, cloud in zip(index.rows, found, strict=True):
+        assert cloud.label == row.label
+    third = found[index.rows.index(of_the_third[1])]
+    np.testing.assert_array_equal(third.points, clouds(5, seed=3)[1][:, :3])
+
+
 def test_few_shot_clouds_without_normals_have_none(tmp_path: Path) -> None:
     samples = [(cloud, label, label) for label, cloud in enumerate(clouds(5, 3, channels=3))]
     write_pickle(tmp_path / "5way_20shot/3.pkl", {"train": samples, "test": samples})

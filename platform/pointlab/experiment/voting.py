@@ -1,0 +1,36 @@
+"""Figures of a vote: what a finished classifier says of several views of each test cloud, taken together."""
+
+import torch
+
+from pointlab.data.batches import Recipe, view_batches
+from pointlab.evaluation import FeatureTable, classification_metrics
+from pointlab.experiment.classifier import Classifier
+from pointlab.experiment.transfer import TransferExperiment
+from pointlab.experiment.wiring import Data, require_shown
+from pointlab.transfer.voting import vote
+
+
+def measure_votes(
+    experiment: TransferExperiment, classifier: Classifier, data: Data, device: torch.device
+) -> dict[str, float]:
+    """`voted_accuracy` and its like on the test split; none where the experiment asks for no votes.
+
+    A view depends on (seed, sample id, number of the view) alone.
+    """
+    voting, backbone = experiment.voting, classifier.backbone
+    if voting is None:
+        return {}
+    require_shown(data.num_points, voting.augmentation, backbone)
+    recipe = Recipe(
+        experiment.seed,
+        data.num_points,
+        voting.augmentation,
+        backbone.inputs,
+        num_views=voting.votes,
+        min_points=backbone.min_points,
+    )
+    views = view_batches(data.split("test"), experiment.training.batch_size, recipe)
+    table = FeatureTable(*vote(backbone, classifier.head, views, device, classifier.reads))
+    table.require_labels("A vote")
+    figures = classification_metrics(table.features, table.labels)
+    return {f"voted_{name}": value for name, value in figures.items()}
