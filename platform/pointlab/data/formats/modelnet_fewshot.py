@@ -77,8 +77,9 @@ class ModelNetFewshot(Source):
         rows: list[SourceRow] = []
         lengths: set[int] = set()
         originals: dict[int, int] = {}
+        samples = _read_samples(folder / name)
         with (folder / name).open("rb") as stream:
-            for row, (split, (points, label, original)) in enumerate(_read_samples(folder / name)):
+            for row, (split, (points, label, original)) in enumerate(samples):
                 length = require_cloud(points, folder / name, row).shape[0]
                 lengths.add(require_points(folder / name, length, self.num_points))
                 value = read_integer(label, stream, folder / name, row)
