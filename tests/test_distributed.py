@@ -102,6 +102,7 @@ def _steps_until_all_stop(wishes: dict[int, int], lead: int) -> list[int]:
 def _renew_group() -> None:
     """Another group of the same processes, as after a restart."""
     number, size, place = rank(), world_size(), distributed.broadcast_object(meeting_place())
+    distributed.barrier()  # whoever left at once would meet the others' old connections
     dist.destroy_process_group()
     join_group(number, size, place)
 
