@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -113,6 +113,35 @@ class StopQuestion:
         return self._answer
 
 
+@dataclass(frozen=True)
+class _Relay:
+    """Hands over what is new on a board, each thing once."""
+
+    board: Any
+    watcher: Watcher
+    reporter: Reporter | None
+    shown: dict[str, Update] = field(default_factory=dict)
+    announced: list[str] = field(default_factory=list)
+    reported: list[Report] = field(default_factory=list)
+
+    def forward(self) -> dict[int, Member]:
+        """Log, show and report; what comes back are the members of the group at work."""
+        members: dict[int, Member]
+        announcements, stages, members = ray.get(self.board.read.remote())
+        for text in announcements[len(self.announced) :]:
+            logger.info("%s", text)
+            self.announced.append(text)
+        for stage, update in stages.items():
+            if self.shown.get(stage) != update:
+                self.watcher(stage, *update)
+                self.shown[stage] = update
+        if self.reporter is not None:
+            for report in ray.get(self.board.reported.remote())[len(self.reported) :]:
+                self.reported.append(report)
+                self.reporter(*report)
+        return members
+
+
 @contextlib.contextmanager
 def relayed(
     watcher: Watcher,
@@ -127,37 +156,18 @@ def relayed(
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
-    done = threading.Event()
-    shown: dict[str, Update] = {}
-    announced: list[str] = []
-    reported: list[Report] = []
+    relay, done = _Relay(board, watcher, reporter), threading.Event()
     failures: list[Exception] = []
 
     def poll() -> None:
         while not done.wait(POLL_SECONDS):
             try:
-                if wants_to_stop(forward()):
+                if wants_to_stop(relay.forward()):
                     board.ask_to_stop.remote()
             except RayError:
                 continue  # the board is away for a moment, or for good: the run itself will say so
             except Exception as error:  # in this thread nobody would see it
                 failures.append(error)
-
-    def forward() -> dict[int, Member]:
-        members: dict[int, Member]
-        announcements, stages, members = ray.get(board.read.remote())
-        for text in announcements[len(announced) :]:
-            logger.info("%s", text)
-            announced.append(text)
-        for stage, update in stages.items():
-            if shown.get(stage) != update:
-                watcher(stage, *update)
-                shown[stage] = update
-        if reporter is not None:
-            for report in ray.get(board.reported.remote())[len(reported) :]:
-                reported.append(report)
-                reporter(*report)
-        return members
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()
@@ -166,7 +176,7 @@ def relayed(
         done.set()
         thread.join()  # or a report would be told twice
         with contextlib.suppress(RayError):
-            forward()
+            relay.forward()
         if failures:
             raise failures[0]
     finally:

@@ -5,6 +5,7 @@ choice.
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -19,18 +20,21 @@ Settings = dict[str, Value]
 """Values by the dotted paths of a search's space: what is particular to one trial."""
 
 
-class Uniform(StrictModel):
-    """A number between two bounds, on a linear scale."""
+class _Range(StrictModel, ABC):
+    """What the ranges share; each says which number lies `part` / `whole` of the way between its bounds."""
 
-    kind: Literal["uniform"]
     low: float
     high: float
     steps: int | None = Field(default=None, ge=2)
     """Numbers that a grid takes of it, both bounds among them; other samplers take any."""
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> "Uniform":
-        _require_range(self)
+    def _is_a_range(self) -> "_Range":
+        if self.low >= self.high:
+            raise ValueError(
+                f"low is {self.low:g} and high {self.high:g}: expected low below high; a single value belongs"
+                " into transfer"
+            )
         return self
 
     @property
@@ -40,54 +44,43 @@ class Uniform(StrictModel):
 
     @property
     def grid(self) -> tuple[float, ...]:
-        """`steps` numbers, evenly spaced; none where no steps are given."""
+        """`steps` numbers, evenly spaced on the scale; none where no steps are given."""
         count = self.steps or 0
-        inner = (self.low + (self.high - self.low) * step / (count - 1) for step in range(1, count - 1))
+        inner = (self._between(step, count - 1) for step in range(1, count - 1))
         return (self.low, *inner, self.high) if count else ()
 
     def at(self, share: float) -> float:
-        """The number at a share in [0, 1) of the way from the lower bound to the upper one."""
-        return self.low + (self.high - self.low) * share
+        """The number at a share in [0, 1) of the way from the lower bound to the upper one, on the scale."""
+        return self._between(share, 1)
 
     def holds(self, value: Value) -> bool:
         """Whether the value lies between the bounds."""
         return not isinstance(value, str | bool) and self.low <= value <= self.high
 
+    @abstractmethod
+    def _between(self, part: float, whole: int) -> float:
+        """The number `part` / `whole` of the way up."""
 
-class LogUniform(StrictModel):
+
+class Uniform(_Range):
+    """A number between two bounds, on a linear scale."""
+
+    kind: Literal["uniform"]
+
+    def _between(self, part: float, whole: int) -> float:
+        return self.low + (self.high - self.low) * part / whole
+
+
+class LogUniform(_Range):
     """A positive number between two bounds, on a logarithmic scale."""
 
     kind: Literal["log_uniform"]
     low: float = Field(gt=0)
     high: float = Field(gt=0)
-    steps: int | None = Field(default=None, ge=2)
-    """Numbers that a grid takes of it, both bounds among them; other samplers take any."""
 
-    @model_validator(mode="after")
-    def _is_a_range(self) -> "LogUniform":
-        _require_range(self)
-        return self
-
-    @property
-    def extremes(self) -> tuple[float, ...]:
-        """Both bounds, and a number between them that is no whole one where a setting may have to be."""
-        return self.low, self.high, self.at(BETWEEN)
-
-    @property
-    def grid(self) -> tuple[float, ...]:
-        """`steps` numbers of equal ratios; none where no steps are given."""
-        count = self.steps or 0
-        inner = (self.at(step / (count - 1)) for step in range(1, count - 1))
-        return (self.low, *inner, self.high) if count else ()
-
-    def at(self, share: float) -> float:
-        """The number at a share in [0, 1) of the way from the lower bound to the upper one, in logarithms."""
+    def _between(self, part: float, whole: int) -> float:
         low, high = math.log(self.low), math.log(self.high)
-        return min(max(math.exp(low + (high - low) * share), self.low), self.high)
-
-    def holds(self, value: Value) -> bool:
-        """Whether the value lies between the bounds."""
-        return not isinstance(value, str | bool) and self.low <= value <= self.high
+        return min(max(math.exp(low + (high - low) * (part / whole)), self.low), self.high)
 
 
 class Choice(StrictModel):
@@ -126,11 +119,3 @@ Distribution = Annotated[Uniform | LogUniform | Choice, Field(discriminator="kin
 def grid_size(space: dict[str, Distribution]) -> int:
     """Points of the whole grid; 0 where a range says nothing of its steps."""
     return math.prod(len(distribution.grid) for distribution in space.values())
-
-
-def _require_range(distribution: Uniform | LogUniform) -> None:
-    if distribution.low >= distribution.high:
-        raise ValueError(
-            f"low is {distribution.low:g} and high {distribution.high:g}: expected low below high; a single"
-            " value belongs into transfer"
-        )
