@@ -1,6 +1,7 @@
 """A search on Ray Tune: what is proposed runs once, what is stopped leaves nothing, one trial is tested."""
 
 import math
+import shutil
 import threading
 import time
 from typing import Any
@@ -9,16 +10,17 @@ import pytest
 import ray
 from ray.util.state import list_actors, list_placement_groups
 
+from pointlab.config import merge, validate
 from pointlab.engine.search.room import groups_that_fit, trials_at_a_time
 from pointlab.engine.search.stopping import EPOCH, GAIN, scheduler_of
 from pointlab.engine.search.trial import TRIAL, TrialRunner
 from pointlab.errors import ConfigError, PointlabError, ResourceError
 from pointlab.experiment import LaunchConfig, SearchExperiment, TransferExperiment
-from pointlab.experiment.search_settings import SCORE
-from pointlab.experiment.trials import Trial, TrialLedger
+from pointlab.experiment.search.settings import SCORE
+from pointlab.experiment.search.trials import Trial, TrialLedger
 from pointlab.launch import foresee_search, resolve, run
 from pointlab.launch.runs import parents_here
-from pointlab.storage import Record, Storage, read_record
+from pointlab.storage import Record, Storage, read_record, require_record
 from pointlab.training import Run
 from tiny_search import RATE, tiny_search
 
@@ -99,8 +101,9 @@ def test_a_search_without_validation_is_refused_before_the_first_trial(storage: 
     """Even of a protocol that chooses nothing by itself."""
     whole = {"name": "whole", "validation_fraction": 0.0, "source": {"num_train_per_class": 1}}
     alone = {"protocol": "linear_svm", "svm": {"strengths": [1.0]}, "data": whole}
+    space = {"training.batch_size": {"kind": "choice", "values": [8, 16]}}
     with pytest.raises(ConfigError, match=r"A search chooses on .* whole-.*transfer\.data\.validation_fract"):
-        run(tiny_search(storage.address, transfer=alone))
+        run(tiny_search(storage.address, space, transfer=alone))
 
 
 def test_a_search_over_pretraining_settings_pretrains_each_of_them_once(storage: Storage) -> None:
@@ -170,7 +173,8 @@ def test_a_trial_that_goes_on_tells_its_epochs_again_and_its_end_is_none(storage
 
     def reports() -> list[tuple[int, float]]:
         told: list[dict[str, Any]] = []
-        runner.run({"number": 0, "settings": {RATE: 1e-3}}, told.append, threading.Event())
+        trial = Trial(number=0, settings={RATE: 1e-3})
+        runner.run({TRIAL: trial.model_dump_json()}, told.append, threading.Event())
         trials.append(Trial.model_validate_json(told[-1][TRIAL]))
         return [(each[EPOCH], each[GAIN]) for each in told]
 
@@ -188,6 +192,29 @@ def test_a_trial_that_goes_on_tells_its_epochs_again_and_its_end_is_none(storage
     reports()
     assert [trial.outcome for trial in trials] == ["finished", "finished", "failed"]
     assert "is nan after epoch 1" in trials[2].error
+
+
+def test_the_schedule_that_a_population_finds_can_be_trained_again_by_itself(storage: Storage) -> None:
+    """Its run is an ordinary transfer with changes, and comes out the same in one go, in another store."""
+    shutil.copytree(storage.root, f"{storage.root}-other")
+    other = Storage(f"{storage.root}-other")
+    search = tiny_search(
+        storage.address,
+        sampler={"kind": "pbt", "population": 3, "interval": 1, "resample": 0.0},
+        num_trials=None,
+        transfer={"protocol": "full", "training": {"epochs": 3}},
+    )
+    record = record_of(search)
+    rows = record.curves["trials"]
+    assert [row["generation"] for row in rows] == [0] * 3 + [1] * 3 + [2] * 3
+    assert any(row["parent"] not in ("", float(row["trial"]) - 3) for row in rows)  # somebody gave up
+    assert record.samples_seen == sum(float(row["samples"]) for row in rows)  # each epoch of each member once
+    best = require_record(storage, record.notes["chosen trial"])
+    replayed = validate(TransferExperiment, merge(best.config, {"storage": {"root": other.address}}), "again")
+    schedule = [row[RATE] for row in record.curves["schedule"]]
+    assert [change.settings[RATE] for change in replayed.changes] == schedule[1:]
+    assert record_of(replayed).metrics == best.metrics
+    assert best.samples_seen == sum(float(row["samples"]) for row in rows[::3])
 
 
 def test_a_search_that_could_never_start_is_refused_with_the_number_that_fits() -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pointlab.experiment.pareto import pareto_front, scaled_means
-from pointlab.experiment.search_findings import chosen, curves_of, note_of_failures, total_cost
-from pointlab.experiment.trials import Cost, Trial
+from pointlab.experiment.search.findings import chosen, curves_of, note_of_failures, total_cost
+from pointlab.experiment.search.pareto import pareto_front, scaled_means
+from pointlab.experiment.search.trials import Cost, Trial
 from tiny_search import RATE, tiny_search
 
 ACCURACY, LOSS = "validation/accuracy", "validation/loss"

@@ -1,14 +1,23 @@
 """What a search refuses when it is read, each with what to do instead."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from pointlab.config import apply_overrides, merge, nested
 from pointlab.errors import ConfigError, PointlabError
+from pointlab.experiment import TransferExperiment
 from pointlab.experiment.search import make_trial
+from pointlab.experiment.tasks import READ_UNDER, Protocol
 from tiny_search import RATE, tiny_search
 
+OF_TRAINING: dict[str, list[Any]] = {
+    "training.epochs": [1, 2],
+    "training.optimiser.learning_rate": [1e-3, 2e-3],
+    "augmentation.jitter": [0.0, 0.1],
+    "supervised.label_smoothing": [0.0, 0.1],
+}
+"""What a fine-tuning reads, and no protocol that fits its head at once."""
 ONE_OF_TWO = {"kind": "choice", "values": [1e-3, 2e-3]}
 TWO = [{"metric": "validation/accuracy"}, {"metric": "shifted-validation/accuracy"}]
 
@@ -67,6 +76,11 @@ def test_settings_that_contradict_are_refused(changes: dict[str, Any], message: 
         ("launch.num_workers", [1, 2], {}),
         ("training.num_threads", [1, 2], {}),
         ("mixture.coefficients.1", [0.25, 0.5], {"protocol": "full"}),
+        ("probe.max_iterations", [7, 8], {"protocol": "full"}),
+        ("voting.votes", [5, 10], {"protocol": "full", "voting": {}}),
+        ("zero_shot.ratio", [0.1, 0.5], {}),
+        ("probe.max_iterations", [7, 8], {"protocol": "knn"}),
+        *((path, values, {"protocol": "linear_probe"}) for path, values in OF_TRAINING.items()),
     ],
 )
 def test_a_path_without_effect_is_refused(
@@ -74,6 +88,28 @@ def test_a_path_without_effect_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=rf"space\.{path} makes no difference"):
         tiny_search(space={path: {"kind": "choice", "values": values}}, transfer=changes)
+
+
+@pytest.mark.parametrize("path", OF_TRAINING)
+def test_the_same_path_is_searched_where_it_is_read(path: str) -> None:
+    space = {path: {"kind": "choice", "values": OF_TRAINING[path]}}
+    assert tiny_search(space=space, transfer={"protocol": "full"}).space.keys() == space.keys()
+
+
+def test_what_a_frozen_backbone_reads_of_the_training_is_searched() -> None:
+    space = {"training.batch_size": {"kind": "choice", "values": [8, 16]}}
+    assert tiny_search(space=space, transfer={"protocol": "linear_probe"})
+
+
+def test_fields_that_are_for_some_protocols_are_fields() -> None:
+    """And each protocol that reads one is a protocol."""
+    assert READ_UNDER.keys() <= TransferExperiment.model_fields.keys()
+    assert frozenset().union(*READ_UNDER.values()) <= set(get_args(Protocol))
+
+
+def test_a_search_around_a_transfer_that_votes_is_accepted() -> None:
+    """Its trials have no test, so their stamp says nothing of votes."""
+    assert tiny_search(transfer={"protocol": "full", "voting": {}}).transfer.voting is not None
 
 
 def test_a_whole_number_cannot_have_a_range() -> None:

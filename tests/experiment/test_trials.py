@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from pointlab.errors import ConfigError, DamagedError, LeaseError, StorageError
-from pointlab.experiment.sampling import propose
 from pointlab.experiment.search import SearchExperiment
-from pointlab.experiment.search_settings import SCORE
-from pointlab.experiment.trial_queue import TrialQueue
-from pointlab.experiment.trial_runs import clear_begun, note_begun
-from pointlab.experiment.trials import Cost, Trial, TrialLedger
-from pointlab.experiment.warm_start import earlier_trials
+from pointlab.experiment.search.sampling import propose
+from pointlab.experiment.search.settings import SCORE
+from pointlab.experiment.search.trial_queue import TrialQueue
+from pointlab.experiment.search.trial_runs import clear_begun, note_begun
+from pointlab.experiment.search.trials import Cost, Trial, TrialLedger
+from pointlab.experiment.search.warm_start import earlier_trials
 from pointlab.storage import Storage, open_storage
 from pointlab.storage.lease import hold
 from tiny_search import RATE, tiny_search

@@ -12,13 +12,21 @@ import yaml
 from fault_table import add_row
 from faults.scene import PATIENCE, Scene, wait_until
 from pointlab.config import merge
-from pointlab.experiment.trials import TrialLedger
+from pointlab.experiment.search.trials import TrialLedger
 from pointlab.storage import Record, Storage, read_record
 from tiny_search import RATES, SEARCH
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 TOTAL = 6
-SAMPLERS = {"random": {"kind": "random"}, "tpe": {"kind": "tpe", "batch": 2, "startup": 2}}
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "random": {"sampler": {"kind": "random"}},
+    "tpe": {"sampler": {"kind": "tpe", "batch": 2, "startup": 2}},
+    "pbt": {
+        "sampler": {"kind": "pbt", "population": 2, "interval": 1},
+        "num_trials": None,
+        "transfer": {"protocol": "full", "training": {"epochs": 3}},
+    },
+}
 
 
 class SearchScene(Scene):
@@ -54,8 +62,7 @@ def test_a_killed_search_finds_what_an_undisturbed_one_finds(
     sampler: str, prepared_root: Path, tmp_path: Path
 ) -> None:
     undisturbed, killed = (
-        scene_in(tmp_path / name, prepared_root, {"sampler": SAMPLERS[sampler]})
-        for name in ("whole", "killed")
+        scene_in(tmp_path / name, prepared_root, SAMPLERS[sampler]) for name in ("whole", "killed")
     )
     assert undisturbed.run() == 0, undisturbed.said()
     with killed.start() as process:
@@ -70,6 +77,7 @@ def test_a_killed_search_finds_what_an_undisturbed_one_finds(
     one, other = undisturbed.record(), killed.record()
     assert table(one) == table(other)
     assert len(table(one)) == TOTAL
+    assert one.curves.get("schedule") == other.curves.get("schedule")
     assert one.notes["chosen trial"] == other.notes["chosen trial"]
     assert one.metrics == other.metrics
     assert all(path.read_bytes() == content for path, content in before.items())  # none has run twice

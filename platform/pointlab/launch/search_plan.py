@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pointlab.experiment import SearchExperiment
-from pointlab.experiment.trials import TrialLedger, counted
+from pointlab.experiment.search.trials import TrialLedger, counted
 from pointlab.storage import Storage
 
 

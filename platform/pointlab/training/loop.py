@@ -49,13 +49,15 @@ from pointlab.training.validation import ValidationBatches, evaluate
 class TrainingData:
     """The set to train on, the rows of its training split, how they are drawn, and validation batches.
 
-    `validation` is None where the set has no validation split.
+    `validation` is None where the set has no validation split. What it goes through is called
+    `validated_split` in the log, so that nobody takes test clouds for others.
     """
 
     dataset: str
     num_rows: int
     recipe: Recipe
     validation: ValidationBatches | None
+    validated_split: str = "validation"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Trainer:
             config.batch_size, distributed.rank(), distributed.world_size(), config.accumulation
         )
         self.num_steps = num_steps(data.num_rows, config.epochs, config.batch_size)
+        self.last_step = num_steps(data.num_rows, config.end, config.batch_size)
         self.steps_per_epoch = data.num_rows / config.batch_size
         self.pace = distributed.Pace(context.device)
         self.saver = Saver(run, config.keep_checkpoints)
@@ -124,7 +127,7 @@ class Trainer:
                 if validates or stops or self._completes(self.config.checkpoint_every or math.inf):
                     self.save()
                 self.saver.check()
-                if stops and progress.step < self.num_steps:
+                if stops and progress.step < self.last_step:
                     self._leave()
         distributed.barrier()  # the others may read the log only when the first worker has stored it
         return self._finish()
@@ -182,7 +185,7 @@ class Trainer:
         require_scale(self.state.scaler)
         line = self._line("train", self.state.means.take())
         self.lines.append(line)
-        self.context.watch(self.run.name, self.state.progress.step, self.num_steps, line)
+        self.context.watch(self.run.name, self.state.progress.step, self.last_step, line)
 
     def validate(self, batches: ValidationBatches) -> None:
         """Measure the validation split, keep the weights if they are the best, tell the context."""
@@ -195,7 +198,7 @@ class Trainer:
             if self.config.selection == "best" and is_better and math.isfinite(score):
                 progress.best_score, progress.best_step = score, progress.step
                 progress.best_weights = weights_of(self.paradigm)
-        self.lines.append(self._line("validation", figures))
+        self.lines.append(self._line(self.data.validated_split, figures))
         self.context.report(round(progress.step / self.steps_per_epoch), self.lines[-1])
 
     def _average_statistics(self) -> None:
@@ -223,19 +226,19 @@ class Trainer:
         distributed.barrier()
         raise PreemptedError(
             f"{self.run.name} was asked to end; it is saved at step {self.state.progress.step}"
-            f" of {self.num_steps}.",
+            f" of {self.last_step}.",
             remedy="run the same command again: it goes on from there",
         )
 
     def _feed(self) -> Iterable[Arrays]:
         data, first_step = self.data, self.state.progress.step
-        plan = FeedPlan(self.run.storage, data.dataset, data.recipe, self.share, first_step, self.num_steps)
+        plan = FeedPlan(self.run.storage, data.dataset, data.recipe, self.share, first_step, self.last_step)
         return read_ahead(self.context.feed(plan), self.context.stall_timeout)
 
     def _completes(self, interval: float) -> bool:
         """Whether the step just done completes another `interval` of steps, or the run."""
         step = self.state.progress.step
-        return int(step / interval) > int((step - 1) / interval) or step == self.num_steps
+        return int(step / interval) > int((step - 1) / interval) or step == self.last_step
 
     def _line(self, split: str, figures: dict[str, float]) -> Line:
         step = self.state.progress.step
@@ -268,7 +271,7 @@ class Trainer:
         size = sum(each.numel() for each in self.paradigm.parameters() if each.requires_grad)
         return (
             f"{self.run.name}: {size:,} parameters to train, {self.data.num_rows:,} training rows, steps"
-            f" {self.state.progress.step} to {self.num_steps} of {self.config.batch_size} samples"
+            f" {self.state.progress.step} to {self.last_step} of {self.config.batch_size} samples"
             f" ({self.share.world_size} workers x {self.config.accumulation} micro-batches)"
             f" on {self.context.device}, kept in {self.run.storage.address}"
         )

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pointlab.errors import StorageError, UnreachableError
+from pointlab.errors import DamagedError, StorageError, UnreachableError
 from pointlab.storage import Storage, read_manifest, seal, whole_artifacts
 from pointlab.storage.artifact import put, read_verified, remove
 from pointlab.storage.lease import Fence, require
@@ -65,6 +65,26 @@ class Run:
         """Return while this run is ours to write; LeaseError where another process has taken it over."""
         if self.fence is not None:
             require(self.storage, self.fence)
+
+    def take_over(self, other: "Run") -> None:
+        """Begin where the `other` run is, with a copy of its log and of its newest good checkpoint.
+
+        Where this run has begun by itself, or the other has no good checkpoint, nothing is done.
+        """
+        if self.checkpoints():
+            return
+        for step in reversed(other.checkpoints()):
+            try:
+                files = other.read_checkpoint(step)
+            except DamagedError:
+                continue
+            for log in (METRICS, SAMPLES):
+                for part in other._parts(log):
+                    if part <= step:
+                        name = f"{log}/part-{part:08d}.jsonl"
+                        self.storage.write(f"{self.path}/{name}", self.storage.read(f"{other.path}/{name}"))
+            self.write_checkpoint(step, files.items(), other.checkpoint_details(step))
+            return
 
     def read_checkpoint(self, step: int, skip: Sequence[str] = ()) -> dict[str, bytes]:
         """The files of a whole checkpoint but those to `skip`; DamagedError if one is not what it was."""

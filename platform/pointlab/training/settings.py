@@ -44,6 +44,9 @@ class TrainingConfig(StrictModel):
     """How long, how large a batch, how fast, and what is kept."""
 
     epochs: float = Field(default=300, gt=0)
+    until: float | None = Field(default=None, gt=0, json_schema_extra=ADDED_LATER)
+    """Epoch at which training leaves off, before its schedule, which is made for `epochs`, comes to its end;
+    null: with it."""
     batch_size: int = Field(default=32, ge=1)
     """Samples per optimiser step over all workers and micro-batches together."""
     accumulation: int = Field(default=1, ge=1)
@@ -82,12 +85,21 @@ class TrainingConfig(StrictModel):
     num_threads: int = Field(default=1, ge=1, json_schema_extra={"identity": False})
     """Processor threads of each worker; results are equal bit for bit at equal numbers."""
 
+    @property
+    def end(self) -> float:
+        """Epochs after which training is over."""
+        return self.epochs if self.until is None else self.until
+
     @model_validator(mode="after")
     def _schedule_fits(self) -> "TrainingConfig":
         if self.warmup_epochs > self.epochs:
             raise ValueError(
                 f"warmup_epochs {self.warmup_epochs:g} exceeds epochs {self.epochs:g}, so that the run would"
                 " end within its warm-up: lower warmup_epochs, 3 % of epochs being usual, or raise epochs"
+            )
+        if self.until is not None and self.until > self.epochs:
+            raise ValueError(
+                f"until {self.until:g} exceeds epochs {self.epochs:g}: lower it, or leave it out"
             )
         if self.minimum_learning_rate > self.optimiser.learning_rate:
             raise ValueError(

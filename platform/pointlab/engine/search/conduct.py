@@ -14,15 +14,22 @@ from pointlab.engine.search.trial import ParentsHere, TrialRunner
 from pointlab.engine.session import connect
 from pointlab.engine.trainer import own_interrupt_handler
 from pointlab.errors import PreemptedError, TrainingError
+from pointlab.experiment.measuring import measure_test
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.search import SearchExperiment
-from pointlab.experiment.search_findings import chosen, curves_of, note_of_failures, notes_of, total_cost
+from pointlab.experiment.search.findings import (
+    chosen,
+    contenders,
+    curves_of,
+    note_of_failures,
+    notes_of,
+    total_cost,
+)
+from pointlab.experiment.search.trial_queue import TrialQueue
+from pointlab.experiment.search.trial_runs import clear_begun
+from pointlab.experiment.search.trials import Trial, TrialLedger
+from pointlab.experiment.search.warm_start import earlier_trials
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.transferring import measure_test
-from pointlab.experiment.trial_queue import TrialQueue
-from pointlab.experiment.trial_runs import clear_begun
-from pointlab.experiment.trials import Trial, TrialLedger
-from pointlab.experiment.warm_start import earlier_trials
 from pointlab.experiment.wiring import open_data
 from pointlab.storage import Storage, require_record
 from pointlab.storage.lease import Fence
@@ -109,25 +116,26 @@ def _require_all(run: str, queue: TrialQueue) -> None:
 def _findings(resolved: Resolved[SearchExperiment], storage: Storage, trials: list[Trial]) -> Findings:
     """What the best trial found, its classifier's test, and what all trials took together."""
     experiment = resolved.experiment
-    finished = [trial for trial in trials if trial.outcome == "finished"]
-    if not finished:
+    if not contenders(experiment, trials):
         errors = [trial.error for trial in trials if trial.error]
         raise TrainingError(
             f"None of the {len(trials)} trials came to its end:"
             f" {errors[0] if errors else 'all were stopped early.'}",
             remedy="run the transfer by itself first, with pointlab run",
         )
-    best = chosen(experiment, finished)
+    best = chosen(experiment, trials)
     record = require_record(storage, best.run)
     at = Resolved(
         validate(TransferExperiment, record.config, best.run), best.run, resolved.datasets, record.parents
     )
-    tested = measure_test(at, best.run, storage, default_device()) if experiment.transfer.test else {}
+    tested = Findings({})
+    if experiment.transfer.test:
+        tested = measure_test(at, best.run, storage, default_device())
     cost = total_cost(trials)
     return Findings(
-        metrics={**record.metrics, **tested, "trials": len(trials)},
+        metrics={**record.metrics, **tested.metrics, "trials": len(trials)},
         curves={**record.curves, **curves_of(experiment, trials)},
-        notes={**record.notes, **notes_of(experiment, best), **note_of_failures(trials)},
+        notes={**record.notes, **tested.notes, **notes_of(experiment, best), **note_of_failures(trials)},
         samples_seen=cost.samples,
         device_seconds=cost.seconds * experiment.launch.fewest_workers,
         parents=record.parents,

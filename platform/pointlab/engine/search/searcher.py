@@ -7,8 +7,8 @@ from ray.tune.search import Searcher
 
 from pointlab.engine.search.stopping import EPOCH, GAIN
 from pointlab.engine.search.trial import TRIAL
-from pointlab.experiment.trial_queue import TrialQueue
-from pointlab.experiment.trials import Trial
+from pointlab.experiment.search.trial_queue import TrialQueue
+from pointlab.experiment.search.trials import Trial
 from pointlab.training import Watcher, ignore_progress
 
 LOST = "its process or node was lost, more often than launch.max_failures allows"
@@ -36,7 +36,7 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
             return None
         self.running[trial_id] = trial.number
         self._tell()
-        return {"number": trial.number, "settings": trial.settings}
+        return {"trial": trial.model_dump_json()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Remember what a trial has reached; it goes to the store when the trial is over."""
@@ -45,8 +45,8 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         now = Trial.model_validate_json(result[TRIAL])
         is_epoch = result[EPOCH] > 0 and math.isfinite(result[GAIN])
         judged = {result[EPOCH]: result[GAIN]} if is_epoch else {}
-        update = {"by_epoch": before.by_epoch | judged, "remarks": before.remarks}
-        self.queue.trials[number] = now.model_copy(update=update)
+        by_epoch = now.by_epoch | before.by_epoch | judged
+        self.queue.trials[number] = now.model_copy(update={"by_epoch": by_epoch})
         self._tell()
 
     def on_trial_complete(

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from pointlab.experiment.search import SearchExperiment, make_trial
-from pointlab.experiment.search_settings import Asha
+from pointlab.experiment.search.settings import Asha
+from pointlab.experiment.search.trials import Trial
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.trials import Trial
 
 EPOCH, GAIN = "epoch", "gain"
 """What a trial reports: how far it is, and how good, the larger the better."""
@@ -16,7 +16,7 @@ EPOCH, GAIN = "epoch", "gain"
 
 def epochs_of(trial: TransferExperiment) -> int:
     """Epochs of a trial that is not stopped; its last is not judged. A frozen backbone takes none."""
-    return -int(-trial.training.epochs // 1) if trial.has_epochs else 0
+    return -int(-trial.training.end // 1) if trial.has_epochs else 0
 
 
 def scheduler_of(search: SearchExperiment, over: Iterable[Trial]) -> TrialScheduler:

@@ -19,14 +19,15 @@ from pointlab.engine.trainer import fit
 from pointlab.errors import PreemptedError, TrainingError
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.search import SearchExperiment, make_trial
-from pointlab.experiment.search_settings import SCORE, Objective
+from pointlab.experiment.search.settings import SCORE, Objective
+from pointlab.experiment.search.trial_runs import make_in_turn, note_begun, runs_of_trial
+from pointlab.experiment.search.trials import Cost, Trial, TrialLedger
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transferring import transfer
-from pointlab.experiment.trial_runs import make_in_turn, note_begun, runs_of_trial
-from pointlab.experiment.trials import Cost, Trial
-from pointlab.storage import Record, Storage
+from pointlab.storage import Record, Storage, require_record
 from pointlab.storage.lease import Fence
 from pointlab.training import LocalContext, Run, ignore_progress
+from pointlab.training.run import Line
 
 logger = logging.getLogger(__name__)
 TRIAL = "trial"
@@ -47,7 +48,7 @@ class TrialRunner:
 
     def run(self, config: dict[str, Any], tell: Tell, stop: threading.Event) -> None:
         """Run one trial and tell its epochs and its end; of a failure, what it was. `stop` lets it leave."""
-        trial = Trial(number=config["number"], settings=config["settings"])
+        trial = Trial.model_validate_json(config[TRIAL])
         try:
             tell(_told(self._finished(trial, tell, stop)) | {"done": True})
         except Exception as error:  # any one trial may fail: the others go on
@@ -66,19 +67,42 @@ class TrialRunner:
     def _goal(self) -> Objective:
         return self._search.objectives[0]
 
+    @property
+    def _is_population(self) -> bool:
+        return self._search.sampler.kind == "pbt"
+
+    @property
+    def _ledger(self) -> TrialLedger:
+        return TrialLedger(self.storage, self.resolved.run)
+
+    def _cost(self, record: Record, parent: str) -> Cost:
+        """What the run itself took: the record of what goes on from a `parent` counts that one's samples,
+        too."""
+        before = require_record(self.storage, parent).samples_seen if parent else 0
+        return Cost(record.samples_seen - before, record.wall_seconds)
+
+    def _epochs_of(self, run: str) -> dict[int, float]:
+        """How good a run was after each epoch, those that it took over included."""
+        return {round(line["epoch"]): self._comparable(run, line) for line in self._validations(run)}
+
+    def _validations(self, run: str) -> list[Line]:
+        log = Run(self.storage, run).read_log()
+        return [line for line in log if any(name.startswith("validation/") for name in line)]
+
     def _finished(self, trial: Trial, tell: Tell, stop: threading.Event) -> Trial:
         """The trial with what it found."""
-        experiment = make_trial(self._search, trial.settings)
+        experiment = make_trial(self._search, trial.settings, trial.before)
         assert experiment.datasets == self._search.datasets, "checked value by value for the space"
         varies = self._search.varies_pretraining
         parents = self.parents_here(experiment, self.storage) if varies else dict(self.resolved.parents)
         runs = runs_of_trial(experiment, self.resolved.datasets, parents)
         judged = runs[0].run  # the fine-tuning, where there is one
         report = self._reporter(runs[0], trial, tell)
+        parent = "" if trial.parent is None else self._ledger.one(trial.parent).run
         records = make_in_turn(
             runs,
             self.storage,
-            lambda at, fence: self._carry_out(at, fence, stop, report if at.run == judged else None),
+            lambda at, fence: self._carry_out(at, fence, stop, report if at.run == judged else None, parent),
             lambda at: self._begin(at.run, report if at.run == judged else None, stop),
         )
         return trial.model_copy(
@@ -87,7 +111,8 @@ class TrialRunner:
                 "figures": figures_of(records[-1], experiment, self._search),
                 "coefficient": records[-1].metrics.get("selection/coefficient"),
                 "epochs": epochs_of(experiment),
-                "costs": {each.run: Cost(each.samples_seen, each.wall_seconds) for each in records},
+                "costs": {each.run: self._cost(each, parent) for each in records},
+                "by_epoch": self._epochs_of(runs[0].run) if self._is_population else {},
                 "run": records[-1].run,
             }
         )
@@ -98,9 +123,13 @@ class TrialRunner:
         fence: Fence,
         stop: threading.Event,
         report: Reporter | None,
+        parent: str,
     ) -> Findings:
-        """One run of the trial, in this process or on several workers."""
+        """One run of the trial, in this process or on several workers; what goes on from the run `parent`
+        begins where that is."""
         launch = self._search.launch
+        if parent:
+            Run(self.storage, at.run, fence).take_over(Run(self.storage, parent))
         if launch.fewest_workers == 1:
             timeout = launch.stall_timeout
             context = LocalContext(
@@ -119,36 +148,36 @@ class TrialRunner:
         note_begun(self.storage, run, self.resolved.run)
         if report is None:
             return
-        for line in Run(self.storage, run).read_log():
-            if any(name.startswith("validation/") for name in line):
-                report(round(line["epoch"]), line)
+        for line in self._validations(run):
+            report(round(line["epoch"]), line)
             if stop.is_set():
                 raise PreemptedError(f"{run} was stopped by what it had reached before.")
 
     def _reporter(self, at: Resolved[TransferExperiment], trial: Trial, tell: Tell) -> Reporter:
-        """Lets the scheduler judge an epoch, but the last: what follows it is cheap and tells more.
-
-        TrainingError for an epoch that cannot be compared: no scheduler would ever stop such a trial.
-        """
+        """Lets the scheduler judge an epoch, but the last: what follows it is cheap and tells more."""
         started = time.monotonic()
 
         def report(epoch: int, figures: Mapping[str, float]) -> None:
             if epoch >= epochs_of(at.experiment):
                 return
-            gain = self._gain_of(figures)
-            if not math.isfinite(gain):
-                raise TrainingError(f"What {at.run} is compared by is {gain} after epoch {epoch}.")
+            gain = self._comparable(at.run, figures)
             cost = Cost(int(figures["samples"]), time.monotonic() - started)
             known = trial.model_copy(update={"epochs": epoch, "run": at.run, "costs": {at.run: cost}})
             tell(_told(known, epoch, gain))
 
         return report
 
-    def _gain_of(self, figures: Mapping[str, float]) -> float:
-        """How good an epoch is: by the objective, or where no epoch has it, by validation of the target."""
-        if self._goal.metric in figures:
-            return float(self._goal.gain(figures[self._goal.metric]))
-        return figures[self._search.transfer.score]
+    def _comparable(self, run: str, figures: Mapping[str, float]) -> float:
+        """How good an epoch is: by the objective, or where no epoch has it, by validation of the target.
+
+        TrainingError for one that cannot be compared: no scheduler would ever stop such a trial.
+        """
+        goal = self._goal
+        is_told = goal.metric in figures
+        gain = goal.gain(figures[goal.metric]) if is_told else figures[self._search.transfer.score]
+        if not math.isfinite(gain):
+            raise TrainingError(f"What {run} is compared by is {gain} after epoch {figures['epoch']:g}.")
+        return gain
 
 
 def figures_of(record: Record, experiment: TransferExperiment, search: SearchExperiment) -> dict[str, float]:

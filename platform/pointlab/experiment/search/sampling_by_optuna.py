@@ -12,10 +12,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from pointlab.experiment.search import SearchExperiment
-from pointlab.experiment.search_settings import Direction, Nsga2, Tpe
-from pointlab.experiment.search_space import Choice, Distribution, Settings
-from pointlab.experiment.trials import Trial
+from pointlab.experiment.search.experiment import SearchExperiment
+from pointlab.experiment.search.settings import Direction, Nsga2, Tpe
+from pointlab.experiment.search.space import Choice, Distribution, Settings
+from pointlab.experiment.search.trials import Trial
 from pointlab.seeding import stable_integer
 
 DIRECTIONS: dict[Direction, StudyDirection] = {

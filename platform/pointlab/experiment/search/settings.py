@@ -1,7 +1,7 @@
 """How a search proposes, when it gives a trial up early, and by what it compares trials.
 
 Sources: TPE, Bergstra et al. 2011; NSGA-II, Deb et al. 2002; both by Optuna. ASHA, Li et al. 2020, by Ray
-Tune.
+Tune. Population-based training, Jaderberg et al. 2017.
 """
 
 from typing import Annotated, Literal
@@ -49,7 +49,27 @@ class Nsga2(StrictModel):
     all."""
 
 
-SamplerConfig = Annotated[Tpe | Random | Grid | Nsga2, Field(discriminator="kind")]
+class Pbt(StrictModel):
+    """Population-based training: settings that change in mid-training, each generation by what went well in
+    the one before. A trial is one member's training in one generation."""
+
+    kind: Literal["pbt"] = "pbt"
+    population: int = Field(default=8, ge=2)
+    """Members, all trained to the end. The paper takes 10 to 80; eight fill a small machine for a night."""
+    interval: int = Field(default=10, ge=1)
+    """Epochs of a generation: long enough for a setting to show, short enough to change it often."""
+    quantile: float = Field(default=0.25, gt=0, le=0.5)
+    """Share of the members, at least one, that give up and go on from one of as many best; a fifth in the
+    paper, a quarter in Ray Tune."""
+    resample: float = Field(default=0.25, ge=0, le=1)
+    """Chance that a setting of who gave up is drawn anew, and not multiplied by 0.8 or 1.2; Ray Tune's."""
+
+    def generations(self, epochs: float) -> int:
+        """How many there are in so many epochs; the last one takes those that are left over as well."""
+        return max(1, int(epochs // self.interval))
+
+
+SamplerConfig = Annotated[Tpe | Random | Grid | Nsga2 | Pbt, Field(discriminator="kind")]
 
 
 class Asha(StrictModel):
@@ -81,11 +101,11 @@ class Objective(StrictModel):
     @field_validator("metric")
     @classmethod
     def _is_of_validation(cls, metric: str) -> str:
-        split, slash, _ = metric.partition("/")
+        split, slash, name = metric.partition("/")
         if split == "test" or split.endswith("-test"):
             raise ValueError(
                 f"{metric} is of a test split, which nothing is chosen by: name a figure of validation, such"
-                f" as {split.removesuffix('test')}validation/accuracy"
+                f" as {split.removesuffix('test')}validation/{name or 'accuracy'}"
             )
         if not slash:
             raise ValueError(f"{metric} names no figure: expected split/figure, such as validation/accuracy")

@@ -5,16 +5,27 @@ not sampled: a sweep inside the trial tries the whole grid, as that needs no tra
 measures the best trial's classifier on the test splits, once.
 """
 
+import functools
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from pointlab.config import StrictModel, merge, nested, validate
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.changes import require_mutable
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 from pointlab.experiment.resolve import definition
-from pointlab.experiment.search_settings import Asha, Nsga2, Objective, SamplerConfig, StoppingConfig, Tpe
-from pointlab.experiment.search_space import Distribution, Settings, grid_size
+from pointlab.experiment.search.settings import (
+    Asha,
+    Nsga2,
+    Objective,
+    Pbt,
+    SamplerConfig,
+    StoppingConfig,
+    Tpe,
+)
+from pointlab.experiment.search.space import Distribution, Settings, grid_size
 from pointlab.experiment.transfer import TransferExperiment
 
 NUM_TRIALS = 16
@@ -34,7 +45,7 @@ class SearchExperiment(StrictModel):
     With paths that begin with `pretrained.`, every trial pretrains for itself, unless another one has with
     equal settings."""
     num_trials: int | None = Field(default=None, ge=1)
-    """null takes the whole grid, and 16 trials of any other sampler."""
+    """null takes the whole grid, all generations of a population, and 16 trials of any other sampler."""
     sampler: SamplerConfig = Tpe()
     stopping: StoppingConfig = Asha()
     objectives: tuple[Objective, ...] = Field(default=(Objective(),), min_length=1)
@@ -52,6 +63,8 @@ class SearchExperiment(StrictModel):
         """How many trials there will be."""
         if self.num_trials is not None:
             return self.num_trials
+        if isinstance(self.sampler, Pbt):
+            return self.sampler.population * self.sampler.generations(self.transfer.training.end)
         return grid_size(self.space) if self.sampler.kind == "grid" else NUM_TRIALS
 
     @property
@@ -70,6 +83,38 @@ class SearchExperiment(StrictModel):
         return any(path.partition(".")[0] == "pretrained" for path in self.space)
 
     @model_validator(mode="after")
+    def _population_fits(self) -> "SearchExperiment":
+        """ValueError where members could not go on from each other in mid-training, or not be compared."""
+        if not isinstance(self.sampler, Pbt):
+            return self
+        transfer, other = self.transfer, "; another sampler, such as tpe, can"
+        if transfer.protocol != "full" or transfer.segments:
+            raise ValueError(
+                f"sampler pbt changes settings in the midst of one fine-tuning of clouds, which protocol"
+                f" {transfer.stamp} is not: set transfer.protocol to full{other}"
+            )
+        if transfer.changes:
+            raise ValueError("transfer.changes are what sampler pbt is to find: leave them out")
+        if self.num_trials is not None:
+            raise ValueError(
+                f"num_trials is {self.num_trials}, but a population has as many trials as members times"
+                " generations: leave it out, and set sampler.population"
+            )
+        if len(self.objectives) > 1:
+            raise ValueError(
+                f"sampler pbt ranks members by one figure, and there are {len(self.objectives)} objectives:"
+                " name one, or set sampler.kind to nsga2"
+            )
+        if self.launch.num_workers != 1:
+            raise ValueError(
+                f"launch.num_workers is {self.launch.num_workers}, but members of a population train on one"
+                " worker each: groups of workers would meet anew in every generation, which takes longer than"
+                f" many a generation itself. Set it to 1{other}"
+            )
+        require_mutable(tuple(self.space), "space")
+        return self
+
+    @model_validator(mode="after")
     def _space_fits(self) -> "SearchExperiment":
         if self.transfer.protocol == "soup":
             raise ValueError(
@@ -81,6 +126,7 @@ class SearchExperiment(StrictModel):
                 f"protocol {self.transfer.protocol} leaves no classifier to be tested: set transfer.test to"
                 " false"
             )
+        stamp = make_trial(self, {}).stamp
         for path, distribution in self.space.items():
             trials = [make_trial(self, {path: value}) for value in distribution.extremes]
             if len(trials) > 1 and all(_defines(trial) == _defines(trials[0]) for trial in trials):
@@ -91,11 +137,11 @@ class SearchExperiment(StrictModel):
             for trial in trials:
                 if trial.datasets != self.datasets:
                     raise ValueError(f"space.{path} changes a dataset: the datasets of a search are fixed")
-                if trial.stamp != self.transfer.stamp:
+                if trial.stamp != stamp:
                     raise ValueError(
                         f"space.{path} makes a trial's protocol {trial.stamp}, but that of transfer is"
-                        f" {self.transfer.stamp}, and no table compares the two: leave {path} out of the"
-                        " space, or make a search of each"
+                        f" {stamp}, and no table compares the two: leave {path} out of the space, or make a"
+                        " search of each"
                     )
         return self
 
@@ -128,6 +174,8 @@ class SearchExperiment(StrictModel):
                     f"stopping asha ranks trials by one figure, and there are {len(metrics)} objectives:"
                     f" {none}"
                 )
+            if isinstance(self.sampler, Pbt):
+                raise ValueError(f"sampler pbt gives up trials itself, the worst of a generation: {none}")
             if isinstance(self.sampler, Nsga2):
                 raise ValueError(f"sampler nsga2 breeds from trials that came to their end only: {none}")
         return self
@@ -152,16 +200,31 @@ class SearchExperiment(StrictModel):
 def _defines(trial: TransferExperiment) -> Any:
     """What sets a trial apart from others: all of it that can change a result."""
     fields = definition(trial, lambda config: config.recipe(), is_outermost=False)  # its seed counts
-    if not trial.averages:
-        fields.pop("mixture")  # it counts for names, by which finished runs are found, and is not read
+    for path in trial.unread:  # names of runs may count it, by which finished ones are found
+        *parts, last = path.split(".")
+        functools.reduce(dict.__getitem__, parts, fields).pop(last, None)
     return fields
 
 
-def make_trial(search: SearchExperiment, values: Settings) -> TransferExperiment:
-    """The transfer experiment with these values at their dotted paths, and without its test."""
+def make_trial(
+    search: SearchExperiment, values: Settings, before: Sequence[Settings] = ()
+) -> TransferExperiment:
+    """The transfer experiment with these values at their dotted paths, and without its test.
+
+    That of a population's member begins with the values of the generations `before`, and leaves off at the
+    end of its own.
+    """
     settings = search.transfer.model_dump(mode="json")
-    for path, value in values.items():
+    first, *later = (*before, values)
+    for path, value in first.items():
         settings = merge(settings, nested(path, value))
     settings |= {"name": f"{search.name}-trial", "test": False}
+    if isinstance(search.sampler, Pbt):
+        interval = search.sampler.interval
+        settings["changes"] = [
+            {"epoch": interval * number, "settings": each} for number, each in enumerate(later, start=1)
+        ]
+        if len(later) + 1 < search.sampler.generations(search.transfer.training.end):
+            settings["training"] |= {"until": interval * (len(later) + 1)}
     trial: TransferExperiment = validate(TransferExperiment, settings, f"a trial with {values}")
     return trial

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pointlab.errors import DamagedError
-from pointlab.experiment.search_space import Settings
+from pointlab.experiment.search.space import Settings
 from pointlab.storage import Storage
 from pointlab.storage.lease import Fence, require
 
@@ -32,6 +32,10 @@ class Trial(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     number: int
     settings: Settings
+    parent: int | None = None
+    """In population-based training the trial whose end it goes on from; None begins at the beginning."""
+    before: tuple[Settings, ...] = ()
+    """The settings of the generations before, one after the other, as they were trained: its parent's."""
     remarks: dict[str, Any] = {}
     """What the sampler notes of its own proposal, such as the generation."""
     outcome: Outcome = "proposed"
@@ -64,6 +68,10 @@ class TrialLedger:
         """Every trial by its number; DamagedError for a file that is not one."""
         names = self.storage.files(self.folder)
         return {trial.number: trial for trial in (self._read(f"{self.folder}/{name}") for name in names)}
+
+    def one(self, number: int) -> Trial:
+        """The trial of that number, which is there."""
+        return self._read(f"{self.folder}/{number:05d}.json")
 
     def write(self, trial: Trial) -> None:
         """Note a trial, in the place of what was noted of it before; LeaseError where the search was taken

@@ -57,6 +57,11 @@ class _Range(StrictModel, ABC):
         """Whether the value lies between the bounds."""
         return not isinstance(value, str | bool) and self.low <= value <= self.high
 
+    def scaled(self, value: Value, factor: float) -> float:
+        """The value times the factor; the bound that it would cross, if it would."""
+        assert not isinstance(value, str | bool), "a value of this range"
+        return min(max(factor * value, self.low), self.high)
+
     @abstractmethod
     def _between(self, part: float, whole: int) -> float:
         """The number `part` / `whole` of the way up."""

@@ -2,43 +2,37 @@
 
 A proposal is a function of the seed, its number and the trials that went before: there is no state to keep,
 and a search that was killed proposes what it would have proposed. `random` and `grid` look at no trial at
-all.
+all, a population at its last generation.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-from pointlab.experiment.sampling_by_optuna import ask
-from pointlab.experiment.search import SearchExperiment
-from pointlab.experiment.search_settings import Nsga2, Tpe
-from pointlab.experiment.search_space import Distribution, Settings, grid_size
-from pointlab.experiment.trials import Trial
+from pointlab.experiment.search.experiment import SearchExperiment
+from pointlab.experiment.search.population import next_of_member
+from pointlab.experiment.search.sampling_by_optuna import ask
+from pointlab.experiment.search.settings import Nsga2, Tpe
+from pointlab.experiment.search.space import Distribution, Settings, grid_size
+from pointlab.experiment.search.trials import Trial
 from pointlab.seeding import generator
 
 Space = Mapping[str, Distribution]
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """The settings to try, and what the sampler notes of them."""
-
-    settings: Settings
-    remarks: dict[str, Any] = field(default_factory=dict)
-
-
 def propose(
     search: SearchExperiment, number: int, trials: Mapping[int, Trial], earlier: tuple[Trial, ...] = ()
-) -> Proposal | None:
-    """What trial `number` is to try, or None while the trials that it depends on are not all over.
+) -> Trial | None:
+    """Trial `number` with what it is to try, or None while the trials that it depends on are not all over.
 
     `trials` are those of this search so far, `earlier` what other searches found in its space.
     """
     sampler = search.sampler
-    if sampler.kind == "random":
-        return Proposal(random_settings(search.space, search.seed, number))
     if sampler.kind == "grid":
-        return Proposal(grid_settings(search.space, search.seed, number))
+        return Trial(number=number, settings=grid_settings(search.space, search.seed, number))
+    if sampler.kind in {"random", "pbt"}:
+        drawn = random_settings(search.space, search.seed, number)
+        if sampler.kind == "pbt":
+            return next_of_member(search, number, trials, drawn)
+        return Trial(number=number, settings=drawn)
     assert isinstance(sampler, Tpe | Nsga2), "the other samplers"
     if sampler.batch is None:
         known, place, key = list(trials.values()), 0, number
@@ -48,7 +42,8 @@ def propose(
         if not all(other in trials and trials[other].is_over for other in before):
             return None
         known = [trials[other] for other in before]
-    return Proposal(*ask(search, (*earlier, *known), key, place))
+    settings, remarks = ask(search, (*earlier, *known), key, place)
+    return Trial(number=number, settings=settings, remarks=remarks)
 
 
 def random_settings(space: Space, seed: int, number: int) -> Settings:

@@ -4,9 +4,9 @@ A trial that failed is run once more at every start of the search, under the sam
 such as a full disk, may have been put right. Within one start a failure is final.
 """
 
-from pointlab.experiment.sampling import propose
-from pointlab.experiment.search import SearchExperiment
-from pointlab.experiment.trials import Trial, TrialLedger
+from pointlab.experiment.search.experiment import SearchExperiment
+from pointlab.experiment.search.sampling import propose
+from pointlab.experiment.search.trials import Trial, TrialLedger
 
 
 class TrialQueue:
@@ -44,10 +44,9 @@ class TrialQueue:
         number = self._waiting[0]
         trial = self.trials.get(number)
         if trial is None:
-            proposal = propose(self.search, number, self.trials, self.earlier)
-            if proposal is None:
+            trial = propose(self.search, number, self.trials, self.earlier)
+            if trial is None:
                 return None
-            trial = Trial(number=number, settings=proposal.settings, remarks=proposal.remarks)
             self.note(trial)
         self._waiting.pop(0)
         return trial
@@ -62,4 +61,5 @@ class TrialQueue:
 
 
 def _afresh(trial: Trial) -> Trial:
-    return Trial(number=trial.number, settings=trial.settings, remarks=trial.remarks)
+    proposed = ("number", "settings", "parent", "before", "remarks")
+    return Trial(**{name: getattr(trial, name) for name in proposed})

@@ -4,12 +4,22 @@ objectives."""
 from collections.abc import Sequence
 from typing import Any
 
-from pointlab.experiment.pareto import RULE, pareto_front, scaled_means
-from pointlab.experiment.search import SearchExperiment
-from pointlab.experiment.trials import Cost, Trial
+from pointlab.experiment.search.experiment import SearchExperiment
+from pointlab.experiment.search.pareto import RULE, pareto_front, scaled_means
+from pointlab.experiment.search.population import lineage, member_of, pbt_of
+from pointlab.experiment.search.settings import Pbt
+from pointlab.experiment.search.trials import Cost, Trial
 
 Row = dict[str, float | str]
 BEST = "the best figure; the first run by name of equal ones"
+
+
+def contenders(search: SearchExperiment, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials of which one is chosen: all that finished, of a population those of its last generation."""
+    finished = [trial for trial in trials if trial.outcome == "finished"]
+    if not isinstance(search.sampler, Pbt):
+        return finished
+    return [trial for trial in finished if trial.number >= search.total - search.sampler.population]
 
 
 def ranked(search: SearchExperiment, finished: Sequence[Trial]) -> list[float]:
@@ -20,8 +30,9 @@ def ranked(search: SearchExperiment, finished: Sequence[Trial]) -> list[float]:
     return scaled_means(gains, pareto_front(gains))
 
 
-def chosen(search: SearchExperiment, finished: Sequence[Trial]) -> Trial:
-    """The best trial; of several objectives the recommended one of the front."""
+def chosen(search: SearchExperiment, trials: Sequence[Trial]) -> Trial:
+    """The best of the contenders; of several objectives the recommended one of the front."""
+    finished = contenders(search, trials)
     if len(search.objectives) == 1:
         scores = ranked(search, finished)
         return min(zip(scores, finished, strict=True), key=lambda each: (-each[0], each[1].run))[1]
@@ -35,6 +46,8 @@ def curves_of(search: SearchExperiment, trials: Sequence[Trial]) -> dict[str, li
     finished = [trial for trial in trials if trial.outcome == "finished"]
     scores = dict(zip((trial.number for trial in finished), ranked(search, finished), strict=True))
     found = {"trials": [_row(search, trial, scores) for trial in trials]}
+    if search.sampler.kind == "pbt":
+        found["schedule"] = _schedule(search, trials, chosen(search, finished))
     if len(search.objectives) > 1:
         front = pareto_front([_gains(search, trial) for trial in finished])
         best = chosen(search, finished)
@@ -75,8 +88,13 @@ def _gains(search: SearchExperiment, trial: Trial) -> tuple[float, ...]:
 
 def _row(search: SearchExperiment, trial: Trial, scores: dict[int, float]) -> Row:
     coefficient: float | str = "" if trial.coefficient is None else trial.coefficient
+    place: Row = {}
+    if search.sampler.kind == "pbt":
+        parent: float | str = "" if trial.parent is None else trial.parent
+        place = {"generation": len(trial.before), "member": member_of(search, trial), "parent": parent}
     return {
         "trial": trial.number,
+        **place,
         **trial.settings,
         **(_figures(search, trial) if len(search.objectives) > 1 else {}),
         "score": _score(search, trial, scores),
@@ -87,6 +105,22 @@ def _row(search: SearchExperiment, trial: Trial, scores: dict[int, float]) -> Ro
         "outcome": trial.outcome,
         "run": trial.run if trial.outcome == "finished" else "",
     }
+
+
+def _schedule(search: SearchExperiment, trials: Sequence[Trial], best: Trial) -> list[Row]:
+    """What the best member was trained with, generation by generation, whoever trained it then."""
+    steps = lineage({trial.number: trial for trial in trials}, best)
+    settings = (*best.before, best.settings)
+    trained_by = [steps[0]] * (len(settings) - len(steps)) + steps  # one that began anew made up for others
+    return [
+        {
+            "epoch": pbt_of(search).interval * generation,
+            "trial": trial.number,
+            "member": member_of(search, trial),
+            **own,
+        }
+        for generation, (own, trial) in enumerate(zip(settings, trained_by, strict=True))
+    ]
 
 
 def _score(search: SearchExperiment, trial: Trial, scores: dict[int, float]) -> float | str:

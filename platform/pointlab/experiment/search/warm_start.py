@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from pointlab.experiment.search import SearchExperiment
-from pointlab.experiment.search_space import Distribution, Settings
-from pointlab.experiment.trials import Trial, TrialLedger
+from pointlab.experiment.search.experiment import SearchExperiment
+from pointlab.experiment.search.space import Distribution, Settings
+from pointlab.experiment.search.trials import Trial, TrialLedger
 from pointlab.storage import Storage
 from pointlab.storage.record import no_record
 
