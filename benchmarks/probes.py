@@ -22,11 +22,13 @@ from torch import Tensor, nn
 
 from pointlab.evaluation import FeatureTable
 from pointlab.training.allocation import keep_freed_memory
-from pointlab.transfer.probe import solve
+from pointlab.transfer.probe import TOLERANCE, solve
 
 SIZES = {"small": (500, 192, 16), "larger": (4000, 768, 40)}
 """Samples, features and classes."""
 MAX_ITERATIONS = 100
+OF_TORCH = 2e-4
+"""About the gradient at which torch's solver, set to 1e-7, sees no progress and stops."""
 Answer = list[Tensor]
 """Weights on standardised features, the bias last, of each penalty."""
 
@@ -48,9 +50,11 @@ def standardised(data: FeatureTable) -> Tensor:
     return (features - features.mean(0)) / features.std(0)
 
 
-def in_one_pass(data: FeatureTable, penalties: list[float], num_classes: int) -> Answer:
+def in_one_pass(
+    data: FeatureTable, penalties: list[float], num_classes: int, tolerance: float = TOLERANCE
+) -> Answer:
     """All penalties together."""
-    (layers,) = solve([data], penalties, num_classes, MAX_ITERATIONS)
+    (layers,) = solve([data], penalties, num_classes, MAX_ITERATIONS, tolerance)
     features = data.features.double()
     mean, deviation = features.mean(0), features.std(0)
     return [unfolded(layer, mean, deviation) for layer in layers]
@@ -122,6 +126,7 @@ def largest_gradient(data: FeatureTable, penalties: list[float], answer: Answer)
 
 FORMS: dict[str, Callable[[FeatureTable, list[float], int], Answer]] = {
     "one pass": in_one_pass,
+    "one pass, as torch": partial(in_one_pass, tolerance=OF_TORCH),
     "torch, one by one": by_torch,
     "scikit-learn, one by one": by_scikit_learn,
 }

@@ -12,7 +12,6 @@ from backbones.tiny import TINY
 from pointlab.analysis import Analysis, AnalysisConfig, Subject, analyse
 from pointlab.analysis.embedding import embed
 from pointlab.analysis.probes import held_out, neighbour_accuracy
-from pointlab.analysis.stage_features import stage_feature
 from pointlab.backbones import Backbone, Features, build_backbone
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError, PointlabError, TransferError
@@ -257,13 +256,6 @@ def test_what_is_not_measured_costs_neither_data_nor_columns() -> None:
     found = analyse([subject()], fit, score, num_classes=NUM_CLASSES, config=config, device=CPU)
     assert (fit.passes, score.passes, found.num_score) == (1, 1, 0)
     assert "gradient_norm" in found.stages[0]
-
-
-def test_a_stage_feature_leaves_padding_out() -> None:
-    tokens = torch.tensor([[[-1.0], [-3.0], [0.0]], [[-2.0], [-4.0], [-6.0]]])
-    assert stage_feature(tokens, torch.tensor([2, 3])).tolist() == [[-1, -2], [-2, -4]]
-    assert stage_feature(tokens, None).tolist() == [[0, pytest.approx(-4 / 3)], [-2, -4]]
-    assert stage_feature(tokens[:, :1], None).tolist() == [[-1], [-2]]
 
 
 def test_the_clouds_that_choose_the_penalty_are_a_share_of_each_class_and_leave_one() -> None:

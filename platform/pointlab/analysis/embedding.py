@@ -6,7 +6,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from pointlab.analysis.stage_features import less_their_mean
+from pointlab.analysis.centring import less_their_mean
 
 _SEED = 0
 """The library's random part is a randomised PCA: a fixed seed gives the same drawing of the same features."""

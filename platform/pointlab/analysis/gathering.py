@@ -8,11 +8,11 @@ from torch import Tensor
 from pointlab.analysis.gradients import GradientNorms
 from pointlab.analysis.normals import NormalProbe, tokens_with_normals
 from pointlab.analysis.settings import AnalysisConfig
-from pointlab.analysis.stage_features import stage_feature
 from pointlab.analysis.subject import Subject
 from pointlab.backbones import Features
 from pointlab.data.sample import PointBatch
 from pointlab.errors import DataError
+from pointlab.evaluation.reading import pool
 
 
 @dataclass
@@ -121,4 +121,5 @@ class Gathered:
     def _keep(self, found: dict[str, Features], batch: PointBatch, parts: dict[str, list[Tensor]]) -> None:
         for stage, rows in parts.items():
             counts = batch.counts if stage in self.backbone.point_stages else None
-            rows.append(stage_feature(found[stage].tokens.detach(), counts).float().cpu())
+            feature = pool(found[stage].tokens.detach(), counts, "maximum_and_mean")
+            rows.append(feature.float().cpu())

@@ -8,18 +8,16 @@ for that, never on the clouds it is measured on.
 import math
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from pointlab.errors import DataError
 from pointlab.evaluation import FeatureTable, classification_metrics
 from pointlab.transfer import ProbeConfig, fit_probe, predict
+from pointlab.transfer.knn import KnnHead
 
 _FEWEST_FITTED = 2
 """Clouds that a spread to standardise by needs."""
-_ROWS_TOGETHER = 1024
-"""Queries compared with all fit clouds at once: bounds the matrix of similarities."""
 
 
 def linear_accuracy(
@@ -73,22 +71,5 @@ def neighbour_accuracy(
             expected="at least as many clouds to fit on as neighbours",
             remedy="lower analysis.num_neighbours, or raise num_clouds or fit_fraction",
         )
-    known = F.normalize(fit.features, dim=1)
-    votes = [
-        _vote(F.normalize(queries, dim=1) @ known.T, fit.labels, num_classes, num_neighbours)
-        for queries in score.features.split(_ROWS_TOGETHER)
-    ]
-    return classification_metrics(torch.cat(votes), score.labels)["accuracy"]
-
-
-def _vote(
-    similarities: Float[Tensor, "queries clouds"],
-    labels: Int64[Tensor, " clouds"],
-    num_classes: int,
-    num_neighbours: int,
-) -> Float[Tensor, "queries classes"]:
-    """Votes for each class; similarities, below 1 in sum, break ties."""
-    nearest, rows = similarities.topk(num_neighbours, dim=1)
-    shares = (1 + nearest.double().clamp(-1, 1)) / (4 * num_neighbours)
-    votes = nearest.new_zeros(len(nearest), num_classes, dtype=torch.float64)
-    return votes.scatter_add_(1, labels[rows], 1 + shares)
+    head = KnnHead(fit, num_classes, num_neighbours, "cosine")
+    return classification_metrics(predict(head, score.features), score.labels)["accuracy"]

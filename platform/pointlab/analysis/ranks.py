@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from pointlab.analysis.stage_features import less_their_mean
+from pointlab.analysis.centring import less_their_mean
 
 RANKME_OFFSET = 1e-7
 """Added to the shares so that their logarithms exist (Garrido et al.)."""

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from pointlab.analysis.stage_features import less_their_mean
+from pointlab.analysis.centring import less_their_mean
 
 Grams = Float64[Tensor, "stages rows clouds"]
 

@@ -1,8 +1,7 @@
 """Features of a whole split, for one or many backbones, with the data read once for all."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,13 +10,7 @@ from torch import Tensor
 from pointlab.backbones import Backbone
 from pointlab.data.sample import PointBatch
 from pointlab.errors import DataError
-
-FeatureName = Literal["pooled", "svm"]
-"""Which feature of a cloud a head reads: what a backbone pools, or what its paper gives to a linear SVM."""
-READ: dict[FeatureName, Callable[[Backbone, PointBatch], Tensor]] = {
-    "pooled": lambda backbone, batch: backbone(batch).pooled,
-    "svm": lambda backbone, batch: backbone.svm_features(batch),
-}
+from pointlab.evaluation.reading import FeatureName, read
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,6 @@ def pooled_features(
         labels.append(batch.labels)
         moved = batch.to(device)
         for backbone, rows in zip(backbones, features, strict=True):
-            rows.append(READ[feature](backbone, moved).float().cpu())
+            rows.extend(value.float().cpu() for value in read(backbone, moved, [feature]))
     joined = torch.cat(labels)
     return [FeatureTable(torch.cat(rows), joined) for rows in features]

@@ -1,7 +1,8 @@
 """`protocol: few_shot`: how well a start learns from a few clouds, as the mean over folds.
 
 Every fold has a head of its own, so that no classifier is left behind. Frozen features are extracted once
-for all folds; by fine-tuning, each fold is learned in a folder of its own (`few_shot_tuning`).
+for all folds, whose heads are fitted together; by fine-tuning, each fold is learned in a folder of its own
+(`few_shot_tuning`).
 """
 
 import statistics
@@ -12,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Int64
+from torch import nn
 
 from pointlab.backbones import Backbone
 from pointlab.data.folds import Fold, draw_folds, queries_of, released_folds
-from pointlab.evaluation import FeatureTable, classification_metrics, pooled_features
+from pointlab.evaluation import FeatureTable, classification_metrics
 from pointlab.experiment.few_shot_tuning import FoldResult, fine_tune_fold
 from pointlab.experiment.frozen import feature_of_svm
 from pointlab.experiment.going_on import require_going_on
@@ -24,7 +26,7 @@ from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transfer_task import TransferTask
 from pointlab.experiment.wiring import Data
 from pointlab.transfer import predict
-from pointlab.transfer.few_shot import fit_head, places_in
+from pointlab.transfer.few_shot import fit_heads, places_in
 
 Rows = Int64[np.ndarray, " rows"]
 
@@ -69,11 +71,11 @@ class FewShotTask(TransferTask):
 def few_shot(task: TransferTask) -> Findings:
     """Learn every fold, and tell the mean and the sample standard deviation of their accuracies."""
     folded = FewShotTask.of(task)
-    is_tuned = task.experiment.few_shot.head == "full"
-    learn = folded.tuned if is_tuned else FrozenFolds.of(folded).result
+    if task.experiment.few_shot.head != "full":
+        return _findings(folded, FrozenFolds.of(folded).results())
     results = []
     for done, fold in enumerate(folded.folds, start=1):
-        results.append(learn(fold))
+        results.append(folded.tuned(fold))
         task.context.watch(task.resolved.run, done, len(folded.folds), results[-1].accuracies)
     return _findings(folded, results)
 
@@ -97,16 +99,21 @@ class FrozenFolds:
             queries[role] = Extracted.of(task, backbone, data, task.experiment.asked_split, rows)
         return cls(task, support, queries)
 
-    def result(self, fold: Fold) -> FoldResult:
-        """Fit the fold's head and ask it about the queries."""
+    def results(self) -> list[FoldResult]:
+        """Fit the heads of all folds together, and ask each about the queries of its fold."""
         require_going_on(self.task.resolved.run, self.task.context)
-        started, settings = time.perf_counter(), self.task.experiment.few_shot
-        head = fit_head(self.support.of_fold(fold, fold.support), settings)
+        started, folds = time.perf_counter(), self.task.folds
+        supports = [self.support.of_fold(fold, fold.support) for fold in folds]
+        heads = fit_heads(supports, self.task.experiment.few_shot)
+        seconds = (time.perf_counter() - started) / len(folds)
+        return [self._asked(fold, head, seconds) for fold, head in zip(folds, heads, strict=True)]
+
+    def _asked(self, fold: Fold, head: nn.Module, seconds: float) -> FoldResult:
         accuracies = {}
         for role, rows in self.task.queries.items():
             asked = self.queries[role].of_fold(fold, rows[fold.number])
             accuracies[role] = classification_metrics(predict(head, asked.features), asked.labels)["accuracy"]
-        return FoldResult(accuracies, len(fold.support), time.perf_counter() - started)
+        return FoldResult(accuracies, len(fold.support), seconds)
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,7 @@ class Extracted:
     def of(cls, task: FewShotTask, backbone: Backbone, data: Data, split: str, rows: Rows) -> "Extracted":
         """Extract them by the frozen backbone."""
         feature = feature_of_svm(backbone) if task.experiment.few_shot.head == "svm" else "pooled"
-        batches = task.batches(data, split, rows)()
-        return cls(pooled_features([backbone], batches, task.context.device, feature)[0], rows)
+        return cls(task.extracted(backbone, data, split, rows, (feature,))[0], rows)
 
     def of_fold(self, fold: Fold, rows: Rows) -> FeatureTable:
         """Those of some of the rows, labelled by the place of their class in the fold."""
@@ -159,16 +165,19 @@ def _findings(task: FewShotTask, results: list[FoldResult]) -> Findings:
 def _notes(task: FewShotTask) -> dict[str, str]:
     """What a reader of its figures should know."""
     experiment, settings = task.experiment, task.experiment.few_shot
+    chooses = experiment.chooses_on_test
+    kept = "of which the epoch that is best on its queries is kept" if chooses else "to the last step"
+    unchosen = "" if chooses else "; nothing is chosen on queries"
     heads = {
         "linear": f"logistic regression on frozen features, penalty {settings.penalty:g}, as set",
         "svm": f"a linear SVM on frozen features, C {settings.strength:g}, as set",
-        "full": "all weights are fine-tuned in each fold, to the last step",
+        "full": f"all weights are fine-tuned in each fold, {kept}",
     }
     origin = "the released folds" if experiment.has_released_folds else f"drawn by seed {experiment.seed}"
     notes = {
         "folds": f"{len(task.folds)}, {origin}: {settings.ways} classes, {settings.shots} training clouds of"
         f" each; asked about {experiment.asked_split}",
-        "accuracy": "mean over folds, and their sample standard deviation; nothing is chosen on queries",
+        "accuracy": f"mean over folds, and their sample standard deviation{unchosen}",
         "head": heads[settings.head],
         **_on_fewer_queries(task),
     }

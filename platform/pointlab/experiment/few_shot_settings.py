@@ -28,6 +28,7 @@ def require_foldable(
     is_tested: bool,
     has_shifted: bool,
     samples_per_class: int | None,
+    chooses_on_queries: bool,
 ) -> None:
     """ValueError for what a few-shot transfer does not read, or cannot have."""
     if samples_per_class is not None:
@@ -35,7 +36,7 @@ def require_foldable(
             f"samples_per_class is {samples_per_class}, but protocol few_shot trains on few_shot.shots ="
             f" {settings.shots} clouds of each class: leave it out, in a study by exclude"
         )
-    if settings.head == "full" and training.selection == "best":
+    if settings.head == "full" and training.selection == "best" and not chooses_on_queries:
         raise ValueError(
             "training.selection is best, but a fold of protocol few_shot has no clouds to choose on: set"
             " training.selection to last"

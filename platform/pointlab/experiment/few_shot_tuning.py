@@ -15,6 +15,7 @@ from jaxtyping import Int64
 from pointlab import distributed
 from pointlab.data.folds import Fold
 from pointlab.evaluation import classification_metrics, pooled_features
+from pointlab.experiment.legacy import chosen_on
 from pointlab.experiment.transfer_task import TransferTask
 from pointlab.experiment.wiring import seeded
 from pointlab.storage import publish, read_manifest
@@ -38,12 +39,12 @@ class FoldResult:
 def fine_tune_fold(
     task: TransferTask, fold: Fold, queries: Mapping[str, Int64[np.ndarray, " rows"]]
 ) -> FoldResult:
-    """What the fold found: read where it is finished, else trained to the last step and measured."""
+    """What the fold found: read where it is finished, else trained and measured."""
     run = Run(task.context.storage, f"{task.resolved.run}/folds/{fold.number}", task.context.fence)
     found = distributed.broadcast_object(_read(run) if distributed.rank() == 0 else None)
     if found is not None:
         return found
-    paradigm, trained = _train(task, fold, run)
+    paradigm, trained = _train(task, fold, run, queries["target"])
     result = FoldResult({}, trained.samples_seen, trained.device_seconds)
     if distributed.rank() == 0:
         result = replace(result, accuracies=_measure(task, fold, paradigm, queries))
@@ -51,8 +52,11 @@ def fine_tune_fold(
     return distributed.broadcast_object(result)
 
 
-def _train(task: TransferTask, fold: Fold, run: Run) -> tuple[FoldClassifier, TrainingResult]:
-    """Nothing is validated: the classes of the fold have no clouds of their own to choose on."""
+def _train(
+    task: TransferTask, fold: Fold, run: Run, queries: Int64[np.ndarray, " rows"]
+) -> tuple[FoldClassifier, TrainingResult]:
+    """Nothing is validated: the classes of the fold have no clouds of their own to choose on. Unless the
+    experiment has the habit of choosing on the queries."""
     experiment, classes = task.experiment, fold.classes.tolist()
     with seeded(experiment.seed, "few-shot head", fold.number):
         given = task.target.given(fold.support)
@@ -64,9 +68,11 @@ def _train(task: TransferTask, fold: Fold, run: Run) -> tuple[FoldClassifier, Tr
         paradigm,
         subset=fold.support,
     )
+    data = chosen_on(experiment, task.target, replace(data, validation=None), queries)
     config = experiment.training
-    config = config.model_copy(update={"validate_every": config.epochs})  # which also writes a checkpoint
-    trainer = Trainer(paradigm, config, task.context, replace(data, validation=None), run)
+    if data.validation is None:
+        config = config.model_copy(update={"validate_every": config.epochs})  # which also writes a checkpoint
+    trainer = Trainer(paradigm, config, task.context, data, run)
     return paradigm, trainer.train()
 
 

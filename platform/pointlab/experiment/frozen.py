@@ -1,28 +1,75 @@
-"""Transfers that train nothing of the backbone: features are extracted once, and a layer fitted on them."""
+"""Transfers that train nothing of the backbone: features are extracted once, and a head is fitted on them.
+
+All but the SVM take a grid: what is read of the backbone, times the settings of the head. All of it is tried
+on validation.
+"""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from torch import nn
 
 from pointlab.backbones import Backbone
 from pointlab.evaluation import FeatureName, FeatureTable, classification_metrics
+from pointlab.experiment.going_on import heeding
 from pointlab.experiment.resolve import Findings
 from pointlab.experiment.transfer_task import TransferTask
-from pointlab.transfer import fit_probe, fit_svm, predict
+from pointlab.experiment.wiring import seeded
+from pointlab.objectives import build_head
+from pointlab.transfer import fit_knn, fit_mlp_probes, fit_probes, fit_svm, predict
+from pointlab.transfer.chosen import Chosen, accuracy_of, place_of_best
+from pointlab.transfer.mlp_probe import Training
+from pointlab.transfer.read_grid import ReadGrid
 from pointlab.transfer.svm import FittedSvm
 
 OF_RANDOM_WEIGHTS = {"BatchNorm": "of the target's training clouds, as random weights have seen none"}
+Fit = Callable[[Sequence[FeatureTable], Sequence[FeatureTable]], list[Chosen]]
+"""From tables of training and of validation clouds, one pair for each feature, to the best head on each."""
 
 
 def linear_probe(task: TransferTask) -> Findings:
     """A convex fit, its penalty chosen on validation."""
-    started = time.perf_counter()
-    backbone = task.frozen_start()
-    train, validation = (task.features(backbone, split) for split in ("train", "validation"))
-    head = fit_probe(train, validation, task.target.num_classes, task.experiment.probe)
-    findings = left_behind(task, backbone, head, validation)
-    return _timed(findings, task, len(train.labels), started)
+
+    def fit(train: Sequence[FeatureTable], validation: Sequence[FeatureTable]) -> list[Chosen]:
+        heads = fit_probes(train, validation, task.target.num_classes, task.experiment.probe)
+        pairs = zip(heads, validation, strict=True)
+        return [Chosen(head, accuracy_of(head, table), {}) for head, table in pairs]
+
+    return _best_of_grid(task, task.experiment.probe, fit)
+
+
+def mlp_probe(task: TransferTask) -> Findings:
+    """The head of the papers, trained with every setting of the grid at once."""
+    experiment = task.experiment
+    heed = heeding(task.resolved.run, task.context)
+    training = Training(
+        experiment.mlp_probe,
+        experiment.seed,
+        task.context.device,
+        experiment.supervised.label_smoothing,
+        watch=lambda done, total: heed(done, total, {}),
+    )
+
+    def fit(train: Sequence[FeatureTable], validation: Sequence[FeatureTable]) -> list[Chosen]:
+        starts = []
+        for table in train:
+            with seeded(experiment.seed, "head"):
+                width = table.features.shape[1]
+                starts.append(build_head(experiment.supervised.head, width, task.target.num_classes))
+        return fit_mlp_probes(train, validation, starts, training)
+
+    return _best_of_grid(task, experiment.mlp_probe, fit)
+
+
+def knn(task: TransferTask) -> Findings:
+    """A vote of the nearest training clouds."""
+
+    def fit(train: Sequence[FeatureTable], validation: Sequence[FeatureTable]) -> list[Chosen]:
+        settings = task.target.num_classes, task.experiment.knn
+        return [fit_knn(*tables, *settings) for tables in zip(train, validation, strict=True)]
+
+    return _best_of_grid(task, task.experiment.knn, fit)
 
 
 def linear_svm(task: TransferTask) -> Findings:
@@ -57,6 +104,44 @@ def left_behind(
         return Findings({})
     figures = classification_metrics(predict(head, validation.features), validation.labels)
     return Findings({f"validation/{name}": value for name, value in figures.items()})
+
+
+def _best_of_grid(task: TransferTask, grid: ReadGrid, fit: Fit) -> Findings:
+    """The best head on any of the features of the grid; of equals that on the shallowest stage."""
+    started, backbone = time.perf_counter(), task.frozen_start()
+    features = grid.features(backbone)
+    train, validation = (task.tables(backbone, split, features) for split in ("train", "validation"))
+    found = fit(train, validation)
+    place = place_of_best(found)
+    chosen, reads = found[place], features[place]
+    findings = left_behind(task, backbone, chosen.head, validation[place], reads)
+    numbers = {name: value for name, value in chosen.settings.items() if not isinstance(value, str)}
+    findings.metrics.update({f"selection/{name}": value for name, value in numbers.items()})
+    findings.notes.update(_notes_on_choice(chosen, grid, reads, features))
+    if len(features) > 1:
+        rows = [_row(feature, each) for feature, each in zip(features, found, strict=True)]
+        findings.curves["features"] = rows
+    return _timed(findings, task, len(train[0].labels), started)
+
+
+def _notes_on_choice(
+    chosen: Chosen, grid: ReadGrid, reads: FeatureName, features: Sequence[FeatureName]
+) -> dict[str, str]:
+    """What a reader should know beside the figures."""
+    told = ", ".join(f"{name.replace('_', ' ')} {_said(value)}" for name, value in chosen.settings.items())
+    notes = {"head": f"{told}: the best on validation"} if told else {}
+    if not grid.reads_as_trained:
+        of_several = f", the best of {len(features)} on validation" if len(features) > 1 else ", as set"
+        notes["reads"] = reads + of_several
+    return notes
+
+
+def _row(feature: FeatureName, chosen: Chosen) -> dict[str, float | str]:
+    return {"feature": feature, **chosen.settings, "validation/accuracy": chosen.accuracy}
+
+
+def _said(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _timed(findings: Findings, task: TransferTask, samples_seen: int, started: float) -> Findings:

@@ -19,7 +19,7 @@ from pointlab.data.sample import PointBatch
 from pointlab.evaluation import FeatureTable
 from pointlab.paradigms import Given, StepOutput, SupervisedConfig
 from pointlab.paradigms.supervised import Supervised
-from pointlab.transfer.probe import ProbeConfig, fit_probe
+from pointlab.transfer.probe import ProbeConfig, fit_probes
 from pointlab.transfer.svm import SvmConfig, fit_svm
 
 
@@ -61,11 +61,13 @@ def places_in(
     return torch.searchsorted(torch.as_tensor(classes, device=labels.device), labels)
 
 
-def fit_head(support: FeatureTable, config: FewShotConfig) -> nn.Linear:
-    """The frozen head of a fold, whose labels are places among its classes; nothing is chosen."""
+def fit_heads(supports: Sequence[FeatureTable], config: FewShotConfig) -> list[nn.Linear]:
+    """The frozen head of each fold, whose labels are places among its classes; nothing is chosen."""
     if config.head == "svm":
-        return fit_svm(support, None, config.ways, SvmConfig(strengths=(config.strength,))).layer
-    return fit_probe(support, support, config.ways, ProbeConfig(penalties=(config.penalty,)))
+        settings = config.ways, SvmConfig(strengths=(config.strength,))
+        return [fit_svm(support, None, *settings).layer for support in supports]
+    settled = ProbeConfig(penalties=(config.penalty,))
+    return fit_probes(supports, [None] * len(supports), config.ways, settled)
 
 
 class FoldClassifier(Supervised):

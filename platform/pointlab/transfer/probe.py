@@ -18,6 +18,7 @@ from pointlab.config import StrictModel
 from pointlab.errors import ConfigError
 from pointlab.evaluation import FeatureTable, classification_metrics
 from pointlab.transfer.quasi_newton import NUM_PAIRS, Evaluated, minimise
+from pointlab.transfer.read_grid import ReadGrid
 from pointlab.transfer.regression import Regression
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,10 @@ class ProbeConfig(StrictModel):
     """L2 penalties on the weights, relative to the mean cross-entropy; four decades around the optimum."""
     max_iterations: int = Field(default=100, ge=1)
     """L-BFGS iterations; 30 to 70 were enough in our benchmarks."""
+
+
+class LinearProbeConfig(ProbeConfig, ReadGrid):
+    """The grid of the protocol `linear_probe`: penalties, and features that are read."""
 
 
 def fit_probe(
@@ -75,7 +80,11 @@ def predict(
 
 
 def solve(
-    tables: Sequence[FeatureTable], penalties: Sequence[float], num_classes: int, max_iterations: int
+    tables: Sequence[FeatureTable],
+    penalties: Sequence[float],
+    num_classes: int,
+    max_iterations: int,
+    tolerance: float = TOLERANCE,
 ) -> list[list[nn.Linear]]:
     """For each table a layer of each penalty; a warning is logged where an optimum was not reached."""
     layers: list[list[nn.Linear]] = []
@@ -83,7 +92,7 @@ def solve(
         regressions = [Regression.of(table.features, table.labels, num_classes) for table in group]
         grid = _Grid(regressions, torch.tensor(penalties, dtype=torch.float64))
         start = torch.zeros(len(group) * len(penalties), num_classes, grid.num_axes, dtype=torch.float64)
-        weights, has_converged = minimise(grid, start, TOLERANCE, max_iterations)
+        weights, has_converged = minimise(grid, start, tolerance, max_iterations)
         if not bool(has_converged.all()):
             logger.warning(
                 "%d of %d probes did not reach their optimum in %d iterations: raise probe.max_iterations",
@@ -108,11 +117,12 @@ class _Grid:
         parts = []
         for table, (rows, places) in self._by_table(table_of, weights, numbers):
             regression = self.regressions[table]
-            missing = (0, self.num_axes - regression.num_axes)
             narrow = rows[:, :, : regression.num_axes].contiguous()
             found = regression.evaluate(narrow, self.penalties[places % len(self.penalties)])
-            padded = (F.pad(found.gradients, missing), F.pad(found.metric, missing))
-            parts.append(Evaluated(found.values, *padded))
+            if missing := self.num_axes - regression.num_axes:
+                padded = (F.pad(found.gradients, (0, missing)), F.pad(found.metric, (0, missing)))
+                found = Evaluated(found.values, *padded)
+            parts.append(found)
         return Evaluated.joined(parts)
 
     @staticmethod

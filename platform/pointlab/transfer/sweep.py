@@ -7,7 +7,7 @@ data; nothing here sees a test split.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -17,16 +17,24 @@ from torch import Tensor, nn
 
 from pointlab.backbones import Backbone
 from pointlab.config import ADDED_LATER, StrictModel
-from pointlab.data.sample import PointBatch
-from pointlab.evaluation import FeatureTable, classification_metrics, pooled_features
+from pointlab.evaluation import pooled_features
 from pointlab.transfer.batch_norm import reestimate
 from pointlab.transfer.by_depth import coefficients_by_depth
 from pointlab.transfer.fisher import Information, fisher_coefficients
 from pointlab.transfer.interpolate import Coefficient, interpolate
-from pointlab.transfer.probe import ProbeConfig, fit_probes, predict
+from pointlab.transfer.probe import ProbeConfig, fit_probes
+from pointlab.transfer.showing import (
+    Batches,
+    Figures,
+    Selection,
+    Showing,
+    named_figures,
+    score_of,
+)
 
 Method = Literal["wise_ft", "wise_ft_lp"]
-Batches = Callable[[], Iterable[PointBatch]]
+METHODS: tuple[Method, ...] = ("wise_ft", "wise_ft_lp")
+"""In this order heads are kept at each coefficient: the fine-tuned one, and a new probe."""
 GRID = tuple(round(0.1 * step, 1) for step in range(11))
 """Of the WiSE-FT paper."""
 
@@ -49,8 +57,9 @@ class MixtureConfig(StrictModel):
     batch_norm: Literal["reestimate", "interpolate", "fine_tuned"] = "reestimate"
     """Running statistics of a mixture: those of the target's training data; their own mixture, as in the
     reference code; or those of the fine-tuned end."""
-    selection: Literal["mean", "target", "shifted"] = "mean"
-    """Validation accuracy to maximise: the mean of target and shifted, or one of them."""
+    selection: Selection = "mean"
+    """Validation accuracy to maximise: that of the target, of the shifted set, of the target when corrupted
+    (its mOA), or the mean of those that there are."""
 
     @property
     def points(self) -> tuple[float, ...]:
@@ -90,25 +99,24 @@ class MixtureConfig(StrictModel):
 
 @dataclass(frozen=True)
 class Mixture:
-    """A classifier at one coefficient, with its validation accuracy and mean cross-entropy by split."""
+    """A classifier at one coefficient, with its validation figures by role."""
 
     coefficient: float
     method: Method
     backbone: Backbone
     head: nn.Module
-    accuracy: dict[str, float]
-    loss: dict[str, float]
+    figures: dict[str, Figures]
 
-    def score(self, selection: str) -> float:
+    def score(self, selection: Selection) -> float:
         """What the stated rule maximises."""
-        return score_of(self.accuracy, selection)
+        return score_of(self.figures, selection)
 
 
 def sweep(
     ends: tuple[Backbone, Backbone],
     head: nn.Module,
     train: Batches,
-    validation: Mapping[str, Batches],
+    validation: Mapping[str, Showing],
     *,
     num_classes: int,
     mixture: MixtureConfig,
@@ -118,23 +126,32 @@ def sweep(
 ) -> list[Mixture]:
     """Both methods at every coefficient between the `ends`, the pretrained and the fine-tuned backbone.
 
-    `head` is the fine-tuned one; `validation` maps "target" (and "shifted") to batches; `information` is that
-    of the ends, where it weighs them. Raises DataError if a cloud has no label.
+    `head` is the fine-tuned one; `validation` maps "target" and other roles to what they show; `information`
+    is that of the ends, where it weighs them. Raises DataError if a cloud has no label.
     """
     backbones = mix_backbones(*ends, mixture, device, information)
     if mixture.batch_norm == "reestimate":
         reestimate(backbones, train(), device)
     train_tables = pooled_features(backbones, train(), device)
-    tables = {split: pooled_features(backbones, batches(), device) for split, batches in validation.items()}
-    probes = fit_probes(train_tables, tables["target"], num_classes, probe)
+    (target,) = validation["target"].features(backbones, device)
+    probes = fit_probes(train_tables, target, num_classes, probe)
     head = copy.deepcopy(head).cpu()
-    found = []
-    for row, (coefficient, backbone) in enumerate(zip(mixture.points, backbones, strict=True)):
-        at_point = {split: by_backbone[row] for split, by_backbone in tables.items()}
-        layers: dict[Method, nn.Module] = {"wise_ft": head, "wise_ft_lp": probes[row]}
-        for method, layer in layers.items():
-            found.append(Mixture(coefficient, method, backbone, layer, *validation_figures(layer, at_point)))
-    return found
+    heads = [(head, layer) for layer in probes]
+    figures = {
+        role: showing.figures(heads, [target] if role == "target" else showing.features(backbones, device))
+        for role, showing in validation.items()
+    }
+    return [
+        Mixture(
+            coefficient,
+            method,
+            backbones[row],
+            heads[row][place],
+            {role: figures[role][row][place] for role in validation},
+        )
+        for row, coefficient in enumerate(mixture.points)
+        for place, method in enumerate(METHODS)
+    ]
 
 
 def mix_backbones(
@@ -163,7 +180,7 @@ def mix_backbones(
     return backbones
 
 
-def choose(mixtures: list[Mixture], method: Method, selection: str) -> Mixture:
+def choose(mixtures: list[Mixture], method: Method, selection: Selection) -> Mixture:
     """The best mixture of `method` by the stated rule; among equals the largest coefficient."""
     candidates = [mixture for mixture in mixtures if mixture.method == method]
     return max(candidates, key=lambda mixture: (mixture.score(selection), mixture.coefficient))
@@ -173,30 +190,6 @@ def curve(mixtures: list[Mixture]) -> list[dict[str, float | str]]:
     """The sweep as rows of a table."""
     rows: list[dict[str, float | str]] = []
     for mixture in mixtures:
-        figures = named_figures(mixture.accuracy, mixture.loss)
+        figures = named_figures(mixture.figures)
         rows.append({"coefficient": mixture.coefficient, "method": mixture.method, **figures})
     return rows
-
-
-def score_of(accuracy: Mapping[str, float], selection: str) -> float:
-    """What the rule of this name maximises, of accuracies by split."""
-    return sum(accuracy.values()) / len(accuracy) if selection == "mean" else accuracy[selection]
-
-
-def named_figures(accuracy: Mapping[str, float], loss: Mapping[str, float]) -> dict[str, float]:
-    """Figures by split under the names that they have in a record."""
-    by_name = {f"{split}-validation/accuracy": value for split, value in accuracy.items()}
-    return by_name | {f"{split}-validation/loss": value for split, value in loss.items()}
-
-
-def validation_figures(
-    head: nn.Module, tables: Mapping[str, FeatureTable]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Accuracy and mean cross-entropy of a head, by split."""
-    accuracy, loss = {}, {}
-    for split, table in tables.items():
-        table.require_labels("A sweep")
-        logits = predict(head, table.features)
-        accuracy[split] = classification_metrics(logits, table.labels)["accuracy"]
-        loss[split] = float(nn.functional.cross_entropy(logits.double(), table.labels))
-    return accuracy, loss

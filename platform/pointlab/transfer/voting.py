@@ -17,7 +17,7 @@ from pointlab.config import StrictModel
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.sample import PointBatch
 from pointlab.evaluation import FeatureName
-from pointlab.evaluation.features import READ
+from pointlab.evaluation.reading import read
 from pointlab.transfer.probe import predict
 
 
@@ -52,7 +52,7 @@ def vote(
     for batch in batches:
         assert batch.labels is not None, "a batch always carries labels, -1 where there are none"
         shown = (replace(batch, views=()), *batch.views)  # else it would take all views along to the device
-        views = (READ[feature](backbone, view.to(device)) for view in shown)
+        views = (read(backbone, view.to(device), [feature])[0] for view in shown)
         logits.append(torch.stack([predict(head, features.float().cpu()) for features in views]).mean(0))
         labels.append(batch.labels)
     return torch.cat(logits), torch.cat(labels)
