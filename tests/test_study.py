@@ -88,14 +88,15 @@ def test_a_study_that_sigterm_stopped_between_two_cells_goes_on_with_what_is_mis
     transfer = runs_of_launch.STAGES["transfer"]
 
     def terminated(*arguments: Any) -> Any:
+        findings = transfer(*arguments)
         os.kill(os.getpid(), signal.SIGTERM)
-        return transfer(*arguments)
+        return findings
 
     with monkeypatch.context() as patched:
         patched.setitem(runs_of_launch.STAGES, "transfer", terminated)
         with pytest.raises(PreemptedError, match="4 of its 5 experiments"):
             launch.run(study)
-    assert len(runs) == 1  # the probe under way came to its end; the next one was not begun
+    assert len(runs) == 1  # a probe came to its end; the next one was not begun
     extents = foresee(study, stored)
     assert extents["scratch", "patches"] == {"probe": Extent(2, 2)}
     assert extents["supervised", "patches"] == {"pretraining": Extent(1, 1), "probe": Extent(2, 1)}

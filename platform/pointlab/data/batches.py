@@ -190,10 +190,18 @@ def evaluation_batches(
 
 
 def view_batches(
-    split: CachedSplit, batch_size: int, recipe: Recipe, *, rank: int = 0, world_size: int = 1
+    split: CachedSplit,
+    batch_size: int,
+    recipe: Recipe,
+    *,
+    rows: Int64[np.ndarray, " rows"] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Iterator[PointBatch]:
-    """The split in stored order, in augmented views that are the same every time: to validate on views."""
-    for first in range(rank * batch_size, len(split), world_size * batch_size):
-        rows = np.arange(first, min(first + batch_size, len(split)))
-        arrays = _augmented(split, rows, recipe, ("validation", recipe.seed, np.zeros_like(rows)))
-        yield to_batch(with_pictures(arrays, split, rows, recipe.inputs, config=recipe.pictures))
+    """The split, or these of its rows, in stored order, in augmented views that are the same every time: to
+    validate on views."""
+    rows = np.arange(len(split)) if rows is None else rows
+    for first in range(rank * batch_size, len(rows), world_size * batch_size):
+        block = rows[first : first + batch_size]
+        arrays = _augmented(split, block, recipe, ("validation", recipe.seed, np.zeros_like(block)))
+        yield to_batch(with_pictures(arrays, split, block, recipe.inputs, config=recipe.pictures))

@@ -11,10 +11,11 @@ from pydantic import Field, model_validator
 from pointlab.config import StrictModel
 from pointlab.data.corruptions import CorruptionSuite
 from pointlab.data.dataset import DatasetConfig
-from pointlab.evaluation.baselines import DGCNN, Baseline
+from pointlab.evaluation.baselines import Baseline, published_with
 from pointlab.evaluation.robustness import Rounding
 from pointlab.experiment.classifier import head_of
 from pointlab.experiment.imported import ImportExperiment
+from pointlab.experiment.legacy_settings import PREFIX
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.point_counts import require_points
 from pointlab.experiment.pretrain import PretrainExperiment
@@ -86,7 +87,8 @@ class EvaluateExperiment(StrictModel):
     @property
     def stamp(self) -> str:
         """What a table may compare this run's figures with: means over a part of a suite are its own."""
-        whole = f"corruptions/{self.suite.name}/{self.suite.origin}"
+        is_legacy = isinstance(self.classifier, TransferExperiment) and self.classifier.is_legacy
+        whole = f"{PREFIX if is_legacy else ''}corruptions/{self.suite.name}/{self.suite.origin}"
         return whole if self.suite.is_whole else f"{whole}/part"
 
     @property
@@ -116,4 +118,4 @@ class EvaluateExperiment(StrictModel):
     @property
     def divisor(self) -> Baseline | None:
         """The baseline that corruption errors are divided by, if any."""
-        return self.baseline or (DGCNN if self.suite.name == "modelnet_c" else None)
+        return self.baseline or published_with(self.suite.name)

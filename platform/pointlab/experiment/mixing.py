@@ -26,7 +26,7 @@ from pointlab.transfer import (
     sweep,
 )
 from pointlab.transfer.fisher import Information, fisher_information
-from pointlab.transfer.sweep import named_figures
+from pointlab.transfer.showing import Selection, named_figures
 
 
 def mix(task: TransferTask, method: Method) -> Findings:
@@ -38,7 +38,7 @@ def mix(task: TransferTask, method: Method) -> Findings:
         (task.start(), fine_tuned.backbone),
         fine_tuned.head,
         task.train_batches(),
-        {role: task.batches(entry, "validation") for role, entry in task.data.items()},
+        task.validation(),
         num_classes=task.target.num_classes,
         mixture=experiment.mixture,
         probe=experiment.probe,
@@ -51,7 +51,7 @@ def mix(task: TransferTask, method: Method) -> Findings:
         metrics=_figures(chosen, experiment.mixture.selection) | _barrier(mixtures, method),
         curves={"coefficients": curve(mixtures)},
         notes={
-            "selection rule": f"highest {experiment.mixture.selection} validation accuracy; the largest of"
+            "selection rule": f"highest {_compared(chosen, experiment.mixture.selection)}; the largest of"
             " equal coefficients",
             "BatchNorm": experiment.mixture.batch_norm,
             **_weighting(experiment.mixture),
@@ -103,10 +103,16 @@ def _weighting(mixture: MixtureConfig) -> dict[str, str]:
     return notes
 
 
-def _figures(chosen: Mixture, rule: str) -> dict[str, float]:
+def _compared(chosen: Mixture, rule: Selection) -> str:
+    """The accuracy that the rule compares, in words."""
+    of_roles = f" of {', '.join(chosen.figures)}" if rule == "mean" and len(chosen.figures) > 1 else ""
+    return f"{rule} validation accuracy{of_roles}"
+
+
+def _figures(chosen: Mixture, rule: Selection) -> dict[str, float]:
     return {
-        "validation/accuracy": chosen.accuracy["target"],
-        **named_figures(chosen.accuracy, chosen.loss),
+        "validation/accuracy": chosen.figures["target"].accuracy,
+        **named_figures(chosen.figures),
         "selection/coefficient": chosen.coefficient,
         "selection/score": chosen.score(rule),
     }
@@ -114,5 +120,5 @@ def _figures(chosen: Mixture, rule: str) -> dict[str, float]:
 
 def _barrier(mixtures: Sequence[Mixture], method: Method) -> dict[str, float]:
     """How far the method's loss on the target rises above the line between its ends, if both were tried."""
-    losses = {mixture.coefficient: mixture.loss["target"] for mixture in mixtures if mixture.method == method}
+    losses = {each.coefficient: each.figures["target"].loss for each in mixtures if each.method == method}
     return {"selection/barrier": barrier(losses)} if losses.keys() >= {0.0, 1.0} else {}

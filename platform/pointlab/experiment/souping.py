@@ -19,20 +19,19 @@ from pointlab.experiment.classifier import Classifier
 from pointlab.experiment.resolve import Findings
 from pointlab.experiment.transfer_task import TransferTask
 from pointlab.transfer import fit_probe, reestimate
+from pointlab.transfer.showing import Figures, named_figures, score_of
 from pointlab.transfer.soup import RECIPES, Members, Tasting, average
-from pointlab.transfer.sweep import named_figures, score_of, validation_figures
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Soup:
-    """An average of ingredients, with its validation accuracy and mean cross-entropy by split."""
+    """An average of ingredients, with its validation figures by role."""
 
     backbone: Backbone
     head: nn.Module
-    accuracy: dict[str, float]
-    loss: dict[str, float]
+    figures: dict[str, Figures]
 
 
 def soup(task: TransferTask) -> Findings:
@@ -44,7 +43,7 @@ def soup(task: TransferTask) -> Findings:
 
     def score(members: Members) -> float:
         soups[members] = cook(task, [ingredients[number] for number in members])
-        return score_of(soups[members].accuracy, rule)
+        return score_of(soups[members].figures, rule)
 
     tastings = RECIPES[experiment.soup.method](len(ingredients), score)
     kept = [tasting for tasting in tastings if tasting.is_kept][-1]
@@ -53,8 +52,8 @@ def soup(task: TransferTask) -> Findings:
     passes = (experiment.mixture.batch_norm == "reestimate") + experiment.soup.probe_again
     return Findings(
         metrics={
-            "validation/accuracy": chosen.accuracy["target"],
-            **named_figures(chosen.accuracy, chosen.loss),
+            "validation/accuracy": chosen.figures["target"].accuracy,
+            **named_figures(chosen.figures),
             "selection/ingredients": len(kept.members),
             "selection/score": kept.score,
         },
@@ -76,16 +75,17 @@ def cook(task: TransferTask, ingredients: Sequence[Classifier]) -> Soup:
     head = averaged([each.head for each in ingredients]).to(device)
     if experiment.mixture.batch_norm == "reestimate":
         reestimate([_Joined(backbone, head)], task.train_batches()(), device, _Joined.__call__)
-    tables = {
-        role: pooled_features([backbone], task.batches(entry, "validation")(), device)[0]
-        for role, entry in task.data.items()
-    }
+    shown = task.validation()
+    (target,) = shown["target"].features([backbone], device)
     if experiment.soup.probe_again:
-        train = task.features(backbone, "train")
-        head = fit_probe(train, tables["target"], task.target.num_classes, experiment.probe)
+        (train,) = pooled_features([backbone], task.train_batches()(), device)
+        head = fit_probe(train, target[0], task.target.num_classes, experiment.probe)
     head = head.cpu()  # as the tables are
-    figures = validation_figures(head, tables)
-    return Soup(backbone.cpu(), head, *figures)  # the device holds one soup at a time
+    figures = {}
+    for role, showing in shown.items():
+        tables = [target] if role == "target" else showing.features([backbone], device)
+        ((figures[role],),) = showing.figures([[head]], tables)
+    return Soup(backbone.cpu(), head, figures)  # the device holds one soup at a time
 
 
 def averaged(networks: Sequence[Network]) -> Network:
@@ -114,7 +114,7 @@ def _row(tasting: Tasting, tried: Soup) -> dict[str, float | str]:
         "num_members": len(tasting.members),
         "kept": "yes" if tasting.is_kept else "no",
         "score": tasting.score,
-        **named_figures(tried.accuracy, tried.loss),
+        **named_figures(tried.figures),
     }
 
 

@@ -1,22 +1,27 @@
 """What the protocols of a transfer share: its data, the backbone it starts from, the classifier it leaves."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 from torch import nn
 
 from pointlab.backbones import Backbone
-from pointlab.errors import DataError
-from pointlab.evaluation import FeatureName, FeatureTable, pooled_features
+from pointlab.evaluation import FeatureName, FeatureTable
+from pointlab.evaluation.feature_cache import ShownClouds, cached_features
+from pointlab.experiment.class_map import classes_between
 from pointlab.experiment.classifier import Classifier, read_classifier
+from pointlab.experiment.corrupted import CorruptedSplit
+from pointlab.experiment.going_on import heeded, heeding, while_going_on
 from pointlab.experiment.resolve import FINE_TUNED, Resolved
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data, open_data, publish_model, read_module, seeded_backbone
 from pointlab.storage import Storage
 from pointlab.training import TrainContext
 from pointlab.training.checkpoint import load_weights
-from pointlab.transfer import Batches, reestimate
+from pointlab.transfer import Batches, Showing, reestimate
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,21 @@ class TransferTask:
     def batches(self, data: Data, split: str, rows: Int64[np.ndarray, " rows"] | None = None) -> Batches:
         """A function that goes through a split, or these of its rows, with all that the backbone reads."""
         size, inputs = self.experiment.training.batch_size, self.experiment.architecture.inputs
-        return data.batches(split, size, inputs, rows)
+        return while_going_on(data.batches(split, size, inputs, rows), self.resolved.run, self.context)
+
+    def validation(self) -> dict[str, Showing]:
+        """What classifiers are compared on, by role: validation clouds, and the target's when corrupted."""
+        shown = {
+            role: Showing((self.batches(data, "validation"),), data.shared)
+            for role, data in self.data.items()
+        }
+        if (suite := self.experiment.corruptions) is None:
+            return shown
+        size = self.experiment.training.batch_size
+        fewest = seeded_backbone(self.experiment.architecture, self.experiment.seed).min_points
+        passes = CorruptedSplit(self.target, "validation", suite, size).passes(fewest)
+        heed = heeding(self.resolved.run, self.context, "under corruptions")
+        return {**shown, "corrupted": Showing(heeded(tuple(passes.values()), heed))}
 
     def start(self) -> Backbone:
         """The pretrained backbone, or a random one where nothing was pretrained."""
@@ -94,8 +113,42 @@ class TransferTask:
 
     def features(self, backbone: Backbone, split: str, feature: FeatureName = "pooled") -> FeatureTable:
         """What the frozen `backbone` says of the clouds of the target: of `train` those to be trained on."""
-        batches = self.train_batches() if split == "train" else self.batches(self.target, split)
-        return pooled_features([backbone], batches(), self.context.device, feature)[0]
+        return self.tables(backbone, split, (feature,))[0]
+
+    def tables(self, backbone: Backbone, split: str, features: Sequence[FeatureName]) -> list[FeatureTable]:
+        """The same for several features, from one pass."""
+        return self.extracted(
+            backbone, self.target, split, self.subset() if split == "train" else None, features
+        )
+
+    def extracted(
+        self,
+        backbone: Backbone,
+        data: Data,
+        split: str,
+        rows: Int64[np.ndarray, " rows"] | None,
+        features: Sequence[FeatureName],
+    ) -> list[FeatureTable]:
+        """These features of a split of any set, or of these of its rows: computed once on each machine."""
+        stored, heed = data.split(split), heeding(self.resolved.run, self.context, "features")
+        rows = np.arange(len(stored)) if rows is None else rows
+        clouds = ShownClouds(
+            data.name,
+            split,
+            rows,
+            torch.from_numpy(stored.labels[rows].astype(np.int64)),
+            data.num_points,
+            self.experiment.training.batch_size,
+            show=lambda some: self.batches(data, split, some)(),
+        )
+        return cached_features(
+            backbone,
+            self.experiment.architecture,
+            clouds,
+            self.context.device,
+            features,
+            watch=lambda done, total: heed(done, total, {}),
+        )
 
     def validation_features(self, backbone: Backbone, feature: FeatureName = "pooled") -> FeatureTable | None:
         """The same of the validation split; None where the target has none."""
@@ -115,16 +168,12 @@ class TransferTask:
 
 
 def open_roles(resolved: Resolved[TransferExperiment], storage: Storage) -> dict[str, Data]:
-    """The data by role, `target` and perhaps `shifted`; DataError if their classes differ."""
-    num_points = resolved.experiment.num_points
-    names = "part_names" if resolved.experiment.segments else "class_names"
-    data = {"target": open_data(storage, resolved.datasets["data"], num_points)}
+    """The data by role, `target` and perhaps `shifted`; DataError if their classes are neither equal nor
+    mapped, ConfigError where they are mapped by names that there are not."""
+    experiment = resolved.experiment
+    data = {"target": open_data(storage, resolved.datasets["data"], experiment.num_points)}
     if "shifted" in resolved.datasets:
-        data["shifted"] = open_data(storage, resolved.datasets["shifted"], num_points)
-        target, shifted = (", ".join(getattr(entry.manifest, names)) for entry in data.values())
-        if target != shifted:
-            raise DataError(
-                f"The target has the classes {target}; the shifted set has {shifted}.",
-                expected="equal classes in equal order",
-            )
+        shifted = open_data(storage, resolved.datasets["shifted"], experiment.num_points)
+        shared = classes_between(experiment, shifted.manifest, data["target"].manifest)
+        data["shifted"] = replace(shifted, shared=shared)
     return data

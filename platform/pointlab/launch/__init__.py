@@ -2,6 +2,7 @@
 
 from pointlab.launch.datasets import ensure_prepared, prepare
 from pointlab.launch.forecast import Needed, forecast
+from pointlab.launch.foretold_classes import foresee_classes
 from pointlab.launch.runs import Outcome, make_here, parents_here, resolve, run
 from pointlab.launch.search_plan import SearchPlan, foresee_search
 
@@ -11,6 +12,7 @@ __all__ = [
     "SearchPlan",
     "ensure_prepared",
     "forecast",
+    "foresee_classes",
     "foresee_search",
     "make_here",
     "parents_here",

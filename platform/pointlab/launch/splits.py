@@ -6,6 +6,7 @@ from typing import Any
 from pointlab.data.manifest import read_dataset
 from pointlab.errors import DataError
 from pointlab.experiment import MatchExperiment, RetrieveExperiment, TransferExperiment
+from pointlab.experiment.class_map import classes_between
 from pointlab.experiment.modalities import require_prepared
 from pointlab.experiment.wiring import open_data
 from pointlab.launch.lineage import everything_in
@@ -18,7 +19,8 @@ def require_splits(experiment: Any, datasets: Mapping[str, str], storage: Storag
     """Return if the prepared sets, by role, have the splits that it and all within it read.
 
     Raises ConfigError where a transfer is to choose on validation clouds that are not there, DataError where
-    a retrieval or a matching is to look among none, or a matching among frames without cameras.
+    classes of its sets are neither equal nor mapped, a retrieval or a matching is to look among none, or a
+    matching among frames without cameras.
     """
     names = {config.recipe(): datasets[role] for role, config in experiment.datasets.items()}
     for one in everything_in(experiment):
@@ -28,6 +30,9 @@ def require_splits(experiment: Any, datasets: Mapping[str, str], storage: Storag
                 data.require_validation(
                     f"The protocol {one.protocol}", f"{role}.validation_fraction", otherwise
                 )
+            if one.shifted is not None:
+                sets = (read_dataset(storage, names[each.recipe()]) for each in (one.shifted, one.data))
+                classes_between(one, *sets)
         elif isinstance(one, RetrieveExperiment):
             _require_clouds(one.split, names[one.data.recipe()], storage, "to look for shapes in")
         elif isinstance(one, MatchExperiment):

@@ -6,6 +6,7 @@ points that come out of one change, `VERSION` is raised.
 
 from pointlab.data.corruptions.contract import SEVERITIES, Condition, Corruption
 from pointlab.data.corruptions.corrupted import ContentHash, corrupt, corrupted_arrays, corrupted_batches
+from pointlab.data.corruptions.few_points import with_at_least
 from pointlab.data.corruptions.released import CLEAN, has_group, released_batches, require_whole
 from pointlab.data.corruptions.suites import SUITES, VERSION, CorruptionSuite, Origin, SuiteName
 
@@ -26,4 +27,5 @@ __all__ = [
     "has_group",
     "released_batches",
     "require_whole",
+    "with_at_least",
 ]

@@ -68,6 +68,11 @@ class CorruptionSuite(StrictModel):
         """Whether it is what published means are taken over."""
         return self.chosen == tuple(SUITES[self.name]) and set(self.severities) == set(SEVERITIES)
 
+    @property
+    def stamp(self) -> str:
+        """What a table may compare figures under it with: means over a part of a suite are their own."""
+        return self.name if self.is_whole else f"{self.name}/part"
+
     def conditions(self) -> Iterator[Condition]:
         """Every corruption at every severity."""
         return ((name, severity) for name in self.chosen for severity in sorted(self.severities))
