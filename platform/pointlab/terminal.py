@@ -164,8 +164,9 @@ def table_of_runs(storage: Storage, names: Sequence[str]) -> Table:
 
 
 def _accuracies(record: Record) -> Iterator[tuple[str, float]]:
-    """The accuracy on each split but those under single corruptions, and the mean IoU of segmentations."""
+    """The accuracy on each split, its mean under corruptions, and the mean IoU of segmentations."""
+    titles = {"accuracy": "", "mOA": " mOA", "miou": " mIoU"}
     for metric, value in sorted(record.metrics.items()):
         split, _, name = metric.partition("/")
-        if name in ("accuracy", "miou"):
-            yield split if name == "accuracy" else f"{split} mIoU", value
+        if name in titles:
+            yield f"{split}{titles[name]}", value

@@ -10,10 +10,10 @@ from pointlab.errors import ConfigError
 from pointlab.experiment import TransferExperiment
 from pointlab.experiment.lineage import in_one_process, make_lineage_definite
 from pointlab.experiment.resolve import FINE_TUNED, Findings, Resolved, make_definite
-from pointlab.experiment.trial_runs import make_in_turn, runs_of_trial
+from pointlab.experiment.search.trial_runs import make_in_turn, runs_of_trial
 from pointlab.storage import Storage
 from pointlab.storage.lease import Fence
-from pointlab.study import FINE_TUNING, PRETRAINING, Extent, Failure, Ledger, foresee
+from pointlab.study import EARLIER_TRANSFER, PRETRAINING, Extent, Failure, Ledger, foresee
 from pointlab.study.planning import Plan, make_plan
 from tiny_study import tiny_study
 
@@ -148,7 +148,7 @@ def test_without_such_a_cell_mixtures_share_one_fine_tuning_for_each_start(stora
     shared = {run for run in plan.steps if run.startswith("fine-tuned-patch-transformer-on-scans-")}
     assert len(shared) == 2
     study = tiny_study(storage, **merge(OF_MIXTURES, without))
-    of_a_cell = {"mixed": Extent(1, 0), "probed": Extent(1, 0), FINE_TUNING: Extent(1, 0)}
+    of_a_cell = {"mixed": Extent(1, 0), "probed": Extent(1, 0), EARLIER_TRANSFER: Extent(1, 0)}
     assert foresee(study, storage) == {
         ("scratch", "patches"): of_a_cell,
         ("supervised", "patches"): {PRETRAINING: Extent(1, 0), **of_a_cell},
@@ -161,7 +161,7 @@ def test_what_a_failed_fine_tuning_was_for_has_failed_with_it(storage: Storage) 
     assert step is not None
     ledger.note(step, Failure("no luck"))
     told = {ledger.errors[run] for run in ledger.failed_cells if run != step.run}
-    assert told == {f"its fine-tuning {step.run} failed: no luck"}
+    assert told == {f"its earlier transfer {step.run} failed: no luck"}
 
 
 def test_trials_that_differ_in_the_mixture_alone_are_fine_tuned_once(storage: Storage) -> None:

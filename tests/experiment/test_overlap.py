@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from conftest import SHAPES
+from conftest import PRETRAIN, SHAPES, TRANSFER
 from pointlab.config import merge, validate
-from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment import TransferExperiment
 from pointlab.experiment.overlap import note_on_overlap
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"num_points": 32}, {"source": {"seed": 1}}, {"source": {"kind": "scans"}, "name": "scans"}],
+    [{}, {"num_points": 48}, {"source": {"seed": 1}}, {"source": {"kind": "scans"}, "name": "scans"}],
 )
 def test_sets_that_are_split_alike_or_hold_other_objects_share_none(changes: dict[str, Any]) -> None:
     assert told(changes) == {}
@@ -25,5 +25,8 @@ def test_with_more_objects_some_for_training_are_the_other_set_s_validation() ->
 
 def told(changes: dict[str, Any]) -> dict[str, str]:
     """Of the tiny shapes after a pretraining on them with these changes."""
-    target, trained_on = (validate(DatasetConfig, merge(SHAPES, each), "test") for each in ({}, changes))
-    return note_on_overlap(target, trained_on)
+    pretrained = merge(PRETRAIN, {"data": changes})
+    settings = merge(
+        TRANSFER, {"pretrained": pretrained, "data": SHAPES, "protocol": "full", "shifted": None}
+    )
+    return note_on_overlap(validate(TransferExperiment, {**settings, "data": SHAPES}, "test"))

@@ -7,7 +7,7 @@ import pytest
 
 from pointlab.config import apply_overrides, merge, read_yaml, validate
 from pointlab.errors import ConfigError
-from pointlab.experiment import TransferExperiment
+from pointlab.experiment import StudyExperiment, TransferExperiment, load
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FOLDS = "few-shot/point-mae"
@@ -78,8 +78,43 @@ def test_what_released_folds_do_not_have_is_refused(changes: dict[str, Any], mes
         recipe(FOLDS, **changes)
 
 
+@pytest.mark.parametrize(
+    ("name", "stamp"),
+    [
+        ("recon", "legacy/full/best-on-test"),
+        ("act-linear", "legacy/linear_probe/best-on-test/trained-class-token/drifting-batch-norm"),
+        ("point-mae-few-shot", "legacy/few_shot/5-way-10-shot/full/best-on-test"),
+    ],
+)
+def test_habits_of_released_code_have_recipes_of_their_own(name: str, stamp: str) -> None:
+    """And no other recipe has any."""
+    experiment = recipe(f"legacy/{name}")
+    assert experiment.stamp == stamp
+    assert experiment.data.validation_fraction == 0
+    assert experiment.chooses_on == {}
+    others = {path: read_yaml(path) for path in CONFIGS.rglob("*.yaml") if path.parent.name != "legacy"}
+    assert not [path for path, settings in others.items() if "legacy" in settings]
+
+
 @pytest.mark.parametrize("name", ["shapenet-part", "objects"])
 def test_parts_of_objects_are_segmented(name: str) -> None:
     experiment = recipe(f"segment/{name}")
     assert experiment.segments
     assert {"test/class_miou", "test/instance_miou"} <= set(experiment.accuracies)
+
+
+def test_backbones_are_asked_the_same_before_and_after_their_fine_tuning() -> None:
+    """The study of proxies: two trainings and a mixture for each seed, and six questions about them."""
+    study = load(CONFIGS / "study/proxies.yaml")
+    assert isinstance(study, StudyExperiment)
+    asked = {
+        (cell.levels.start, cell.levels.protocol) for cell in study.cells if cell.levels.route == "proxy"
+    }
+    starts = ("pretrained", "fine-tuned", "wise-ft-lp")
+    assert asked == {(start, protocol) for start in starts for protocol in ("svm", "few-shot")}
+    names = {
+        cell.levels.protocol: cell.experiment.name for cell in study.cells if cell.levels.route == "target"
+    }
+    started = {cell.levels.start: cell.experiment.pretrained for cell in study.cells}
+    assert started["fine-tuned"].name == names["full"] == started["wise-ft-lp"].fine_tuned_name["fine_tuned"]
+    assert started["wise-ft-lp"].name == names["wise-ft-lp"]

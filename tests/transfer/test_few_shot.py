@@ -22,7 +22,7 @@ from pointlab.experiment.wiring import open_data
 from pointlab.launch import run
 from pointlab.storage import Record, Storage
 from pointlab.transfer import FewShotConfig, predict
-from pointlab.transfer.few_shot import fit_head, places_in
+from pointlab.transfer.few_shot import fit_heads, places_in
 
 FOLDS = {"ways": 3, "shots": 2, "folds": 3, "queries": 4}
 TO_THE_END = {**TRAINING, "epochs": 4, "batch_size": 4, "selection": "last"}
@@ -117,12 +117,15 @@ def test_a_class_without_a_cloud_to_ask_about_is_refused(train: CachedSplit) -> 
 
 
 @pytest.mark.parametrize("head", ["linear", "svm"])
-def test_a_frozen_head_tells_clusters_apart(head: str) -> None:
+def test_frozen_heads_tell_the_clusters_of_their_own_folds_apart(head: str) -> None:
     labels = torch.tensor([4, 4, 4, 9, 9, 9, 30, 30, 30])
     features = 5 * torch.eye(3)[places_in([4, 9, 30], labels)] + 0.1 * torch.arange(9)[:, None]
     support = FeatureTable(features, places_in([4, 9, 30], labels))
-    layer = fit_head(support, FewShotConfig(ways=3, head=head))
-    assert torch.equal(predict(layer, features).argmax(1), support.labels)
+    mirrored = FeatureTable(-features, support.labels)
+    for fold, layer in zip(
+        (support, mirrored), fit_heads([support, mirrored], FewShotConfig(ways=3, head=head)), strict=True
+    ):
+        assert torch.equal(predict(layer, fold.features).argmax(1), support.labels)
 
 
 @pytest.mark.parametrize("head", ["linear", "svm", "full"])

@@ -29,6 +29,7 @@ from pointlab.transfer import (
     predict,
     reestimate,
 )
+from pointlab.transfer.showing import Figures, Showing
 
 CPU = torch.device("cpu")
 
@@ -177,7 +178,7 @@ def test_a_sweep_reads_each_batch_once_whatever_the_number_of_coefficients() -> 
         (one, other),
         head,
         counted("train"),
-        {"target": counted("validation")},
+        {"target": Showing((counted("validation"),))},
         num_classes=2,
         mixture=mixture,
         probe=probe,
@@ -238,8 +239,8 @@ def test_metrics_equal_hand_computed_ones() -> None:
 
 
 def mixture(coefficient: float, target: float, shifted: float) -> Mixture:
-    accuracy = {"target": target, "shifted": shifted}
-    return Mixture(coefficient, "wise_ft_lp", Moments(), nn.Identity(), accuracy, {"target": 0.0})
+    figures = {"target": Figures(target, 0.0), "shifted": Figures(shifted, 0.0)}
+    return Mixture(coefficient, "wise_ft_lp", Moments(), nn.Identity(), figures)
 
 
 @pytest.mark.parametrize(("rule", "coefficient"), [("mean", 0.5), ("target", 1.0), ("shifted", 0.0)])

@@ -13,11 +13,17 @@ from rich.table import Table
 import pointlab
 from pointlab.cli.official import table_of_keys
 from pointlab.cli.options import Overrides, Root, Strict, with_options
-from pointlab.cli.plans import table_of_findings, table_of_forecast, table_of_plan, table_of_trials
+from pointlab.cli.plans import (
+    table_of_classes,
+    table_of_findings,
+    table_of_forecast,
+    table_of_plan,
+    table_of_trials,
+)
 from pointlab.config import dump
 from pointlab.errors import ConfigError
-from pointlab.experiment import Experiment, SearchExperiment, StudyExperiment, load
-from pointlab.launch import Outcome, forecast, foresee_search
+from pointlab.experiment import Experiment, SearchExperiment, StudyExperiment, TransferExperiment, load
+from pointlab.launch import Outcome, forecast, foresee_classes, foresee_search
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage
@@ -52,6 +58,8 @@ def _foretell(experiment: Experiment) -> None:
     storage = Storage(experiment.storage.root)
     needed = forecast(experiment, storage)
     show_table(table_of_forecast(storage, needed), complaints)
+    if isinstance(experiment, TransferExperiment) and (classes := foresee_classes(experiment, storage)):
+        show_table(table_of_classes(classes), complaints)
     if isinstance(experiment, StudyExperiment):
         show_table(table_of_plan(experiment), complaints)
     if not all(each.is_to_be_had for each in needed):

@@ -1,6 +1,6 @@
 """What a run would take, as tables on the terminal, and how much of it is there; and what a study found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -10,14 +10,14 @@ from pointlab.launch import Needed, SearchPlan
 from pointlab.report.study import pooled_table, route_tables
 from pointlab.report.study_finding import study_finding
 from pointlab.storage import Record, Storage
-from pointlab.study import FINE_TUNING, PRETRAINING, Extent, foresee
+from pointlab.study import EARLIER_TRANSFER, PRETRAINING, Extent, foresee
 
 
 def table_of_plan(study: StudyExperiment) -> Table:
     """Rows of starts and backbones; each cell says how many there are, and how many of them are finished."""
     planned = foresee(study, Storage(study.storage.root))
-    has_mixed = any(FINE_TUNING in extents for extents in planned.values())
-    kinds = (PRETRAINING, *([FINE_TUNING] if has_mixed else []), *study.protocols)
+    has_earlier = any(EARLIER_TRANSFER in extents for extents in planned.values())
+    kinds = (PRETRAINING, *([EARLIER_TRANSFER] if has_earlier else []), *study.protocols)
     table = Table("start", "backbone", *map(escape, kinds), title=f"{study.name}: experiments")
     for (start, backbone), extents in planned.items():
         table.add_row(escape(start), escape(backbone), *(_told(extents.get(kind)) for kind in kinds))
@@ -32,6 +32,14 @@ def table_of_forecast(storage: Storage, needed: Sequence[Needed]) -> Table:
     table = Table("needed", "for", "state", title=escape(f"In {storage.address}"))
     for each in needed:
         table.add_row(*map(escape, (each.name, ", ".join(each.roles), each.state)))
+    return table
+
+
+def table_of_classes(foretold: Mapping[str, str]) -> Table:
+    """What is right about each class of a shifted set."""
+    table = Table("class of the shifted set", "right answers", title="shifted_classes")
+    for name, right in foretold.items():
+        table.add_row(escape(name), escape(right))
     return table
 
 

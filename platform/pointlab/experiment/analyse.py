@@ -171,8 +171,8 @@ class AnalyseExperiment(StrictModel):
         return self.num_points
 
     @property
-    def _starts(self) -> dict[str, PretrainExperiment | ImportExperiment]:
-        """What transfers among the subjects started from, where that was pretrained."""
+    def _starts(self) -> dict[str, Trained]:
+        """What transfers among the subjects started from, where that was no random network."""
         return {
             f"{name}-pretrained": subject.pretrained
             for name, subject in self.subjects.items()

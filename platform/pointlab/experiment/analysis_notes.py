@@ -89,21 +89,20 @@ class Pass:
         names = favoured(self.experiment)
         if not names:
             return {}
+        free = "; split: test is free of that" if self.experiment.split == "validation" else ""
         return {
             "selected on the shown split": f"{', '.join(names)}: checkpoint or mixing coefficient was chosen"
-            " on validation clouds of this set, which favours them; split: test is free of that"
+            f" on {self.experiment.split} clouds of this set, which favours them{free}"
         }
 
 
 def favoured(experiment: AnalyseExperiment) -> list[str]:
     """Subjects whose weights were chosen by their accuracy on the split that is shown."""
-    if experiment.split != "validation":
-        return []
-    shown = experiment.shown.recipe()
+    shown = experiment.shown.recipe(), experiment.split
     return [
         name
         for name, subject in experiment.subjects.items()
-        if any(config.recipe() == shown for config in _chosen_on(subject))
+        if any((config.recipe(), split) == shown for config, split in _chosen_on(subject))
     ]
 
 
@@ -112,19 +111,20 @@ def _head_of(subject: analysis.Subject) -> str:
     return HEADS[subject.head_kind] + because
 
 
-def _chosen_on(subject: SubjectConfig) -> Iterator[DatasetConfig]:
-    """The sets by whose validation split the weights of this subject, or those it started from, were chosen.
+def _chosen_on(subject: SubjectConfig) -> Iterator[tuple[DatasetConfig, str]]:
+    """The sets and splits by which the weights of this subject, or those it started from, were chosen: of
+    validation, but for habits of released code.
 
     A protocol that trains nothing chooses its head there, and changes no weight that is analysed.
     """
     match subject:
         case PretrainExperiment():
             if subject.training.selection == "best":
-                yield subject.data
+                yield subject.data, "validation"
         case TransferExperiment():
             if subject.averages or (subject.trains and subject.training.selection == "best"):
-                yield subject.data
+                yield subject.data, "test" if subject.chooses_on_test else "validation"
             if subject.averages and subject.shifted is not None:
-                yield subject.shifted
+                yield subject.shifted, "validation"
             if subject.pretrained is not None:
                 yield from _chosen_on(subject.pretrained)

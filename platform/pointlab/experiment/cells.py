@@ -4,7 +4,8 @@ The axes are what a backbone starts from, which backbone it is, the route from o
 protocol, the labels of the target, and the seed. A cell's pretraining has the cell's seed, so cells that
 differ in nothing but the start saw the same labels and can be compared in pairs. What a pretraining itself
 starts from, a stage I or a teacher, keeps the name and seed that are written out for it: it is made once, for
-all seeds and beyond the study, unless an adjustment gives each seed its own.
+all seeds and beyond the study, unless an adjustment gives each seed its own. A start may also be a transfer
+of another start, so that backbones are compared before and after it.
 """
 
 import json
@@ -18,6 +19,7 @@ from pydantic import BeforeValidator, Field
 from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel, merge, validate
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.chains import OF, transfers_before
 from pointlab.experiment.lineage import in_one_process
 from pointlab.experiment.matrix import Axis, Levels, Name, Selection, combinations
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
@@ -56,10 +58,13 @@ class Cell:
     def place_of(self, role: str) -> str:
         """What the study calls the set that the transfer knows by this role.
 
-        A route has one target and one set to pretrain on; what a pretraining starts from is the start's own.
+        A route has one target and one set to pretrain on; what a pretraining starts from, and where another
+        transfer has been, is the start's own.
         """
         route, start = self.levels.route, self.levels.start
-        return f"{route}/{start}/{role}" if "/" in role else f"{route}/{role}"
+        has_been_transferred = isinstance(self.experiment.pretrained, TransferExperiment)
+        is_own = "/" in role or (role == "pretrained" and has_been_transferred)
+        return f"{route}/{start}/{role}" if is_own else f"{route}/{role}"
 
 
 def _on_ray_with_a_core(value: Any) -> Any:
@@ -77,7 +82,8 @@ class StudyCells(StrictModel):
     """What all pretrainings share."""
     starts: dict[Name, Settings | None] = Field(min_length=1)
     """What is special about each pretraining, its `paradigm` above all; null is no pretraining: random
-    weights, which a linear probe freezes like any others."""
+    weights, which a linear probe freezes like any others. With `of`, the name of another start, it is the
+    transfer of that one by the settings beside it, its `data` among them."""
     backbones: dict[Name, BackboneConfig] = Field(min_length=1)
     routes: dict[Name, Route] = Field(min_length=1)
     protocols: dict[Name, Settings] = Field(min_length=1)
@@ -127,13 +133,8 @@ class StudyCells(StrictModel):
         settings = merge(self.routes[levels.route].transfer, self.protocols[levels.protocol])
         for adjustment in self._adjustments(levels):
             settings = merge(settings, adjustment.transfer)
-        pretrained = self._pretraining(levels)
-        settings |= self._own(levels, levels.name) | {
-            "kind": "transfer",
-            "samples_per_class": levels.samples_per_class,
-            "pretrained": pretrained,
-            "backbone": self.backbones[levels.backbone] if pretrained is None else None,
-        }
+        settings |= self._own(levels, levels.name) | {"samples_per_class": levels.samples_per_class}
+        settings |= self._from(levels.start, levels)
         experiment: TransferExperiment = validate(
             TransferExperiment, settings, f"the cell {levels.name} with seed {levels.seed}"
         )
@@ -141,19 +142,23 @@ class StudyCells(StrictModel):
         placed: TransferExperiment = in_one_process(experiment, local, self.storage)  # the study places it
         return placed
 
-    def _pretraining(self, levels: Levels) -> Settings | None:
-        """Named after its data and not after the route: routes may share a pretraining."""
-        start, route = self.starts[levels.start], self.routes[levels.route]
-        if start is None:
-            return None
-        settings = merge(merge(self.pretraining, route.pretrain), start)
+    def _from(self, start: str, levels: Levels) -> Settings:
+        """What makes settings those of a transfer of `start`, a level of this cell or one below it."""
+        levels = replace(levels, start=start)
+        settings, backbone = self.starts[start], self.backbones[levels.backbone]
+        if settings is None:
+            return {"kind": "transfer", "pretrained": None, "backbone": backbone}
+        of = settings.get(OF)
+        made = self._pretraining(settings, levels) if of is None else settings | self._from(of, levels)
+        own = self._own(levels, _named_after_its_data(made, levels))
+        pretrained = {key: value for key, value in (made | own).items() if key != OF}
+        return {"kind": "transfer", "pretrained": pretrained, "backbone": None}
+
+    def _pretraining(self, start: Settings, levels: Levels) -> Settings:
+        settings = merge(merge(self.pretraining, self.routes[levels.route].pretrain), start)
         for adjustment in self._adjustments(levels):
             settings = merge(settings, adjustment.pretraining)
-        data = settings.get("data")
-        origin = data.get("name") if isinstance(data, dict) else None
-        name = f"{levels.start}-{levels.backbone}-on-{origin or levels.route}"
-        own = self._own(levels, name)
-        return settings | own | {"kind": "pretrain", "backbone": self.backbones[levels.backbone]}
+        return settings | {"kind": "pretrain", "backbone": self.backbones[levels.backbone]}
 
     def _own(self, levels: Levels, name: str) -> Settings:
         return {"name": f"{self.name}-{name}", "seed": levels.seed}
@@ -162,30 +167,43 @@ class StudyCells(StrictModel):
         return (adjustment for adjustment in self.adjustments if levels.are_in(adjustment.where))
 
 
+def _named_after_its_data(settings: Settings, levels: Levels) -> str:
+    """And not after the route: routes may share what they start from."""
+    data = settings.get("data")
+    origin = data.get("name") if isinstance(data, dict) else None
+    return f"{levels.start}-{levels.backbone}-on-{origin or levels.route}"
+
+
 def _sharing(cells: Sequence[Cell]) -> Iterator[Cell]:
-    """The cells, where each mixture or soup names the cells that are its fine-tunings, if any are: they are
-    made once. Cells without votes come first, of equal fine-tunings."""
-    names = {
-        _identity(cell.experiment): cell.experiment.name
-        for cell in reversed(cells)
-        if cell.experiment.protocol == "full"
-    }
+    """The cells, where equal transfers that they are, start from or mix have one name: they are made once.
+
+    It is that of a cell, if one of them is; cells without votes come first, of equal fine-tunings.
+    """
+    experiments = [cell.experiment for cell in reversed(cells)]
+    started = [start for experiment in experiments for start in transfers_before(experiment)]
+    names = {_identity(each): each.name for each in (*started, *experiments)}
     for cell in cells:
-        plain = cell.experiment
-        voting = plain.model_copy(update={"fine_tuning_votes": plain.voting is not None})
-        with_plain, with_voting = _named(plain, names), _named(voting, names)
-        of_more = with_voting if len(with_voting[1]) > len(with_plain[1]) else with_plain
-        experiment, found = of_more
-        changes = {"fine_tuned_name": found} if found else {}
-        yield replace(cell, experiment=experiment.model_copy(update=changes))
+        yield replace(cell, experiment=_sharing_what_it_takes(cell.experiment, names))
 
 
-def _named(
-    experiment: TransferExperiment, names: Mapping[str, str]
-) -> tuple[TransferExperiment, dict[str, str]]:
-    """The experiment, and by role the names of those of its fine-tunings that are cells."""
+def _sharing_what_it_takes(experiment: TransferExperiment, names: Mapping[str, str]) -> TransferExperiment:
+    """The experiment, where its fine-tunings, and its start with all below it, are called as in `names`."""
+    start, changes = experiment.pretrained, {}
+    if isinstance(start, TransferExperiment):
+        named = start.model_copy(update={"name": names[_identity(start)]})
+        changes["pretrained"] = _sharing_what_it_takes(named, names)
+    plain = experiment.model_copy(update=changes)
+    voting = plain.model_copy(update={"fine_tuning_votes": plain.voting is not None})
+    with_plain, with_voting = _found(plain, names), _found(voting, names)
+    is_voting = len(with_voting) > len(with_plain)
+    found = with_voting if is_voting else with_plain
+    return (voting if is_voting else plain).model_copy(update={"fine_tuned_name": found} if found else {})
+
+
+def _found(experiment: TransferExperiment, names: Mapping[str, str]) -> dict[str, str]:
+    """By role the names of those of its fine-tunings that are in the study for themselves."""
     identities = {role: _identity(each) for role, each in experiment.fine_tunings.items()}
-    return experiment, {role: names[each] for role, each in identities.items() if each in names}
+    return {role: names[each] for role, each in identities.items() if each in names}
 
 
 def _identity(experiment: TransferExperiment) -> str:

@@ -82,6 +82,11 @@ class Findings:
     parents: dict[str, str] = field(default_factory=dict)
     """Runs that it starts from, where only the run itself tells which: those of a search's best trial."""
 
+    def add(self, measured: "Findings") -> None:
+        """Take over the figures and notes of what was measured afterwards."""
+        self.metrics.update(measured.metrics)
+        self.notes.update(measured.notes)
+
 
 def findings_of(result: TrainingResult) -> Findings:
     """What a training run found; a transfer adds to it."""

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.cells import OF_THE_CELL, Settings, StudyCells
+from pointlab.experiment.chains import OF, chain_of, require_chains
 from pointlab.experiment.matrix import Selection, require_known
 
 
@@ -33,11 +34,13 @@ class StudyExperiment(StudyCells):
     def _parts_fit(self) -> "StudyExperiment":
         if self.baseline not in self.starts:
             raise ValueError(f"baseline is {self.baseline!r}, but starts has only {', '.join(self.starts)}")
+        require_chains(self.starts)
         for where, settings, reserved in self._reserved():
             if taken := sorted(reserved & settings.keys()):
                 raise ValueError(f"{where} sets {', '.join(taken)}, which the study says of every cell")
         for where, selection in self._selections():
             require_known(selection, self.axes, where)
+        self._require_adjustments_that_count()
         self._require_room_that_counts()
         names = [(cell.experiment.name, cell.levels.seed) for cell in self.cells]
         if not names:
@@ -58,6 +61,17 @@ class StudyExperiment(StudyCells):
             )
         if self.launch.kind == "local" and self.max_concurrent is not None:
             raise ValueError("max_concurrent is for launch.kind ray: in one process experiments take turns")
+
+    def _require_adjustments_that_count(self) -> None:
+        """ValueError for settings of pretrainings that are for transfers alone: nothing would read them."""
+        for number, adjustment in enumerate(self.adjustments):
+            chosen = [str(start) for start in adjustment.where.get("start", ())]
+            if adjustment.pretraining and chosen and all(OF in (self.starts[name] or {}) for name in chosen):
+                ends = dict.fromkeys(list(chain_of(name, self.starts))[-1] for name in chosen)
+                raise ValueError(
+                    f"adjustments[{number}].pretraining is for {', '.join(chosen)}, which starts from a"
+                    f" transfer: say it for {', '.join(ends)}, or make another start of it"
+                )
 
     def _require_measured(self) -> None:
         """ValueError where a cell will lack what is compared, such as a test that it leaves out."""
@@ -99,7 +113,8 @@ class StudyExperiment(StudyCells):
         target = OF_THE_CELL | {"pretrained", "samples_per_class"}
         yield "pretraining", self.pretraining, OF_THE_CELL | {"data", "paradigm"}
         for name, start in self.starts.items():
-            yield f"starts.{name}", start or {}, OF_THE_CELL | {"data"}
+            is_transfer = OF in (start or {})
+            yield f"starts.{name}", start or {}, OF_THE_CELL | ({"pretrained"} if is_transfer else {"data"})
         for name, route in self.routes.items():
             yield f"routes.{name}.pretrain", route.pretrain, OF_THE_CELL | {"paradigm"}
             yield f"routes.{name}.transfer", route.transfer, target

@@ -18,6 +18,7 @@ from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data, read_module, seeded, seeded_backbone
 from pointlab.storage import Storage, read_manifest
 from pointlab.training.checkpoint import load_weights
+from pointlab.transfer.knn import KnnHead
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ class Reading:
         run, why_fresh = self.resolved.parents[role], ""
         if self.resolved.experiment.heads == "own" and self._has_fitting_head(run):
             classifier = read_classifier(config, run, self.storage)
-            if classifier.reads == "pooled":
+            if classifier.reads == "pooled" and not isinstance(classifier.head, KnnHead):
                 return Subject(name, classifier.backbone, classifier.head, head_kind="own")
-            why_fresh = "its own reads more than the pooled feature, which gradients come through here"
+            why_fresh = "no gradients come through its own to the pooled feature"
         backbone = seeded_backbone(architecture, config.seed)
         load_weights(backbone, read_module(self.storage, run, "backbone"))
         return replace(self._with_fresh_head(name, backbone), why_fresh=why_fresh)

@@ -12,7 +12,17 @@ from pointlab.paradigms.compatibility import require_compatible
 
 Task = Literal["classification", "segmentation"]
 Protocol = Literal[
-    "full", "linear_probe", "linear_svm", "few_shot", "zero_shot", "wise_ft", "wise_ft_lp", "lp_ft", "soup"
+    "full",
+    "linear_probe",
+    "mlp_probe",
+    "knn",
+    "linear_svm",
+    "few_shot",
+    "zero_shot",
+    "wise_ft",
+    "wise_ft_lp",
+    "lp_ft",
+    "soup",
 ]
 OF_POINTS: tuple[Protocol, ...] = ("full", "linear_probe")
 """The protocols that there are for segmentation."""
@@ -21,16 +31,45 @@ FIGURES_OF_PARTS = ("instance_miou", "class_miou")
 """Of a segmentation of objects whose parts belong to categories."""
 READ_BY: dict[Task, frozenset[str]] = {
     "classification": frozenset(
-        {"supervised", "mixture", "probe", "svm", "few_shot", "voting", "zero_shot", "lp_ft", "soup"}
+        {
+            *("supervised", "mixture", "probe", "svm", "few_shot", "voting", "zero_shot", "lp_ft", "soup"),
+            *("corruptions", "shifted_classes", "legacy", "mlp_probe", "knn"),
+        }
     ),
     "segmentation": frozenset({"segmentation", "scene_views"}),
 }
 """Fields of a transfer that one of the tasks alone reads."""
+MIXTURES: frozenset[Protocol] = frozenset({"wise_ft", "wise_ft_lp", "soup"})
+FINE_TUNINGS: frozenset[Protocol] = MIXTURES | {"full", "lp_ft"}
+READ_UNDER: dict[str, frozenset[Protocol]] = {
+    "supervised": FINE_TUNINGS | {"mlp_probe"},
+    "mixture": MIXTURES,
+    "probe": MIXTURES | {"linear_probe", "lp_ft"},
+    "svm": frozenset({"linear_svm"}),
+    "mlp_probe": frozenset({"mlp_probe"}),
+    "knn": frozenset({"knn"}),
+    "few_shot": frozenset({"few_shot"}),
+    "zero_shot": frozenset({"zero_shot"}),
+    "lp_ft": frozenset({"lp_ft"}),
+    "soup": frozenset({"soup"}),
+}
+"""Fields of a transfer that some protocols alone read, by those that do."""
+NAMED = frozenset({"supervised", "mixture", "probe"})
+"""Those of them that the names of finished runs count in under every protocol of their time."""
+LATER: frozenset[Protocol] = frozenset({"mlp_probe", "knn"})
+"""Protocols that came after that time."""
+READ_WITHOUT_EPOCHS = frozenset({"batch_size", "num_threads"})
+"""What a transfer without epochs reads of `training`: how it goes through clouds."""
 
 
 def unread_by(task: Task) -> frozenset[str]:
     """Fields that are for another task."""
     return frozenset().union(*(fields for other, fields in READ_BY.items() if other != task))
+
+
+def unread_under(protocol: Protocol) -> frozenset[str]:
+    """Fields that are for other protocols."""
+    return frozenset(name for name, protocols in READ_UNDER.items() if protocol not in protocols)
 
 
 def require_own_settings(transfer: StrictModel, task: Task) -> None:

@@ -1,5 +1,6 @@
 """Whether a backbone has learned what texts say: what zero-shot classification cannot do without."""
 
+from pointlab.config import StrictModel
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.roles import require_able
@@ -12,9 +13,7 @@ LAYOUTS_OF_RECON = ("recon_pretrain", "recon_classifier")
 """Of the released files that may hold projections; a classifier's do where it is zero-shot."""
 
 
-def require_taught(
-    pretrained: PretrainExperiment | ImportExperiment | None, text_teacher: FinishedTeacher | None
-) -> None:
+def require_taught(pretrained: StrictModel | None, text_teacher: FinishedTeacher | None) -> None:
     """ValueError for a network whose text query learned nothing, or nobody knows from whom."""
     require_able({"teacher": None, "text_teacher": text_teacher})
     match pretrained:
@@ -22,8 +21,13 @@ def require_taught(
             raise ValueError(f"{ASKS} left out: expected a pretraining by recon; set pretrained{IN_A_STUDY}")
         case ImportExperiment():
             _require_taught_import(pretrained, text_teacher)
-        case _:
+        case PretrainExperiment():
             _require_taught_here(pretrained)
+        case _:
+            raise ValueError(
+                f"{ASKS} a transfer, which leaves no projections into the space of texts: expected a"
+                f" pretraining by recon; set pretrained to one{IN_A_STUDY}"
+            )
 
 
 def _require_taught_import(pretrained: ImportExperiment, text_teacher: FinishedTeacher | None) -> None:

@@ -1,9 +1,12 @@
 """`kind: transfer`: a pretrained backbone meets a target, and perhaps a shifted version of it."""
 
-from pydantic import model_validator
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.changes import phases, require_in_order, require_mutable
 from pointlab.experiment.few_shot_settings import require_foldable, require_one_fold
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.ingredients import (
@@ -12,9 +15,11 @@ from pointlab.experiment.ingredients import (
     require_unweighted,
     with_settings,
 )
+from pointlab.experiment.legacy_settings import require_known_habits
 from pointlab.experiment.point_counts import require_points, require_points_for_patches
-from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.pretrain import PretrainExperiment, pretraining_unless_told
 from pointlab.experiment.resolve import FINE_TUNED, INGREDIENT, with_datasets_of
+from pointlab.experiment.shifts import require_chosen_on, require_corruptible, require_mappable
 from pointlab.experiment.tasks import (
     require_few_clouds,
     require_own_settings,
@@ -22,19 +27,33 @@ from pointlab.experiment.tasks import (
 )
 from pointlab.experiment.taught import require_taught
 from pointlab.experiment.teacher import TeacherExperiment
-from pointlab.experiment.transfer_settings import READ_BY_MIXTURES, Origin, TransferSettings
+from pointlab.experiment.transfer_settings import READ_BY_MIXTURES, TransferSettings
 from pointlab.transfer.by_depth import require_stages
+from pointlab.transfer.read_grid import require_features
 
 
 class TransferExperiment(TransferSettings):
     """One pretrained backbone (or a random one), one target, one protocol, one seed."""
 
+    pretrained: (
+        Annotated[
+            "PretrainExperiment | ImportExperiment | TransferExperiment",
+            Field(discriminator="kind"),
+            BeforeValidator(pretraining_unless_told),
+        ]
+        | None
+    ) = None
+    """What `TransferSettings` has; a transfer among them fits together itself."""
+
     @model_validator(mode="after")
     def _parts_fit(self) -> "TransferExperiment":
         if (self.pretrained is None) == (self.backbone is None):
             raise ValueError("give either pretrained (an experiment) or backbone (an architecture), not both")
-        if self.shifted is None and self.mixture.selection == "shifted":
-            raise ValueError("mixture.selection is 'shifted', but no shifted set is given")
+        if isinstance(self.pretrained, TransferExperiment) and not self.pretrained.leaves_classifier:
+            raise ValueError(
+                f"pretrained is a transfer by protocol {self.pretrained.protocol}, which leaves no backbone:"
+                " expected another protocol, such as full; or set pretrained to what that one starts from"
+            )
         require_points(self.num_points, filter(None, [self.data, self.shifted]))
         self._require_known_changes()
         self._require_known_fine_tunings()
@@ -86,6 +105,36 @@ class TransferExperiment(TransferSettings):
         return self
 
     @model_validator(mode="after")
+    def _heads_on_frozen_features_fit(self) -> "TransferExperiment":
+        """ValueError for a feature that nothing reads or that there is not, and for an MLP that is none."""
+        if self.grid is not self.probe and not self.probe.reads_as_trained:
+            raise ValueError(
+                f"probe.stages or probe.poolings is set, but protocol {self.protocol} reads the pooled"
+                " feature: leave them out, or set protocol to linear_probe"
+            )
+        if self.grid is not None:
+            require_features(self.architecture, self.grid)
+        if self.grid is self.mlp_probe and self.supervised.head.kind == "linear":
+            raise ValueError(
+                "supervised.head.kind is linear, but protocol mlp_probe trains an MLP: set"
+                " supervised.head.kind to mlp3, in a study by adjustments, or protocol to linear_probe"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shifts_fit(self) -> "TransferExperiment":
+        """ValueError for a shift that cannot be measured, or one that is to choose and is not there."""
+        has_corruptions = self.corruptions is not None
+        require_chosen_on(
+            self.mixture.selection, has_shifted=self.shifted is not None, has_corruptions=has_corruptions
+        )
+        require_mappable(self.shifted_classes, self.protocol, has_shifted=self.shifted is not None)
+        if self.corruptions is not None and not self.segments:
+            shown = self.data, self.num_points, self.architecture
+            require_corruptible(self.corruptions, *shown, self.protocol)
+        return self
+
+    @model_validator(mode="after")
     def _folds_and_votes_fit(self) -> "TransferExperiment":
         """ValueError where there would be no folds, or something to choose on that is not there."""
         if self.protocol == "few_shot":
@@ -96,6 +145,7 @@ class TransferExperiment(TransferSettings):
                 is_tested=self.test,
                 has_shifted=self.shifted is not None,
                 samples_per_class=self.samples_per_class,
+                chooses_on_queries=self.chooses_on_test,
             )
             if self.voting is not None:
                 raise ValueError(
@@ -103,6 +153,49 @@ class TransferExperiment(TransferSettings):
                 )
         else:
             require_one_fold(self.data)
+        return self
+
+    @model_validator(mode="after")
+    def _changes_fit(self) -> "TransferExperiment":
+        """ValueError for changes in a training that has none, at no time of it, or to what cannot change."""
+        if not self.changes:
+            return self
+        if self.segments or not (self.protocol == "full" or self.is_mixed):
+            raise ValueError(
+                f"changes are given, but protocol {self.stamp} does not fine-tune clouds in one training:"
+                " leave them out, or set protocol to full, wise_ft or wise_ft_lp"
+            )
+        require_in_order(self.changes, self.training)
+        for number, change in enumerate(self.changes):
+            require_mutable(tuple(change.settings), f"changes.{number}.settings")
+        assert self.phases, "each is checked as a transfer of its own"
+        return self
+
+    @model_validator(mode="after")
+    def _habits_fit(self) -> "TransferExperiment":
+        """ValueError for habits of released code that this protocol cannot have."""
+        if self.legacy is None:
+            return self
+        tunes_folds = self.protocol == "few_shot" and self.few_shot.head == "full"
+        require_known_habits(
+            self.legacy,
+            self.protocol,
+            self._as_pretrained,
+            self.supervised,
+            trains_head=self.trains_probe,
+            tunes=self.protocol == "full" or tunes_folds,
+        )
+        if not self.chooses_on_test:
+            return self
+        if not self.test:
+            raise ValueError(
+                "legacy.best_on_test chooses on the test split, but test is false, as in the trials of a"
+                " search: leave legacy.best_on_test out, or set test to true"
+            )
+        if self.training.selection == "last":
+            raise ValueError(
+                "legacy.best_on_test keeps the best epoch, but training.selection is last: set it to best"
+            )
         return self
 
     @model_validator(mode="after")
@@ -145,12 +238,19 @@ class TransferExperiment(TransferSettings):
                 )
 
     @property
-    def origins(self) -> dict[str, Origin]:
+    def origins(
+        self,
+    ) -> "dict[str, PretrainExperiment | ImportExperiment | TransferExperiment | TeacherExperiment]":
         """The experiments to finish first that are written out in it: what is transferred, a text teacher
         that is trained here."""
         named = {"pretrained": self.pretrained, "text_teacher": self.text_teacher}
-        made = (PretrainExperiment, ImportExperiment, TeacherExperiment)
+        made = (PretrainExperiment, ImportExperiment, TransferExperiment, TeacherExperiment)
         return {role: each for role, each in named.items() if isinstance(each, made)}
+
+    @property
+    def phases(self) -> "list[TransferExperiment]":
+        """What is trained, one after the other in one run: the transfer itself, or from change to change."""
+        return phases(self, self.changes, self.training) if self.changes else [self]
 
     @property
     def fine_tuning(self) -> "TransferExperiment | None":
@@ -194,7 +294,9 @@ class TransferExperiment(TransferSettings):
         )
 
     @property
-    def parents(self) -> dict[str, "Origin | TransferExperiment"]:
+    def parents(
+        self,
+    ) -> "dict[str, PretrainExperiment | ImportExperiment | TransferExperiment | TeacherExperiment]":
         """All experiments to finish first: its origins, and what it mixes or averages."""
         return {**self.origins, **self.fine_tunings}
 

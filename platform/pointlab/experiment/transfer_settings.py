@@ -10,31 +10,42 @@ from pydantic import BeforeValidator, Field
 from pointlab.backbones import BackboneConfig
 from pointlab.config import ADDED_LATER, StrictModel
 from pointlab.data.augmentation import AugmentationConfig
+from pointlab.data.corruptions import CorruptionSuite
 from pointlab.data.dataset import DatasetConfig
 from pointlab.evaluation import SceneViewConfig
+from pointlab.experiment.changes import Change
 from pointlab.experiment.few_shot_settings import brings_folds
 from pointlab.experiment.imported import ImportExperiment
+from pointlab.experiment.legacy_settings import HEADS, PREFIX, LegacyConfig
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 from pointlab.experiment.pretrain import PretrainExperiment, pretraining_unless_told
+from pointlab.experiment.shifts import ClassMap
 from pointlab.experiment.tasks import (
+    LATER,
+    NAMED,
+    READ_WITHOUT_EPOCHS,
     Protocol,
     Task,
     figures_of_segmentation,
     unread_by,
+    unread_under,
 )
-from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
+from pointlab.experiment.teacher import FinishedTeacher
 from pointlab.paradigms import SegmentationConfig, SupervisedConfig
 from pointlab.training import TrainingConfig
 from pointlab.transfer import (
     FewShotConfig,
+    KnnConfig,
+    LinearProbeConfig,
     LpFtConfig,
     MixtureConfig,
-    ProbeConfig,
+    MlpProbeConfig,
     SoupConfig,
     SvmConfig,
     VotingConfig,
     ZeroShotConfig,
 )
+from pointlab.transfer.read_grid import ReadGrid
 
 
 def _of_the_best_step(value: Any) -> Any:
@@ -54,8 +65,6 @@ Pretrained = Annotated[
     BeforeValidator(pretraining_unless_told),
 ]
 """Where a backbone comes from: it is trained here, or a paper has released it."""
-Origin = PretrainExperiment | ImportExperiment | TeacherExperiment
-"""What a transfer starts from and names in a field."""
 OR_TAKE_LAST = ", or training.selection to last"
 """How training does without validation: the end of a remedy."""
 OR_SET_RATIO = ", or zero_shot.ratio to a number"
@@ -68,15 +77,20 @@ class TransferSettings(StrictModel):
     kind: Literal["transfer"] = "transfer"
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(default=0, ge=0)
-    pretrained: Pretrained | None = None
-    """The experiment whose backbone is transferred, or a checkpoint to import (`kind: import`); null starts
-    from random weights."""
+    pretrained: "PretrainExperiment | ImportExperiment | TransferSettings | None" = None
+    """The experiment whose backbone is transferred: a pretraining, a checkpoint to import (`kind: import`) or
+    another transfer (`kind: transfer`); null starts from random weights."""
     backbone: BackboneConfig | None = None
     """The architecture, where nothing is pretrained."""
     data: DatasetConfig
     """The target."""
     shifted: DatasetConfig | None = None
-    """The same classes under a shift; measured, and never trained on."""
+    """The same classes under a shift, or some of them; measured, and never trained on."""
+    shifted_classes: ClassMap | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """Which classes the shifted set shares with the target, where not all: `{cabinet: [dresser, wardrobe]}`,
+    from its own to the target's, or `by_name`. Its clouds of other classes are left out."""
+    corruptions: CorruptionSuite | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """Those under which the target's validation and test clouds are measured as well; none is trained on."""
     num_points: int = Field(default=1024, ge=1)
     samples_per_class: int | None = Field(default=None, ge=1)
     """Labelled training clouds of each class, drawn by the seed; null takes all. Validation stays whole."""
@@ -96,7 +110,8 @@ class TransferSettings(StrictModel):
     """Edge of the finest cells of a sparse network; null: as in pretraining. PPKT pretrains at 2.5 cm."""
     protocol: Protocol = "full"
     """full: fine-tune all; linear_probe, linear_svm: frozen backbone, linear head, by logistic regression or
-    a support vector machine; few_shot: a head for each of ten folds, learned from a few clouds;
+    a support vector machine; mlp_probe, knn: frozen backbone, an MLP or a vote of the nearest training
+    clouds; few_shot: a head for each of ten folds, learned from a few clouds;
     zero_shot: nothing is trained, texts name the classes; wise_ft: mix pretrained
     and fine-tuned backbones, keep the fine-tuned head; wise_ft_lp: mix, freeze, and probe again; soup:
     average several fine-tunings. What these three start from is fine-tuned first, in runs of their own.
@@ -109,6 +124,9 @@ class TransferSettings(StrictModel):
     """How the scenes of the test split are shown to a segmentation."""
     training: BestByDefault = TrainingConfig(selection="best")
     """On a target of few clouds the last step has often overfitted; `selection: last` needs no validation."""
+    changes: tuple[Change, ...] = Field(default=(), json_schema_extra=ADDED_LATER)
+    """Settings of a fine-tuning that change at an epoch and hold from there on, such as the schedule that a
+    population has found; none, as in all papers here."""
     mixture: MixtureConfig = MixtureConfig()
     fine_tuned_name: RunName | dict[str, RunName] | None = Field(
         default=None, json_schema_extra={"identity": False}
@@ -119,7 +137,9 @@ class TransferSettings(StrictModel):
     fine_tuning_votes: bool = Field(default=False, json_schema_extra={"identity": False})
     """Whether that fine-tuning votes as this transfer does, which nothing here reads: true where a transfer
     with protocol full and equal `voting` is to serve."""
-    probe: ProbeConfig = ProbeConfig()
+    probe: LinearProbeConfig = LinearProbeConfig()
+    mlp_probe: MlpProbeConfig = MlpProbeConfig()
+    knn: KnnConfig = KnnConfig()
     lp_ft: LpFtConfig = LpFtConfig()
     soup: SoupConfig = SoupConfig()
     svm: SvmConfig = SvmConfig()
@@ -130,6 +150,9 @@ class TransferSettings(StrictModel):
     voting: VotingConfig | None = Field(default=None, json_schema_extra=ADDED_LATER)
     """Views of each test cloud to ask about beside the cloud itself; null: none. What a vote reaches is told
     as `test/voted_accuracy`, beside the accuracy without."""
+    legacy: LegacyConfig | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """Habits of released code, for comparison with papers only; null, by default: none. linear_probe and
+    mlp_probe then train `supervised.head` by `training`, as that code does, and fit none."""
     test: bool = True
     """Whether the test splits are read at the end; a search's trials leave them alone."""
     launch: RayByDefault = LaunchConfig(kind="ray")
@@ -138,7 +161,7 @@ class TransferSettings(StrictModel):
     @property
     def stamp(self) -> str:
         """What a table may compare this run's figures with: the protocol, the sentences that named classes,
-        and how few labels it had."""
+        how few labels it had, and the corruptions that it was measured under."""
         averaged = self.soup.stamp if self.protocol == "soup" else self.mixture.stamp if self.is_mixed else ""
         texts = f"/{self.zero_shot.templates}" if self.protocol == "zero_shot" else ""
         few = "" if self.samples_per_class is None else f"/{self.samples_per_class}-per-class"
@@ -146,24 +169,44 @@ class TransferSettings(StrictModel):
             few = f"/{100 * self.labelled_scenes:g}%-of-scenes"
         folds = f"/{self.few_shot.stamp}" if self.protocol == "few_shot" else ""
         votes = f"/{self.voting.stamp}" if self.voting is not None and self.test else ""
+        suite = "" if self.corruptions is None else f"/{self.corruptions.stamp}"
+        habits = "" if self.legacy is None else f"/{self.legacy.stamp}"
         return (
-            ("segmentation/" if self.segments else "")
+            (PREFIX if self.is_legacy else "")
+            + ("segmentation/" if self.segments else "")
             + self.protocol
+            + ("" if self.grid is None else self.grid.stamp)
             + averaged
             + texts
             + folds
             + few
             + votes
+            + suite
+            + habits
         )
 
     @property
     def without_effect(self) -> frozenset[str]:
         """What other protocols and tasks read; finished runs of theirs were named before these fields were
         there."""
-        read_by = {"svm": "linear_svm", "few_shot": "few_shot", "zero_shot": "zero_shot"}
-        read_by |= {"lp_ft": "lp_ft", "soup": "soup"}
-        unread = {name for name, protocol in read_by.items() if protocol != self.protocol}
-        return frozenset(unread) | unread_by(self.task)
+        named = frozenset() if self.protocol in LATER else NAMED
+        fitted = frozenset({"probe", "mlp_probe"}) if self.trains_probe else frozenset()
+        return (unread_under(self.protocol) - named) | fitted | unread_by(self.task)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Dotted paths of all that makes no difference to it, also where names of runs count it."""
+        unread = set(unread_under(self.protocol) | unread_by(self.task))
+        if self.trains_probe:
+            unread |= {"probe", "mlp_probe"}
+        if self.trains_probe or self.trains:
+            unread -= {"supervised"} - unread_by(self.task)
+        if not self.has_epochs:
+            trained = TrainingConfig.model_fields.keys() - READ_WITHOUT_EPOCHS
+            unread |= {"augmentation", *(f"training.{name}" for name in trained)}
+        if not self.test:
+            unread.add("voting")
+        return frozenset(unread)
 
     @property
     def chooses_on(self) -> dict[str, str]:
@@ -171,9 +214,13 @@ class TransferSettings(StrictModel):
         as the end of a remedy."""
         both = dict.fromkeys(("data",) if self.shifted is None else ("data", "shifted"), "")
         match self.protocol:
+            case _ if self.chooses_on_test:
+                return {}
+            case "linear_probe" | "mlp_probe" if self.trains_probe:
+                return {"data": OR_TAKE_LAST} if self.training.selection == "best" else {}
             case _ if self.segments:
                 return {"data": OR_TAKE_LAST} if self.training.selection == "best" else {}
-            case "lp_ft":
+            case "lp_ft" | "mlp_probe" | "knn":
                 return {"data": ""}
             case "linear_probe" | "wise_ft" | "wise_ft_lp" | "soup":
                 return both
@@ -207,7 +254,32 @@ class TransferSettings(StrictModel):
         """Whether there are epochs in which weights of the backbone change, in its fine-tuning if not in
         itself."""
         tunes_folds = self.protocol == "few_shot" and self.few_shot.head == "full"
-        return self.protocol in {"full", "lp_ft"} or self.averages or tunes_folds
+        moves = self.trains_probe and self.legacy is not None and self.legacy.moves_backbone
+        return self.protocol in {"full", "lp_ft"} or self.averages or tunes_folds or moves
+
+    @property
+    def trains_probe(self) -> bool:
+        """Whether the head of a backbone that is called frozen is trained in epochs, as by released code."""
+        return self.legacy is not None and self.protocol in HEADS
+
+    @property
+    def grid(self) -> ReadGrid | None:
+        """What a head that is fitted on a frozen backbone may read, and be; None of other protocols."""
+        if self.segments or self.trains_probe:
+            return None
+        grids = {"linear_probe": self.probe, "mlp_probe": self.mlp_probe, "knn": self.knn}
+        return grids.get(self.protocol)
+
+    @property
+    def chooses_on_test(self) -> bool:
+        """Whether the test split says which epoch is kept: a habit that is asked for by name."""
+        return self.legacy is not None and self.legacy.best_on_test
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it has habits of released code, or starts from a transfer that has."""
+        start = self.pretrained
+        return self.legacy is not None or (isinstance(start, TransferSettings) and start.is_legacy)
 
     @property
     def leaves_classifier(self) -> bool:
@@ -227,7 +299,7 @@ class TransferSettings(StrictModel):
     @property
     def has_epochs(self) -> bool:
         """Whether there are epochs at all, such as those of a probe on points."""
-        return self.trains or self.segments
+        return self.trains or self.segments or self.trains_probe
 
     @property
     def score(self) -> str:
@@ -248,19 +320,24 @@ class TransferSettings(StrictModel):
     def accuracies(self) -> tuple[str, ...]:
         """Metrics that its record will have, as far as its sets have the splits."""
         is_shifted, is_averaged = self.shifted is not None, self.averages
+        is_corrupted = self.corruptions is not None
         if self.segments:
             return figures_of_segmentation(is_tested=self.test, has_shifted=is_shifted)
         if self.protocol == "few_shot":
             asked = (self.asked_split, *((f"shifted-{self.asked_split}",) if is_shifted else ()))
             return tuple(f"{split}/{name}" for split in asked for name in ("accuracy", "accuracy_std"))
         return (
-            "validation/accuracy",
+            *(() if self.chooses_on_test else ("validation/accuracy",)),
             *(("test/accuracy",) if self.test else ()),
             *(("test/voted_accuracy",) if self.test and self.voting is not None else ()),
             *(("shifted-test/accuracy",) if self.test and is_shifted else ()),
             *(("shifted-test/voted_accuracy",) if self.test and is_shifted and self.voting else ()),
             *(("target-validation/accuracy",) if is_averaged else ()),
-            *(("shifted-validation/accuracy",) if is_averaged and is_shifted else ()),
+            *(("shifted-validation/accuracy",) if is_shifted else ()),
+            *(("shifted-validation/shared_accuracy",) if self.shifted_classes else ()),
+            *(("shifted-test/shared_accuracy",) if self.shifted_classes and self.test else ()),
+            *(("corrupted-validation/mOA",) if is_corrupted else ()),
+            *(("corrupted-test/mOA",) if is_corrupted and self.test else ()),
         )
 
     @property

@@ -3,8 +3,8 @@
 import torch
 
 from pointlab.data.batches import Recipe, view_batches
-from pointlab.evaluation import FeatureTable, classification_metrics
-from pointlab.experiment.classifier import Classifier
+from pointlab.evaluation import FeatureTable
+from pointlab.experiment.classifier import Answers, Classifier
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data, require_shown
 from pointlab.transfer.voting import vote
@@ -29,8 +29,9 @@ def measure_votes(
         num_views=voting.votes,
         min_points=backbone.min_points,
     )
-    views = view_batches(data.split("test"), experiment.training.batch_size, recipe)
+    size, rows = experiment.training.batch_size, data.asked("test")
+    views = view_batches(data.split("test"), size, recipe, rows=rows)
     table = FeatureTable(*vote(backbone, classifier.head, views, device, classifier.reads))
     table.require_labels("A vote")
-    figures = classification_metrics(table.features, table.labels)
+    figures = Answers(table.features, table.labels, data.shared).metrics()
     return {f"voted_{name}": value for name, value in figures.items()}

@@ -23,6 +23,7 @@ from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.data.sample import PointBatch
 from pointlab.data.subsets import few_per_class, share_of_scenes
 from pointlab.errors import ConfigError, DataError, StorageError
+from pointlab.evaluation.shared_classes import SharedClasses
 from pointlab.paradigms import Given, Paradigm, Trainable
 from pointlab.seeding import stable_integer
 from pointlab.storage import Manifest, Storage, publish, read_manifest
@@ -33,12 +34,17 @@ from pointlab.training import TrainingData
 
 @dataclass(frozen=True)
 class Data:
-    """A prepared set as an experiment sees it: clouds of `num_points` points."""
+    """A prepared set as an experiment sees it: clouds of `num_points` points.
+
+    Where its classes are not those of the classifier that is asked about it, `shared` says which of them are
+    asked about, and what is right.
+    """
 
     storage: Storage
     name: str
     manifest: DatasetManifest
     num_points: int
+    shared: SharedClasses | None = None
 
     @property
     def num_classes(self) -> int:
@@ -56,8 +62,24 @@ class Data:
         inputs: tuple[str, ...] = (),
         rows: Int64[np.ndarray, " rows"] | None = None,
     ) -> Callable[[], Iterable[PointBatch]]:
-        """A function that goes through the split, or these of its rows, once and without augmentation."""
+        """A function that goes through the split, or these of its rows, once and without augmentation.
+
+        Raises DataError where it has no cloud of a shared class.
+        """
+        rows = self.asked(split) if rows is None else rows
+        if rows is not None and not len(rows):
+            raise DataError(
+                f"The {split} split of {self.name} has no cloud of the shared classes.",
+                expected="one at least to ask about",
+                remedy="share more classes in shifted_classes, or prepare more clouds for that split",
+            )
         return lambda: evaluation_batches(self.split(split), batch_size, self.num_points, inputs, rows=rows)
+
+    def asked(self, split: str) -> Int64[np.ndarray, " rows"] | None:
+        """Rows of the clouds of shared classes, and of those without a label; None for all clouds."""
+        if self.shared is None:
+            return None
+        return np.flatnonzero(np.isin(self.split(split).labels, (*self.shared.asked, -1)))
 
     def few_per_class(self, samples_per_class: int | None, seed: int) -> Int64[np.ndarray, " rows"] | None:
         """Rows of so many training clouds of each class; None for all."""

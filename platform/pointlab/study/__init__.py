@@ -7,10 +7,10 @@ has found so far. The engine's study is a crew of many processes.
 
 from pointlab.study.execution import Crew, Failure, Ledger, Make, alone, attempt, conduct
 from pointlab.study.interim import forget_interim, read_interim
-from pointlab.study.planning import FINE_TUNING, PRETRAINING, Extent, Plan, Step, foresee
+from pointlab.study.planning import EARLIER_TRANSFER, PRETRAINING, Extent, Plan, Step, foresee
 
 __all__ = [
-    "FINE_TUNING",
+    "EARLIER_TRANSFER",
     "PRETRAINING",
     "Crew",
     "Extent",

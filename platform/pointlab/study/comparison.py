@@ -16,11 +16,13 @@ Row = dict[str, float | str]
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished cell's place, its figure, and the run of its pretraining, "" where it has none."""
+    """A finished cell's place, its figure, the run of its pretraining, "" where it has none, and whether it
+    has habits of released code."""
 
     levels: Levels
     value: float
     pretraining: str
+    is_legacy: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,16 @@ class Pair:
 
 
 def comparison(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
-    """A row for each group of seeds: mean, spread, and the paired difference to the baseline's group."""
+    """A row for each group of seeds: mean, spread, and the paired difference to the baseline's group.
+
+    The best of the seeds is told of cells with habits of released code alone, as their papers tell it.
+    """
     groups: dict[tuple[str, str, str, str, str], dict[int, float]] = {}
+    legacy = set()
     for cell in measured:
         groups.setdefault(group_of(cell.levels), {})[cell.levels.seed] = cell.value
+        if cell.is_legacy:
+            legacy.add(group_of(cell.levels))
     for (start, *others), values in groups.items():
         backbone, route, protocol, labels = others
         summary = summarise(list(values.values()))
@@ -53,6 +61,7 @@ def comparison(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
             "mean": summary.mean,
             "deviation": "" if summary.deviation is None else summary.deviation,
             "seeds": float(summary.count),
+            "best": max(values.values()) if (start, *others) in legacy else "",
             **_difference_cells(difference),
             "pairs": 0.0 if difference is None else float(difference.count),
         }

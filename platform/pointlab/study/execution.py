@@ -20,7 +20,7 @@ from pointlab.training import Watcher
 logger = logging.getLogger(__name__)
 Make = Callable[[Resolved[Any], Storage, threading.Event], Record]
 """Carries one experiment out, whose sets and parents are there; the event asks it to save and end."""
-WHAT_FAILED = {"teacher": "teacher", "transfer": "fine-tuning"}
+WHAT_FAILED = {"teacher": "teacher", "transfer": "earlier transfer"}
 """What else than a pretraining others start from, by its kind."""
 
 

@@ -15,7 +15,7 @@ from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage, read_record
 
 logger = logging.getLogger(__name__)
-PRETRAINING, FINE_TUNING = "pretraining", "fine-tuning to mix"
+PRETRAINING, EARLIER_TRANSFER = "pretraining", "earlier transfer"
 """What cells start from; no protocol of a study is called by two words."""
 
 
@@ -63,7 +63,7 @@ class Plan:
         if run in self.cells:
             return self.cells[run].levels.protocol
         is_transfer = self.steps[run].resolved.experiment.kind == "transfer"
-        return FINE_TUNING if is_transfer else PRETRAINING
+        return EARLIER_TRANSFER if is_transfer else PRETRAINING
 
     def _add_missing(self, run: str, needed: set[str]) -> None:
         """What a finished run has started from may be gone."""
@@ -111,8 +111,9 @@ class Extent:
 def foresee(study: StudyExperiment, storage: Storage) -> dict[tuple[str, str], dict[str, Extent]]:
     """What is planned and what is there, without making anything: by start and backbone, of each protocol.
 
-    Beside the protocols, PRETRAINING counts all that they start from, and FINE_TUNING what mixtures mix where
-    it is no cell itself. Nothing is finished that needs a set which is not prepared.
+    Beside the protocols, EARLIER_TRANSFER counts the transfers that cells start from or mix and that are no
+    cells themselves, PRETRAINING all else that they start from. Nothing is finished that needs a set which is
+    not prepared.
     """
     found = {role: find_prepared(config, storage) for role, config in study.datasets.items()}
     names = {role: name or f"{role}-missing" for role, name in found.items()}

@@ -55,13 +55,18 @@ def paired_difference(values: Mapping[Seed, float], baseline: Mapping[Seed, floa
     accuracies on a few hundred clouds do so by chance, which says nothing of their spread.
     """
     found = [values[seed] - baseline[seed] for seed in values if seed in baseline]
-    if not found:
-        return None
-    summary = summarise(found)
+    return Difference(statistics.fmean(found), mean_interval(found), len(found)) if found else None
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean of what at least one draw, such as a seed, gave.
+
+    None where it cannot be had: of a single value, and of values without any spread.
+    """
+    summary = summarise(values)
     if summary.deviation is None or summary.deviation < NO_SPREAD:
-        return Difference(summary.mean, None, summary.count)
-    error = summary.deviation / math.sqrt(summary.count)
-    return Difference(summary.mean, _interval(summary.mean, error, summary.count - 1), summary.count)
+        return None
+    return _interval(summary.mean, summary.deviation / math.sqrt(summary.count), summary.count - 1)
 
 
 def pooled_difference(strata: Sequence[Stratum], weights: Sequence[float]) -> Difference | None:

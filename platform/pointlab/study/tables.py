@@ -7,6 +7,7 @@ from pointlab.experiment.cells import Cell
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import FINE_TUNED, Findings
 from pointlab.experiment.study import StudyExperiment
+from pointlab.experiment.transfer import TransferExperiment
 from pointlab.provenance import code_version
 from pointlab.storage import Record
 from pointlab.study.comparison import Measured, Row, comparison, group_of, place_of, pooled
@@ -44,6 +45,7 @@ def findings_of_cells(
             "baseline": study.baseline,
             "interval": "95 %, Student's: over seeds; pooled, over pretrained backbones within each route"
             " and backbone",
+            **_legacy_note(plan.cells[run] for run in measured),
             **_code_note(spent),
         },
         samples_seen=sum(record.samples_seen for record in spent),
@@ -58,7 +60,20 @@ def _measured(run: str, plan: Plan, measure: str, record: Record) -> Measured:
             expected=f"one of {', '.join(_accuracies([record]))}",
             remedy="set measure to one of these; finished cells are kept",
         )
-    return Measured(plan.cells[run].levels, record.metrics[measure], _pretraining(run, plan))
+    cell = plan.cells[run]
+    return Measured(cell.levels, record.metrics[measure], _pretraining(run, plan), cell.experiment.is_legacy)
+
+
+def _legacy_note(cells: Iterable[Cell]) -> dict[str, str]:
+    """Which protocols of the study have habits of released code, and what their best of seeds is."""
+    names = dict.fromkeys(cell.levels.protocol for cell in cells if cell.experiment.is_legacy)
+    if not names:
+        return {}
+    return {
+        "legacy": f"{', '.join(names)}: with habits of released code, for comparison with papers only; each"
+        " record says which. The best of the seeds is chosen by the measure itself, and no estimate of what a"
+        " further seed would give"
+    }
 
 
 def _code_note(records: Iterable[Record]) -> dict[str, str]:
@@ -68,9 +83,10 @@ def _code_note(records: Iterable[Record]) -> dict[str, str]:
 
 
 def _accuracies(records: Iterable[Record]) -> list[str]:
-    """Every accuracy that some cell has, and every mean intersection over union."""
-    told = ("/accuracy", "/voted_accuracy", "miou")
-    return sorted({name for record in records for name in record.metrics if name.endswith(told)})
+    """Every accuracy on a split that some cell has, a suite's mean, every mean intersection over union."""
+    told = ("/accuracy", "/voted_accuracy", "/mOA", "miou")
+    names = {name for record in records for name in record.metrics if name.endswith(told)}
+    return sorted(name for name in names if name.count("/") == 1)
 
 
 def _pretraining(run: str, plan: Plan) -> str:
@@ -118,12 +134,14 @@ def _cost(record: Record | None, prefix: str) -> Row:
 
 
 def _work(cell: Cell, record: Record | None) -> Row:
-    """Clouds that a pretraining encoded, each view by itself, and the optimiser's steps; without those
-    of what it starts from."""
-    pretrained = cell.experiment.pretrained
-    if record is None or not isinstance(pretrained, PretrainExperiment):
-        return {"pretraining_clouds": "", "pretraining_steps": ""}
-    return {
-        "pretraining_clouds": float(record.samples_seen * pretrained.paradigm.num_views),
-        "pretraining_steps": record.samples_seen / pretrained.training.batch_size,
-    }
+    """Clouds that a pretraining encoded, each view by itself, and the optimiser's steps; of a transfer to
+    start from, the clouds that it was shown. Without those of what these start from."""
+    match cell.experiment.pretrained, record:
+        case PretrainExperiment() as start, Record():
+            views, steps = start.paradigm.num_views, record.samples_seen / start.training.batch_size
+        case TransferExperiment() as start, Record():
+            trains = start.has_epochs and not start.averages
+            views, steps = 1, record.samples_seen / start.training.batch_size if trains else 0.0
+        case _:
+            return {"pretraining_clouds": "", "pretraining_steps": ""}
+    return {"pretraining_clouds": float(record.samples_seen * views), "pretraining_steps": steps}
