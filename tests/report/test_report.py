@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pointlab.data.cache import cache_folder
 from pointlab.errors import StorageError
+from pointlab.experiment.classifier import Answers
+from pointlab.experiment.mistaken import publish_mistakes
+from pointlab.experiment.wiring import open_data
 from pointlab.report import build_report
 from pointlab.report.collect import MAX_TRIAL_LOGS, best_trials, collect
 from pointlab.report.figures import MAX_POINTS
@@ -266,16 +270,16 @@ def test_a_run_without_test_is_not_said_to_have_one(own_store: Storage) -> None:
 
 
 def test_the_chosen_coefficient_is_marked_in_both_plots(page: str) -> None:
-    traces, layout = plot(page, "coefficients-1")
+    traces, layout = plot(page, "coefficients-0")
     assert layout["annotations"][0]["text"] == "chosen on validation: 0.5"
     assert (traces[-1]["x"], traces[-1]["y"]) == ([0.5, 0.5], [65.0, 60.0])
-    traces, layout = plot(page, "plane-1")
+    traces, layout = plot(page, "plane-shifted-0")
     assert (traces[-1]["x"], traces[-1]["y"]) == ([65.0], [60.0])
     assert [note["text"] for note in layout["annotations"]] == ["pretrained", "fine-tuned"]
 
 
 def test_curves_run_in_order_of_coefficient_for_each_method_and_split(page: str) -> None:
-    traces, _ = plot(page, "coefficients-1")
+    traces, _ = plot(page, "coefficients-0")
     by_name = {trace.get("name"): trace for trace in traces}
     assert by_name["target, WiSE-FT-LP"]["x"] == [0.0, 0.5, 1.0]
     assert by_name["target, WiSE-FT-LP"]["y"] == [50.0, 65.0, 80.0]
@@ -303,6 +307,39 @@ def test_accuracies_are_percentages_with_their_interval_and_clouds(page: str) ->
     assert "<strong>81.2\N{NO-BREAK SPACE}%</strong>" in row
     assert f">{100 * low:.1f}\N{NO-BREAK SPACE}% to {100 * high:.1f}\N{NO-BREAK SPACE}%<" in row
     assert ">16<" in row
+
+
+def test_results_without_intervals_have_no_column_for_them(own_store: Storage) -> None:
+    points = write_search(
+        own_store,
+        7,
+        kind="transfer",
+        name="segment",
+        protocol="segmentation/full",
+        metrics={"test/miou": 0.5, "test/accuracy": 0.75},
+        curves={},
+    )
+    results = words(build_report(own_store, [points.run])).split('<section id="results">')[1]
+    table = results[results.index('<span class="tag">segmentation/full</span>') :]
+    header = table[: table.index("</thead>")]
+    assert ">Value</th>" in header
+    assert "interval" not in header
+    assert "Clouds" not in header
+
+
+def test_mistakes_are_shown_of_the_run_that_was_asked_for(own_store: Storage) -> None:
+    name = dataset(own_store, "scans")
+    data = open_data(own_store, name, 48)
+    labels = torch.from_numpy(np.array(data.split("validation").labels))
+    classes = len(data.manifest.class_names)
+    logits = torch.nn.functional.one_hot((labels + 1) % classes, classes).float()
+    publish_mistakes(own_store, "trial-b-s0", Answers(logits, labels), data, "validation")
+    page = words(build_report(own_store, [SEARCH]))
+    section = page[page.index('<section id="mistakes">') :]
+    assert f"{len(labels)} of the {len(labels)} validation clouds of {name} were taken for" in section
+    assert section.count("<li>") == min(24, len(labels))
+    assert section.count('<svg viewBox="') == min(24, len(labels))
+    assert 'id="mistakes"' not in build_report(own_store, [PRETRAINED])
 
 
 def test_seeds_are_told_as_mean_and_sample_deviation(own_store: Storage) -> None:

@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from pointlab.experiment.legacy_settings import PREFIX
+from pointlab.experiment.legacy_settings import PREFIX as LEGACY
 from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
 from pointlab.report.matching_findings import matching_figures, matching_finding
@@ -10,16 +12,25 @@ from pointlab.report.results import Group, group_by_seed, interval, summary
 from pointlab.report.retrieval_findings import key_figures, retrieval_finding
 from pointlab.report.study_finding import study_finding
 from pointlab.report.sweeps import ENDS
-from pointlab.report.wording import METHODS, OF_AVERAGES, percent
+from pointlab.report.wording import METHODS, WORDS_OF_STAMPS, percent
 from pointlab.study.words import words_read
 
 HEADLINES = (
-    {"test/accuracy": "on the target test", "shifted-test/accuracy": "on the shifted test"},
+    {
+        "test/accuracy": "on the target test",
+        "shifted-test/accuracy": "on the shifted test",
+        "corrupted-test/mOA": "on the corrupted target test in the mean",
+    },
     {
         "target-validation/accuracy": "on target validation data",
         "shifted-validation/accuracy": "on shifted validation data",
+        "corrupted-validation/mOA": "on corrupted validation data in the mean",
     },
-    {"validation/accuracy": "on its validation split"},
+    {
+        "validation/accuracy": "on its validation split",
+        "shifted-validation/accuracy": "on shifted validation data",
+        "corrupted-validation/mOA": "on corrupted validation data in the mean",
+    },
 )
 OF_POINTS = (
     {
@@ -98,8 +109,9 @@ def _headlines(group: Group) -> dict[str, str]:
     lines = UNDER_CORRUPTIONS if group.records[0].kind == "evaluate" else HEADLINES
     if any(group.values(metric) for line in OF_POINTS for metric in line):
         lines = OF_POINTS
-    present = ({metric: at for metric, at in line.items() if group.values(metric)} for line in lines)
-    return next((line for line in present if line), {})
+    present = [{metric: at for metric, at in line.items() if group.values(metric)} for line in lines]
+    whole = (found for found, line in zip(present, lines, strict=True) if next(iter(line)) in found)
+    return next(whole, next(filter(None, present), {}))
 
 
 def _subject(group: Group) -> str:
@@ -118,6 +130,10 @@ def _subject(group: Group) -> str:
 def _method(stamp: str) -> str:
     """The protocol in words, by which prompts, and how few labels it had; that it was searched, key figures
     tell."""
+    if stamp.startswith(PREFIX):
+        return f"{_method(stamp.removeprefix(PREFIX))} with habits of released code"
+    if stamp.startswith(LEGACY):
+        return f"{_method(stamp.removeprefix(LEGACY))} with habits of released code"
     protocol, *further = stamp.split("/")
     few = [part.removesuffix("-per-class") for part in further if part.endswith("-per-class")]
     labels = f" with {few[0]} labelled training clouds of each class" if few else ""
@@ -127,7 +143,7 @@ def _method(stamp: str) -> str:
         return f"{METHODS[further[0]]} for segmentation{share}"
     prompts = f" by the {further[0].replace('_', '-')} prompts" if protocol == "zero_shot" else ""
     folds = f" ({', '.join(further[:2])})" if protocol == "few_shot" else ""
-    options = [part for part in further if part in OF_AVERAGES]
+    options = [part for part in further if part in WORDS_OF_STAMPS]
     averaged = f" ({', '.join(options)})" if options else ""
     if protocol in METHODS:
         return METHODS[protocol] + prompts + folds + averaged + labels
@@ -151,6 +167,8 @@ def _choice(group: Group) -> str:
         sentences.append("A retrieval ranks and chooses nothing.")
     elif group.records[0].kind == "match":
         sentences.append("A matching asks and chooses nothing.")
+    elif legacy := group.records[0].notes.get("legacy"):
+        sentences.append(f"Not comparable: {legacy}.")
     elif any(group.values(metric) for metric in HEADLINES[0]):
         sentences.append("The test splits were read once, after every choice.")
     sentences += dict.fromkeys(filter(None, map(words_read, group.records)))
@@ -160,8 +178,10 @@ def _choice(group: Group) -> str:
 def _choice_of_a_study(group: Group) -> str:
     cells = [row for record in group.records for row in record.curves["cells"]]
     is_tested = any(row.get("test/accuracy", "") != "" for row in cells)
+    legacy = group.records[0].notes.get("legacy")
+    which = f"Not comparable: {legacy}. In every other cell" if legacy else "In every cell"
     return (
-        "In every cell the step, the penalty and whatever else was chosen was chosen on the whole validation"
+        f"{which} the step, the penalty and whatever else was chosen was chosen on the whole validation"
         " split of its target, however few training labels it had"
         + ("; its test split was read once, after every choice." if is_tested else ".")
     )

@@ -1,61 +1,119 @@
 """The coefficient curve: accuracy from the pretrained to the fine-tuned end, and the plane it moves in.
 
 The two plots are those of WiSE-FT (Wortsman et al., "Robust fine-tuning of zero-shot models", figure 1):
-accuracy against the coefficient, and accuracy under shift against accuracy on the target.
+accuracy against the coefficient, and accuracy under shift against accuracy on the target. Runs that differ in
+their seed alone share a plot, whose bands are intervals over seeds.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
+from pointlab.report.cells import CellGroup, cells_by_place
 from pointlab.report.collect import Material
-from pointlab.report.figures import CHOSEN, NEUTRAL, SHIFTED, TARGET, Picture, in_percent, picture, ring
-from pointlab.report.sweeps import ENDS, METHODS, SPLITS, Sweep, accuracy, describe, read_sweep
+from pointlab.report.figures import (
+    CHOSEN,
+    CORRUPTED,
+    NEUTRAL,
+    SHIFTED,
+    TARGET,
+    Picture,
+    faint,
+    in_percent,
+    picture,
+    ring,
+)
+from pointlab.report.results import group_by_seed
+from pointlab.report.sweeps import ENDS, METHODS, Sweep, describe, read_sweep, unite_equal
 from pointlab.storage import Record
 
-COLOURS = {"target": TARGET, "shifted": SHIFTED}
+COLOURS = {"target": TARGET, "shifted": SHIFTED, "corrupted": CORRUPTED}
 DASHES = {"wise_ft_lp": "solid", "wise_ft": "dash"}
 PROGRESS = [[0, "#4a6fd8"], [0.4, "#a34fb8"], [0.75, "#e2574e"], [1, "#f2a23a"]]
 """Colours from coefficient 0 to 1 that show on white and on black."""
-LAYOUT = {"height": 400, "margin": {"l": 74, "r": 14, "t": 62, "b": 64}}
+MARGIN = {"l": 74, "r": 24, "t": 66, "b": 64}
 PLANE_CAPTION = (
     "The same mixtures in the plane of the two accuracies, joined and coloured in order of coefficient: "
     "up and to the right is better on both. A path that bends outwards passes mixtures better than its ends."
 )
 
 
-def coefficient_pictures(material: Material) -> list[tuple[Record, list[Picture]]]:
-    """The curve, and where there is a shifted set the plane, of every record with a sweep."""
-    found = []
-    for number, record in enumerate(material.records):
-        if record.curves.get("coefficients"):
-            sweep = read_sweep(record)
-            pictures = [_curve(f"coefficients-{number}", sweep)]
-            if sweep.splits == list(SPLITS):
-                pictures.append(_plane(f"plane-{number}", sweep))
-            found.append((record, pictures))
-    return found
+@dataclass(frozen=True)
+class CoefficientSection:
+    """The curve of one sweep, and a plane for each way in which its target was made harder."""
+
+    title: str
+    """Where a study has it; "" for runs of the page, which are named instead."""
+    runs: tuple[str, ...]
+    pictures: tuple[Picture, ...]
 
 
-def _curve(name: str, sweep: Sweep) -> Picture:
-    traces = [_line(sweep, method, split) for split in sweep.splits for method in sweep.by_method]
-    layout = dict(LAYOUT)
-    if sweep.chosen is not None:
-        at = float(sweep.chosen["coefficient"])
-        heights = in_percent([accuracy(sweep.chosen, split) for split in sweep.splits])
-        traces.append(ring([at] * len(heights), heights))
-        layout |= _mark(at)
-    ticks = [round(0.2 * step, 1) for step in range(6)]
+def coefficient_sections(material: Material) -> list[CoefficientSection]:
+    """One for every sweep: of the page's own runs, then of the cells of its studies."""
+    swept = [record for record in material.records if record.curves.get("coefficients")]
+    found: list[tuple[str, Sequence[Record], Sweep]] = [
+        ("", group.records, read_sweep(group.records)) for group in group_by_seed(swept)
+    ]
+    found += [(title, (), sweep) for title, sweep in _of_studies(material)]
+    return [
+        CoefficientSection(title, tuple(record.run for record in records), tuple(_pictures(number, sweep)))
+        for number, (title, records, sweep) in enumerate(found)
+    ]
+
+
+def _of_studies(material: Material) -> Iterator[tuple[str, Sweep]]:
+    """Every sweep of cells with its start and place; one that several protocols measure comes once."""
+    for place, cells in cells_by_place(material).items():
+        by_start: dict[str, list[CellGroup]] = {}
+        for cell in cells:
+            if all(record.curves.get("coefficients") for record in cell.group.records):
+                start = f"{cell.start} (legacy)" if cell.is_legacy else cell.start
+                by_start.setdefault(start, []).append(cell)
+        for start, group in by_start.items():
+            for sweep in unite_equal([read_sweep(cell.group.records) for cell in group]):
+                yield f"{start}: {place.title}", sweep
+
+
+def _pictures(number: int, sweep: Sweep) -> Iterator[Picture]:
+    for method in sweep.own:
+        yield _curve(
+            f"coefficients-{method}-{number}" if len(sweep.own) > 1 else f"coefficients-{number}",
+            sweep,
+            method,
+        )
+    for split in sweep.splits[1:]:
+        yield _plane(f"plane-{split}-{number}", sweep, split)
+
+
+def _curve(name: str, sweep: Sweep, own: str) -> Picture:
+    """The lines of both methods, with bands and rings of one of those that the runs have."""
+    bands = [_band(sweep, own, split) for split in sweep.splits if sweep.num_seeds > 1]
+    traces = [*bands, *(_line(sweep, method, split) for split in sweep.splits for method in sweep.by_method)]
+    choices = sweep.chosen_by(own)
+    above = 20 * len(sweep.splits) + 26  # a row of the legend for each split, and what was chosen
+    layout: dict[str, Any] = {"height": 400, "margin": {**MARGIN, "t": above}}
+    if choices:
+        marked = [
+            (choice.coefficient, *in_percent([choice.accuracies[split]]))
+            for choice in choices
+            for split in sweep.splits
+        ]
+        traces.append(ring([x for x, _ in marked], [y for _, y in marked]))
+        layout |= _marks(sorted({choice.coefficient for choice in choices}))
+    ticks = [0.25 * step for step in range(5)]
     text = [f"{tick:g}<br>{ENDS[tick]}" if tick in ENDS else f"{tick:g}" for tick in ticks]
-    x = {"title": {"text": "mixing coefficient"}, "tickvals": ticks, "ticktext": text, "range": [-0.07, 1.07]}
-    return picture(name, traces, x, _axis("validation accuracy"), describe(sweep), **layout)
+    x: dict[str, Any] = {"title": {"text": "mixing coefficient"}, "range": [-0.07, 1.07]}
+    x |= {"tickvals": ticks, "ticktext": text, "tickangle": 0, "ticklabeloverflow": "allow"}
+    return picture(name, traces, x, _axis("validation accuracy"), describe(sweep, own), **layout)
 
 
 def _line(sweep: Sweep, method: str, split: str) -> Any:
-    title = f"{split}, {METHODS[method]}"
+    title, points = f"{split}, {METHODS[method]}", sweep.by_method[method]
     return go.Scatter(
-        x=sweep.coefficients(method),
-        y=in_percent(sweep.accuracies(method, split)),
+        x=[point.coefficient for point in points],
+        y=in_percent([point.mean(split) for point in points]),
         name=title,
         mode="lines+markers",
         line={"color": COLOURS[split], "dash": DASHES[method], "width": 2.5},
@@ -64,33 +122,53 @@ def _line(sweep: Sweep, method: str, split: str) -> Any:
     )
 
 
-def _mark(coefficient: float) -> dict[str, Any]:
-    """A line at the chosen coefficient, and a word above it that stays within the plot."""
-    at = {"x0": coefficient, "x1": coefficient, "y0": 0, "y1": 1, "yref": "paper"}
-    anchor = "right" if coefficient > 0.8 else "left" if coefficient < 0.2 else "center"
-    word = {"x": coefficient, "y": 1, "yref": "paper", "xanchor": anchor, "yanchor": "bottom"}
-    return {
-        "shapes": [{"type": "line", **at, "line": {"color": CHOSEN, "width": 1, "dash": "dot"}}],
-        "annotations": [{**word, "text": f"chosen on validation: {coefficient:g}", "showarrow": False}],
-    }
-
-
-def _plane(name: str, sweep: Sweep) -> Picture:
-    others = [method for method in sweep.by_method if method != sweep.own]
-    traces = [_path(sweep, method) for method in (*others, sweep.own) if method in sweep.by_method]
-    if sweep.chosen is not None:
-        target, shifted = (in_percent([accuracy(sweep.chosen, split)]) for split in SPLITS)
-        traces.append(ring(target, shifted))
-    ends = [_end(sweep, coefficient) for coefficient in ENDS if sweep.at(coefficient) is not None]
-    x = {**_axis("target validation accuracy"), "showgrid": True}
-    return picture(
-        name, traces, x, _axis("shifted validation accuracy"), PLANE_CAPTION, **LAYOUT, annotations=ends
+def _band(sweep: Sweep, method: str, split: str) -> Any:
+    """Intervals over seeds as an area."""
+    points = sweep.by_method[method]
+    bounds = [point.bounds(split) for point in points]
+    there = [point.coefficient for point in points]
+    return go.Scatter(
+        x=[*there, *reversed(there)],
+        y=in_percent([*(low for low, _ in bounds), *(high for _, high in reversed(bounds))]),
+        fill="toself",
+        fillcolor=faint(COLOURS[split], 0.16),
+        mode="lines",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
     )
 
 
-def _path(sweep: Sweep, method: str) -> Any:
-    is_own = method == sweep.own
-    coefficients = sweep.coefficients(method)
+def _marks(coefficients: Sequence[float]) -> dict[str, Any]:
+    """A line at every chosen coefficient, and a word on them above, on the right: so it stays within."""
+    line = {"type": "line", "y0": 0, "y1": 1, "yref": "paper"}
+    line |= {"line": {"color": CHOSEN, "width": 1, "dash": "dot"}}
+    told = " to ".join(f"{coefficient:g}" for coefficient in sorted({coefficients[0], coefficients[-1]}))
+    word = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "right", "yanchor": "bottom"}
+    return {
+        "shapes": [{**line, "x0": coefficient, "x1": coefficient} for coefficient in coefficients],
+        "annotations": [{**word, "text": f"chosen on validation: {told}", "showarrow": False}],
+    }
+
+
+def _plane(name: str, sweep: Sweep, split: str) -> Picture:
+    others = [method for method in sweep.by_method if method not in sweep.own]
+    traces = [_path(sweep, m, split) for m in (*others, *sweep.own) if m in sweep.by_method]
+    chosen = sorted({(choice.method, choice.coefficient) for choice in sweep.choices})
+    points = [point for method, at in chosen if (point := sweep.at(method, at)) is not None]
+    if points:
+        target, harder = (in_percent([point.mean(each) for point in points]) for each in ("target", split))
+        traces.append(ring(target, harder))
+    named = sweep.own[0]
+    ends = [_end(sweep, named, at, split) for at in ENDS if sweep.at(named, at) is not None]
+    x = {**_axis("target validation accuracy"), "showgrid": True}
+    y = _axis(f"{split} validation accuracy")
+    return picture(name, traces, x, y, PLANE_CAPTION, height=400, margin=MARGIN, annotations=ends)
+
+
+def _path(sweep: Sweep, method: str, split: str) -> Any:
+    is_own, points = method in sweep.own, sweep.by_method[method]
+    coefficients = [point.coefficient for point in points]
     marker = {
         "color": coefficients,
         "colorscale": PROGRESS,
@@ -99,23 +177,23 @@ def _path(sweep: Sweep, method: str) -> Any:
         "size": 10 if is_own else 6,
     }
     return go.Scatter(
-        x=in_percent(sweep.accuracies(method, "target")),
-        y=in_percent(sweep.accuracies(method, "shifted")),
+        x=in_percent([point.mean("target") for point in points]),
+        y=in_percent([point.mean(split) for point in points]),
         name=METHODS[method],
         mode="lines+markers",
         marker=marker,
         line={"color": NEUTRAL, "dash": DASHES[method], "width": 2 if is_own else 1},
         customdata=coefficients,
-        hovertemplate=f"{METHODS[method]} at %{{customdata}}<br>target %{{x:.1f}} %, shifted %{{y:.1f}} %"
+        hovertemplate=f"{METHODS[method]} at %{{customdata}}<br>target %{{x:.1f}} %, {split} %{{y:.1f}} %"
         "<extra></extra>",
     )
 
 
-def _end(sweep: Sweep, coefficient: float) -> dict[str, Any]:
-    """The name of one end of the record's own path, below the pretrained and above the fine-tuned one."""
-    row = sweep.at(coefficient)
-    assert row is not None, "only ends on the grid are named"
-    (x,), (y,) = (in_percent([accuracy(row, split)]) for split in SPLITS)
+def _end(sweep: Sweep, method: str, coefficient: float, split: str) -> dict[str, Any]:
+    """The name of one end of a method's own path, below the pretrained and above the fine-tuned one."""
+    point = sweep.at(method, coefficient)
+    assert point is not None, "only ends on the grid are named"
+    (x,), (y,) = (in_percent([point.mean(each)]) for each in ("target", split))
     arrow = {"ax": 0, "ay": 34 if coefficient == 0 else -34, "arrowhead": 0, "arrowwidth": 1, "standoff": 8}
     return {"x": x, "y": y, "text": ENDS[coefficient], "arrowcolor": NEUTRAL, **arrow}
 

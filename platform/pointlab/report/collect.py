@@ -1,8 +1,8 @@
 """What a page is made from: the records of some runs and of their parents, their logs, their datasets."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pointlab.data.manifest import DatasetManifest, read_dataset
 from pointlab.errors import StorageError
@@ -22,13 +22,14 @@ class Material:
 
     `records` holds each run once, parents before their children. `logs` is by run, trials included; of a
     trial that mixes, it is the log of its fine-tuning. `datasets` is by name and lacks the sets that are no
-    longer in the store.
+    longer in the store. `cells` are the finished transfers of the studies among `records`, by run.
     """
 
     asked: tuple[Record, ...]
     records: tuple[Record, ...]
     logs: dict[str, list[Line]]
     datasets: dict[str, DatasetManifest]
+    cells: dict[str, Record] = field(default_factory=dict)
 
     def clouds_in(self, dataset: str | None, split: str) -> int | None:
         """Number of clouds in a split, or None where it is not known."""
@@ -55,6 +56,7 @@ def collect(storage: Storage, runs: Sequence[str]) -> Material:
         records=tuple(found.values()),
         logs={run: lines for run, lines in logs.items() if lines},
         datasets={name: read_dataset(storage, name) for name in sorted(names) if _is_there(storage, name)},
+        cells=dict(_cells(storage, found.values())),
     )
 
 
@@ -83,6 +85,15 @@ def _add_with_parents(storage: Storage, run: str, found: dict[str, Record]) -> N
     for parent in record.parents.values():
         _add_with_parents(storage, parent, found)
     found[run] = record
+
+
+def _cells(storage: Storage, records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
+    """The records of finished cells, as far as they are still there."""
+    for row in (row for record in records for row in record.curves.get("cells", [])):
+        run = str(row["run"])
+        record = read_record(storage, run) if row["outcome"] == "finished" else None
+        if record is not None:
+            yield run, record
 
 
 def _trained_in(storage: Storage, trial: str) -> str:

@@ -115,7 +115,9 @@ def _views(sample: DatasetSample) -> dict[int, tuple[View | None, ...]]:
     shown = dict(list(sample.drawn.items())[:MAX_CLASSES])
     budget = max(MAX_POINTS, ALL_DRAWN_POINTS // max(1, NUM_DRAWS * len(shown)))
     return {
-        number: view_together([_cloud(drawn, row, budget) for row in range(NUM_DRAWS)])
+        number: view_together(
+            [_cloud(drawn, row, budget) for row in range(NUM_DRAWS)], sample.manifest.part_names
+        )
         for number, drawn in shown.items()
     }
 

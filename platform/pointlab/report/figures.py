@@ -15,7 +15,10 @@ from markupsafe import Markup
 
 TARGET, SHIFTED = "#2f7fc4", "#e07a1f"
 TRAINING, VALIDATION = "#0f9d85", "#9a63c4"
+CORRUPTED = TRAINING
 CHOSEN, NEUTRAL = "#d6336c", "#88919d"
+SERIES = (TARGET, SHIFTED, TRAINING, VALIDATION, CHOSEN, "#8c6d4f", "#4fb3e6", "#a8a117")
+"""Of lines that have no colour of their own, such as starts and protocols."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 MAX_POINTS = 500
 """Points of a curve: about one for every pixel that a plot is wide."""
@@ -58,6 +61,12 @@ def ring(xs: Sequence[float | str], ys: Sequence[float]) -> Any:
     line = {"color": CHOSEN, "width": 2.5}
     marker = {"symbol": "circle-open", "size": 16, "line": line, "color": CHOSEN}
     return go.Scatter(x=xs, y=ys, mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
+
+
+def faint(colour: str, opacity: float) -> str:
+    """A colour such as #2f7fc4, so much of it, as plotly takes it."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
 
 
 def embed(figure: Any, name: str) -> Markup:

@@ -71,7 +71,8 @@ def build_gallery(storage: Storage, material: Material) -> Gallery:
     shown = [name for name in roles if material.clouds_in(name, "validation")][:MAX_SETS]
     sets = [ValidationSet(material.datasets[name], open_split(storage, name, "validation")) for name in shown]
     classes = _shared_classes(sets)
-    by_class = [view_together([one.first_of(name) for one in sets]) for name in classes]
+    parts = part_names_of(material)
+    by_class = [view_together([one.first_of(name) for one in sets], parts) for name in classes]
     return Gallery(
         classes,
         tuple(
@@ -90,6 +91,16 @@ def dataset_roles(material: Material) -> dict[str, str]:
             roles.setdefault(name, role_name(record.kind, role))
     rank = {role: position for position, role in enumerate(ROLE_ORDER)}
     return dict(sorted(roles.items(), key=lambda item: rank.get(item[1], len(rank))))
+
+
+def part_names_of(material: Material) -> list[str]:
+    """The parts of every set on the page, in the sets' order: what colours go by in all of its sections."""
+    return [
+        part
+        for name in dataset_roles(material)
+        if name in material.datasets
+        for part in material.datasets[name].part_names
+    ]
 
 
 def _shared_classes(sets: list[ValidationSet]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pointlab.experiment.legacy_settings import PREFIX as LEGACY
 from pointlab.report.collect import Material
 from pointlab.report.wording import (
     GAP,
@@ -31,8 +32,10 @@ NORMAL_QUANTILE = 1.959963984540054
 ORDER = (
     "test",
     "shifted-test",
+    "corrupted-test",
     "target-validation",
     "shifted-validation",
+    "corrupted-validation",
     "selection",
     "validation",
     "train",
@@ -77,12 +80,18 @@ class ResultTable:
     group: Group
     rows: tuple[ResultRow, ...]
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any row has one: the points of a segmentation, say, are no draws of their own."""
+        return any(row.interval for row in self.rows)
+
 
 def group_by_seed(records: Sequence[Record]) -> list[Group]:
     """Records that differ only in their seed, together, in the order of their first."""
     groups: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in records:
-        key = (record.name, record.protocol, _without_seed(record), record.notes.get("suite hash", ""))
+        clouds = record.notes.get("suite hash", record.notes.get("validation suite hash", ""))
+        key = (record.name, record.protocol, _without_seed(record), clouds)
         groups.setdefault(key, []).append(record)
     return [Group(name, protocol, tuple(found)) for (name, protocol, *_), found in groups.items()]
 
@@ -113,12 +122,15 @@ def interval(material: Material, group: Group, metric: str) -> tuple[float, floa
     """Bounds of the accuracy and the clouds they rest on; None for other metrics and unknown splits.
 
     A released set holds each of its clouds under many conditions, so its rows are not the clouds of one; the
-    points of a scene, which a segmentation counts, are no draws of their own; folds ask about some clouds.
+    points of a scene, which a segmentation counts, are no draws of their own; folds ask about some clouds, as
+    does a map of the classes that a shifted set shares.
     """
-    is_of_clouds = not group.protocol.startswith(("segmentation", "few_shot"))
+    is_of_clouds = not group.protocol.removeprefix(LEGACY).startswith(("segmentation", "few_shot"))
     if group.records[0].notes.get("origin") == "official" or not is_of_clouds:
         return None
     dataset, split = dataset_of(group.records[0], metric)
+    if metric.startswith("shifted") and group.records[0].config.get("shifted_classes"):
+        return None
     clouds = material.clouds_in(dataset, split) if split in ("validation", "test") else None
     if not clouds or not metric.endswith("/accuracy"):
         return None

@@ -12,6 +12,7 @@ from pointlab.experiment.shown import has_files
 from pointlab.experiment.wiring import model_manifest
 from pointlab.report.collect import Material
 from pointlab.report.figures import SHIFTED, TARGET, VALIDATION, Picture, in_percent, label, picture
+from pointlab.report.gallery import part_names_of
 from pointlab.report.results import ORDER, Group, group_by_seed, summary
 from pointlab.report.scenes import scene
 from pointlab.report.views import LabelledCloud, legend_of, part_name, view_together
@@ -69,7 +70,7 @@ def _section(storage: Storage, material: Material, number: int, group: Group) ->
         columns=tuple(split_name(record, f"{split}/iou") for split in splits),
         rows=tuple((name, tuple(_cell(group, split, name) for split in splits)) for name in names),
         bars=_bars(f"iou-{number}", group, splits, names),
-        scene=_scene_row(storage, record, number) if record.run in asked else None,
+        scene=_scene_row(storage, record, number, part_names_of(material)) if record.run in asked else None,
     )
 
 
@@ -107,13 +108,13 @@ def _means(group: Group, split: str, names: Sequence[str]) -> dict[str, float]:
     return {each: float(np.mean(found)) for each, found in values.items() if found}
 
 
-def _scene_row(storage: Storage, record: Record, number: int) -> SceneRow | None:
+def _scene_row(storage: Storage, record: Record, number: int, part_names: Sequence[str]) -> SceneRow | None:
     """The scene that the run has left; None where it left none, as one that was not tested."""
     if not has_files(storage, record.run):
         return None
     found = read_scene(storage, record.run)
     clouds = [LabelledCloud(found.points, parts) for parts in _parts(found, _class_names(storage, record))]
-    views = view_together(clouds)
+    views = view_together(clouds, part_names)
     titles = ("labels", "named by the network")
     drawings = tuple(
         (title, scene([view], f"segmented-{number}-{place}"))

@@ -7,7 +7,7 @@ protocols are never mixed. Differences are told in points, hundredths of what is
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pointlab.experiment.matrix import ALL
+from pointlab.report.cells import told_labels
 from pointlab.report.collect import Material
 from pointlab.report.figures import Picture
 from pointlab.report.study_finding import points, verdict_of
@@ -97,9 +97,8 @@ def _route_tables(rows: Sequence[Row], words: Sequence[Row]) -> Iterator[StudyTa
     for route in dict.fromkeys(str(row["route"]) for row in rows):
         of_route, told_of_route = ([row for row in some if row["route"] == route] for some in (rows, words))
         for labels in dict.fromkeys(str(row["samples_per_class"]) for row in of_route):
-            told = "all labels" if labels == ALL else f"{labels} labelled training clouds of each class"
             shown = [row for row in of_route if row["samples_per_class"] == labels]
-            yield _table(f"{route}, {told}", shown, told_of_route)
+            yield _table(f"{route}, {told_labels(labels)}", shown, told_of_route)
 
 
 def _table(title: str, rows: Sequence[Row], words: Sequence[Row]) -> StudyTable:
@@ -125,6 +124,8 @@ def _text(row: Row | None) -> CellText | None:
     if row is None:
         return None
     value = _mean(row) if "mean" in row else f"{row['pairs']:.0f} pairs, {row['clusters']:.0f} clusters"
+    if row.get("best", "") != "":
+        value += f"; best of seeds {percent(float(row['best']))}"
     return CellText(value, "" if row["difference"] == "" else points(row), verdict_of(row))
 
 

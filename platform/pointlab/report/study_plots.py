@@ -5,21 +5,9 @@ from collections.abc import Iterator, Sequence
 import plotly.graph_objects as go
 
 from pointlab.experiment.matrix import ALL
-from pointlab.report.figures import (
-    CHOSEN,
-    NEUTRAL,
-    SHIFTED,
-    TARGET,
-    TRAINING,
-    VALIDATION,
-    Picture,
-    in_percent,
-    label,
-    picture,
-)
+from pointlab.report.figures import NEUTRAL, SERIES, Picture, in_percent, label, picture
 from pointlab.study.comparison import Row
 
-COLOURS = (TARGET, SHIFTED, TRAINING, VALIDATION, CHOSEN)
 SHORT = 15
 """Longest name of a place in one line: a phone has no room for more beside the plot."""
 
@@ -31,7 +19,7 @@ def difference_picture(name: str, pooled: Sequence[Row]) -> Iterator[Picture]:
     protocols = dict.fromkeys(str(row["protocol"]) for row in pooled)
     traces = [
         _differences(protocol, colour, [row for row in pooled if row["protocol"] == protocol])
-        for protocol, colour in zip(protocols, COLOURS * len(protocols), strict=False)
+        for protocol, colour in zip(protocols, SERIES * len(protocols), strict=False)
     ]
     x = {
         "title": {"text": "difference, points"},
@@ -108,7 +96,7 @@ def _few_shot(name: str, rows: Sequence[Row], caption: str) -> Picture:
     order = sorted({str(row["samples_per_class"]) for row in rows}, key=_num_labels)
     traces = [
         _curve(start, colour, sorted((r for r in rows if r["start"] == start), key=_labels_of))
-        for start, colour in zip(starts, (NEUTRAL, *COLOURS * len(starts)), strict=False)
+        for start, colour in zip(starts, (NEUTRAL, *SERIES * len(starts)), strict=False)
     ]
     x = {"title": {"text": "training labels of each class"}, "type": "category", "categoryorder": "array"}
     y = {"title": {"text": "accuracy"}, "ticksuffix": " %"}

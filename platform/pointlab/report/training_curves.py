@@ -8,12 +8,27 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pointlab.report.collect import Material, best_trials
-from pointlab.report.figures import NEUTRAL, TRAINING, VALIDATION, Picture, in_percent, label, picture, thin
+from pointlab.report.figures import (
+    NEUTRAL,
+    TARGET,
+    TRAINING,
+    VALIDATION,
+    Picture,
+    in_percent,
+    label,
+    picture,
+    thin,
+)
 from pointlab.report.wording import measure_name
 from pointlab.storage import Record
 from pointlab.training.run import Line
 
-SPLITS = {"train": ("training", TRAINING), "validation": ("validation", VALIDATION)}
+SPLITS = {
+    "train": ("training", TRAINING),
+    "validation": ("validation", VALIDATION),
+    "test": ("test, which chose the epoch", TARGET),
+}
+"""What a log tells of; of test only where that is a habit of released code."""
 IN_PERCENT = ("accuracy", "miou")
 MAX_CURVES = 40
 """In one plot; more could not be told apart."""

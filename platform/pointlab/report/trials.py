@@ -1,4 +1,4 @@
-"""The search: its trials by score, and each searched setting against the score."""
+"""The search: its trials by score, each searched setting against it, the front of several objectives."""
 
 import math
 from dataclasses import dataclass
@@ -6,14 +6,27 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pointlab.experiment.search_settings import SCORE
+from pointlab.experiment.search.settings import SCORE
 from pointlab.report.collect import Material, gain_of
 from pointlab.report.figures import NEUTRAL, TARGET, Picture, label, picture, ring
-from pointlab.report.wording import duration, figure, is_share
+from pointlab.report.search_front import front_pictures, objectives_of
+from pointlab.report.wording import duration, figure, is_share, measure_name, split_name
 from pointlab.storage import Record
 
 Row = dict[str, float | str]
-OWN_COLUMNS = ("trial", "score", "coefficient", "epochs", "samples", "seconds", "outcome", "run")
+OWN_COLUMNS = (
+    "trial",
+    "generation",
+    "member",
+    "parent",
+    "score",
+    "coefficient",
+    "epochs",
+    "samples",
+    "seconds",
+    "outcome",
+    "run",
+)
 """What a search notes of a trial beside the settings that it searched, and figures such as `split/metric`."""
 OUTCOMES = {"finished": (TARGET, "circle"), "stopped early": (NEUTRAL, "x-thin")}
 MARGIN = {"l": 68, "r": 12, "t": 12, "b": 46}
@@ -27,17 +40,23 @@ class TrialTable:
 
     record: Record
     settings: tuple[str, ...]
+    objectives: tuple[str, ...]
+    """The figures that were compared, where there are several."""
     rows: tuple[tuple[str, ...], ...]
     """Cells as text, in the order of `columns`; the last is the trial's run."""
     chosen: str
     """The run of the trial that was chosen."""
+    fronts: tuple[Picture, ...]
+    """The trials by every two objectives, where there are several."""
     pictures: tuple[Picture, ...]
     note: str
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Headings of the table; a setting goes by the last word of its dotted path if that is unique."""
-        return ("score", *_short(self.settings), "coefficient", "epochs", "samples", "time", "outcome", "run")
+        figures = (f"{split_name(self.record, each)}: {measure_name(each)}" for each in self.objectives)
+        cost = ("coefficient", "epochs", "samples", "time", "outcome", "run")
+        return ("score", *figures, *_short(self.settings), *cost)
 
 
 def trial_tables(material: Material) -> list[TrialTable]:
@@ -56,6 +75,7 @@ def _table(number: int, record: Record) -> TrialTable:
     )
     metric = _metric(record)
     settings = tuple(name for name in trials[0] if name not in OWN_COLUMNS and "/" not in name)
+    objectives = tuple(objectives_of(record))
     shown = [row for row in trials if row["outcome"] in OUTCOMES and row["score"] != ""]
     chosen = record.notes.get("chosen trial", "")
     pictures = [
@@ -64,8 +84,10 @@ def _table(number: int, record: Record) -> TrialTable:
     return TrialTable(
         record=record,
         settings=settings,
-        rows=tuple(_cells(row, settings, metric) for row in trials),
+        objectives=objectives,
+        rows=tuple(_cells(row, settings, objectives, metric) for row in trials),
         chosen=chosen,
+        fronts=tuple(front_pictures(f"trials-front-{number}", record)),
         pictures=tuple(pictures),
         note=_note(record, trials),
     )
@@ -87,11 +109,12 @@ def _short(settings: tuple[str, ...]) -> list[str]:
     return [word if last.count(word) == 1 else path for word, path in zip(last, settings, strict=True)]
 
 
-def _cells(row: Row, settings: tuple[str, ...], metric: str) -> tuple[str, ...]:
+def _cells(row: Row, settings: tuple[str, ...], objectives: tuple[str, ...], metric: str) -> tuple[str, ...]:
     numbers = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in settings)
     coefficient = row["coefficient"]
+    figures = [(metric, row["score"]), *((name, row[name]) for name in objectives)]
     return (
-        figure(metric, float(row["score"])) if row["score"] != "" else "",
+        *(figure(name, float(value)) if value != "" else "" for name, value in figures),
         *numbers,
         f"{coefficient:g}" if isinstance(coefficient, float) else "",
         f"{float(row['epochs']):g}",

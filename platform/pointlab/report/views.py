@@ -5,6 +5,7 @@ points' own, or tell the height. A cloud's first points are those that sampling 
 sample.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,17 +51,32 @@ class View:
         return replace(self, points=self.points[:num_points], shades=self.shades[:num_points])
 
 
-def view_together(clouds: Sequence[LabelledCloud | None]) -> tuple[View | None, ...]:
-    """A view of each cloud, in which equal parts have equal colours; None stays None."""
-    colours = part_colours(part for cloud in clouds if cloud and cloud.parts for part in cloud.parts)
+def view_together(
+    clouds: Sequence[LabelledCloud | None], part_names: Iterable[str] = ()
+) -> tuple[View | None, ...]:
+    """A view of each cloud, in which equal parts have equal colours; None stays None.
+
+    With the names of all parts that there are, colours are also those of every other view made with them.
+    """
+    present = [part for cloud in clouds if cloud and cloud.parts for part in dict.fromkeys(cloud.parts)]
+    every = part_colours([*part_names, *present])
+    colours = {part: colour for part, colour in every.items() if part in set(present)}
     return tuple(None if cloud is None else _view(cloud, colours) for cloud in clouds)
 
 
 def part_colours(parts: Iterable[str]) -> dict[str, str]:
-    """A colour for each part, in the order of their first mention; clutter recedes, and comes last."""
+    """A colour for each part, in the order of their first mention; clutter recedes, and comes last.
+
+    Parts of objects, such as chair/leg, are counted for each category by itself: none has many.
+    """
     named = dict.fromkeys(parts)
-    objects = [part for part in named if part != CLUTTER]
-    colours = {part: PARTS[number % len(PARTS)] for number, part in enumerate(objects)}
+    counts: Counter[str] = Counter()
+    colours = {}
+    for part in named:
+        if part != CLUTTER:
+            category = part.rpartition("/")[0]
+            colours[part] = PARTS[counts[category] % len(PARTS)]
+            counts[category] += 1
     return colours | ({CLUTTER: RECEDING} if CLUTTER in named else {})
 
 

@@ -6,6 +6,8 @@ GAP = "\N{NO-BREAK SPACE}"
 METHODS = {
     "full": "full fine-tuning",
     "linear_probe": "the linear probe",
+    "mlp_probe": "the MLP probe",
+    "knn": "the vote of nearest neighbours",
     "linear_svm": "the linear SVM",
     "few_shot": "few-shot classification",
     "zero_shot": "zero-shot classification",
@@ -15,8 +17,8 @@ METHODS = {
     "soup": "the model soup",
 }
 """What a transfer's protocol is called in a sentence."""
-OF_AVERAGES = frozenset({"by-depth", "fisher", "uniform", "greedy", "probed-again"})
-"""Parts of the stamps of mixtures and soups, words already."""
+WORDS_OF_STAMPS = frozenset({"by-depth", "fisher", "uniform", "greedy", "probed-again", "chosen-feature"})
+"""Parts of stamps that are words already: how weights were averaged, and that what is read was chosen."""
 PARENT_ROLES = {
     "pretrained": "pretraining data",
     "latents": "stage I's data",
