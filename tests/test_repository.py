@@ -19,7 +19,8 @@ SCRIPTS = sorted((ROOT / "jobs").glob("*.py"))
 MODULES = sorted(SOURCE.rglob("*.py"))
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 FRAGMENTS = [path for path in CONFIGS if path.parent.name in {"data", "backbones"}]
-EXPERIMENTS = [path for path in CONFIGS if path not in FRAGMENTS]
+CLASS_MAPS = [path for path in CONFIGS if path.parent.name == "classes"]
+EXPERIMENTS = [path for path in CONFIGS if path not in (*FRAGMENTS, *CLASS_MAPS)]
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "Makefile"}
 TOP_LEVEL |= {"platform", "jobs", "cluster", "tests", "configs", "docs", "benchmarks"}
 MAY_KNOW_RAY = ("pointlab.engine",)
@@ -100,6 +101,14 @@ def test_every_fragment_loads_and_reads_back_equal(path: Path, tmp_path: Path) -
     written = tmp_path / path.name
     written.write_text(dump(fragment))
     assert validate(model, read_yaml(written), str(written)) == fragment
+
+
+@pytest.mark.parametrize("path", CLASS_MAPS, ids=in_repository)
+def test_every_map_of_classes_can_be_given_to_a_transfer(path: Path) -> None:
+    from pointlab.experiment.shifts import ClassMap
+
+    found = validate(ClassMap, read_yaml(path), str(path))
+    assert found.keys() == read_yaml(path).keys()
 
 
 def test_everything_below_the_engine_imports_without_ray() -> None:
