@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c cluster/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-cluster check clean
+.PHONY: help demo test test-faults test-cluster test-image check clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ test-faults: $(VENV)/.installed  ## Break runs in every way and show how each to
 
 test-cluster: $(VENV)/.installed  ## Lose and replace one of two nodes in network namespaces: needs root
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+test-image: $(VENV)/.installed  ## Run the image's install lines in a fresh environment: minutes, gigabytes
+	$(BIN)/python -m pytest -m slow tests/kuberay
 
 check: $(VENV)/.installed  ## Check format, lint, types and the layers
 	$(BIN)/ruff format --check .

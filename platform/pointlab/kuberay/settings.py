@@ -1,0 +1,59 @@
+"""What a manifest needs to know and no experiment says: the image, the store's address, a node's size."""
+
+import re
+
+from pydantic import Field, field_validator
+
+from pointlab import __version__
+from pointlab.config import StrictModel
+
+RAY_VERSION = "2.60.0"
+"""That of the image; the operator asks for it where it depends on it, and cannot look."""
+REPOSITORY = "pointlab"
+"""The image's name in the committed set, which its kustomizations replace."""
+TAGGED = re.compile(r"(?P<name>[^\s@]+?):(?P<tag>\w[\w.-]{0,127})")
+MUTABLE = ("latest", "nightly", "main", "master", "dev")
+"""Tags that name another image tomorrow."""
+
+
+class NodeShape(StrictModel):
+    """What one worker pod has, which is what one node of Ray has."""
+
+    cpus: int = Field(default=8, ge=1)
+    """Eight feed one GPU, and are a common size of its machine."""
+    memory: int = Field(default=32, ge=4)
+    """GiB; four for every CPU, as general-purpose machines have."""
+    gpus: int | None = Field(default=None, ge=0)
+    """null takes as many whole ones as a worker of the experiment needs."""
+
+
+class ManifestSettings(StrictModel):
+    """Where the pods come from and what they reach; nothing in here is secret."""
+
+    image: str = f"{REPOSITORY}:{__version__}"
+    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+    """Beside the tag, pins the image to these bytes."""
+    namespace: str | None = Field(default=None, pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$")
+    """Of a store other than AWS; without user name or password, which the Secret `pointlab-s3` holds."""
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]+$")
+    """What stores without regions are asked with, too."""
+    data_claim: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    """A PersistentVolumeClaim with source files, mounted read-only at /data."""
+    node: NodeShape = NodeShape()
+
+    @field_validator("image")
+    @classmethod
+    def _names_a_version(cls, image: str) -> str:
+        found = TAGGED.fullmatch(image)
+        if found is None or found["tag"] in MUTABLE:
+            raise ValueError(
+                f"the image is {image!r}: expected a name with a version tag that stays what it is, such as"
+                f" {REPOSITORY}:{__version__}; give a digest with --digest"
+            )
+        return image
+
+    @property
+    def reference(self) -> str:
+        """The image as a pod names it."""
+        return f"{self.image}@{self.digest}" if self.digest else self.image
