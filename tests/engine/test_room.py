@@ -1,5 +1,6 @@
 """What cannot start is refused before anything waits; what is there is found, and used."""
 
+import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,6 +70,15 @@ def test_workers_get_what_they_need_and_no_credentials(monkeypatch: pytest.Monke
     variables = of_workers()
     assert variables["POINTLAB_STORAGE_PATIENCE"] == "77"
     assert "hidden" not in variables.values()
+
+
+def test_workers_are_not_told_again_what_a_submitted_job_brought_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = {"runtime_env": {"env_vars": {"PYTHONPATH": "platform", "POINTLAB_CACHE": "/scratch"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
+    monkeypatch.setenv("POINTLAB_CACHE", "/scratch")
+    assert not of_workers().keys() & {"PYTHONPATH", "POINTLAB_CACHE"}
 
 
 def test_an_interface_is_found_by_its_address() -> None:

@@ -111,10 +111,15 @@ class Scene:
 
     def ending(self) -> Ending:
         """What the finished run left."""
-        digest = hashlib.sha256()
-        for module in ("backbone", "head"):
-            digest.update(self.storage.read(f"runs/{self.name}/model/{module}.safetensors"))
-        return Ending(digest.hexdigest(), self.books.read_log(), self.books.read_samples())
+        return ending_of(self.storage, self.name)
+
+
+def ending_of(storage: Storage, name: str) -> Ending:
+    """What the finished run of this name left."""
+    digest, books = hashlib.sha256(), Run(storage, name)
+    for module in ("backbone", "head"):
+        digest.update(storage.read(f"runs/{name}/model/{module}.safetensors"))
+    return Ending(digest.hexdigest(), books.read_log(), books.read_samples())
 
 
 def wait_until(is_true: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:

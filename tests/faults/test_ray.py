@@ -8,6 +8,7 @@ import pytest
 
 from faults.scene import Ending, Scene, assert_as_undisturbed, copied
 from pointlab.storage import Storage
+from process_tree import descendants
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 TRAIN_WORKER = b"ray::RayTrainWorker"
@@ -18,13 +19,6 @@ def on_ray(s3_storage: Storage, prepared_root: Path, tmp_path: Path) -> Scene:
     """The experiment on one Ray worker of a Ray of its own, and on S3."""
     copied(prepared_root, s3_storage)
     return Scene(s3_storage, tmp_path, {"launch": {"kind": "ray"}})
-
-
-def descendants(process: int) -> list[int]:
-    """Processes that `process` has started, and those that they have."""
-    tasks = Path(f"/proc/{process}/task").glob("*/children")
-    children = [int(child) for task in tasks for child in task.read_text().split()]
-    return children + [each for child in children for each in descendants(child)]
 
 
 def training_worker(driver: int) -> int:

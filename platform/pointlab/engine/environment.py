@@ -1,5 +1,6 @@
 """The environment that Ray and our workers need: set here, and nowhere else."""
 
+import json
 import os
 from pathlib import Path
 
@@ -48,7 +49,14 @@ def of_workers() -> dict[str, str]:
     source = source_root()
     if source is not None:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-    return variables
+    sent_along = variables_of_the_job()
+    return {name: value for name, value in variables.items() if name not in sent_along}
+
+
+def variables_of_the_job() -> dict[str, str]:
+    """What a submitted job brought along: its workers have that already, and Ray wants nothing told twice."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    return dict(job.get("runtime_env", {}).get("env_vars", {}))
 
 
 def source_root() -> str | None:

@@ -1,0 +1,106 @@
+"""A job's log is shown whole and once, whatever happens to the connection, and its end is told."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from pointlab.engine.jobs.following import Patience, follow
+from pointlab.engine.jobs.server import JobServer
+from pointlab.errors import ClusterError, NoAnswerError
+from submission.small_server import LOG, SmallServer
+
+HASTE = Patience(silence=0.3, pause=0.01, absence=0.5)
+
+
+@pytest.fixture
+def server() -> Iterator[SmallServer]:
+    with SmallServer().running() as server:
+        server.add("job")
+        yield server
+
+
+@pytest.mark.parametrize(
+    "connections",
+    [[], ["breaks"], ["hangs"], ["breaks", "hangs", "breaks"]],
+    ids="+".join,
+)
+def test_a_log_is_shown_whole_and_once(server: SmallServer, connections: list[str]) -> None:
+    server.connections = list(connections)
+    shown: list[str] = []
+    job = follow(JobServer(server.address), "job", shown.append, HASTE)
+    assert "".join(shown) == LOG
+    assert server.connections == []
+    assert job.status == 0
+
+
+def test_a_broken_connection_is_told(server: SmallServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.connections = ["breaks"]
+    with caplog.at_level(logging.WARNING, logger="pointlab"):
+        follow(JobServer(server.address), "job", lambda _: None, HASTE)
+    assert "the job goes on" in caplog.text
+
+
+def test_what_a_job_waits_for_is_told_once(server: SmallServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.add("job", "PENDING", message="It may be waiting for resources.")
+    server.connections = ["hangs", "hangs"]
+    with caplog.at_level(logging.INFO, logger="pointlab"):
+        follow(JobServer(server.address), "job", lambda _: None, HASTE)
+    assert caplog.text.count("job: It may be waiting for resources.") == 1
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ({"status": "FAILED", "driver_exit_code": 2}, 2),
+        ({"status": "FAILED", "driver_exit_code": -9}, 137),
+        ({"status": "FAILED", "driver_exit_code": None}, 1),
+        ({"status": "STOPPED"}, 143),
+    ],
+)
+def test_the_exit_status_is_the_jobs(server: SmallServer, ending: dict[str, object], status: int) -> None:
+    server.ending = ending
+    assert follow(JobServer(server.address), "job", lambda _: None, HASTE).status == status
+
+
+def test_the_last_words_are_those_of_the_log(server: SmallServer) -> None:
+    told = "last available logs (truncated to 20,000 chars):\nError: A swapped axis.\n"
+    message = f"Job entrypoint command failed with exit code 2, {told}"
+    server.ending = {"status": "FAILED", "driver_exit_code": 2, "message": message}
+    job = follow(JobServer(server.address), "job", lambda _: None, HASTE)
+    assert job.last_words == "Error: A swapped axis."
+
+
+def test_patience_with_a_cluster_begins_anew_whenever_it_is_heard(server: SmallServer) -> None:
+    server.connections = ["trickles"]
+    shown: list[str] = []
+    haste = Patience(silence=2, pause=0.01, absence=0.1)  # less than the log takes that is broken off
+    follow(JobServer(server.address), "job", shown.append, haste)
+    assert "".join(shown) == LOG
+    assert server.absences == 0
+
+
+def test_a_cluster_that_stays_away_is_given_up_and_it_is_said_how_to_go_on() -> None:
+    with SmallServer().running() as server:
+        server.add("job")
+        client = JobServer(server.address)
+    with pytest.raises(ClusterError, match=r"whether job still runs is not known.*same command"):
+        follow(client, "job", lambda _: None, HASTE)
+
+
+def test_a_cluster_that_comes_back_is_followed_again() -> None:
+    with SmallServer().running() as first:
+        first.add("job")
+        client = JobServer(first.address)
+    with SmallServer().running() as second:
+        second.add("job")
+        shown: list[str] = []
+        client.client._address = second.address  # as if it had moved back to where it was
+        follow(client, "job", shown.append, HASTE)
+    assert "".join(shown) == LOG
+
+
+def test_a_job_that_the_cluster_forgot_is_an_error_at_once(server: SmallServer) -> None:
+    with pytest.raises(ClusterError, match="does not exist") as caught:
+        follow(JobServer(server.address), "other", lambda _: None, HASTE)
+    assert not isinstance(caught.value, NoAnswerError)
