@@ -60,6 +60,16 @@ class ResourceError(PointlabError):
     """A run that its cluster can never start: the message names the numbers that would fit."""
 
 
+class ClusterError(PointlabError):
+    """A cluster elsewhere that cannot be talked to, or refuses what it is asked."""
+
+
+class NoAnswerError(ClusterError):
+    """A cluster that does not answer at present."""
+
+    is_transient = True
+
+
 class TrainingError(PointlabError):
     """A training run that cannot go on, such as one whose loss is no longer finite."""
 

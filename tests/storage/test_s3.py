@@ -20,6 +20,7 @@ from pointlab.errors import StorageError, UnreachableError
 from pointlab.storage import AbsentError, Storage, open_storage, publish, read_manifest
 from pointlab.storage.artifact import NUM_TRIES, put
 from pointlab.storage.files import Fingerprint
+from pointlab.storage.patience import VARIABLE
 from pointlab.storage.s3 import PART
 from pointlab.storage.s3_access import open_client
 from s3_server import S3Server, free_ports
@@ -470,3 +471,12 @@ def test_no_secret_is_logged_or_pickled(
         open_storage(s3_storage.address)
     traces = [caplog.text, repr(storage), repr(vars(storage)), str(pickled)]
     assert not any(secret in trace for trace in traces for secret in ("pointlab-secret", "pointlab-wrong"))
+
+
+def test_a_patience_of_its_own_comes_before_that_of_the_environment(
+    s3_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "600")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", dead_endpoint())
+    with pytest.raises(UnreachableError, match="tried again for 0 s"):
+        Storage(s3_storage.address, patience=0).exists("a")

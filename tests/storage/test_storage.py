@@ -130,6 +130,7 @@ def test_folders_and_files_are_told_apart(storage: Storage) -> None:
     assert (storage.files(""), storage.folders("")) == (["a", "b"], ["deep"])
     assert (storage.files("deep"), storage.folders("deep")) == (["c"], ["deeper"])
     assert (storage.files("nothing"), storage.folders("nothing")) == ([], [])
+    assert storage.sizes("deep") == {"c": 1}
     assert storage.exists("deep")
     assert storage.exists("deep/c")
     assert not storage.exists("dee")

@@ -4,7 +4,7 @@ Bad input ends with a paragraph that says what to do, and exit code 2. Each modu
 commands as plain functions; the table of them all is here.
 """
 
-from pointlab.cli import data, experiments, official, reports
+from pointlab.cli import data, doctor, experiments, manifests, official, reports, submit
 from pointlab.cli.experiments import main_of_kind
 from pointlab.cli.options import new_group
 from pointlab.terminal import guarded
@@ -12,7 +12,13 @@ from pointlab.terminal import guarded
 app = new_group(
     "Which pretraining should a point-cloud model start from, and will it still work under shift?"
 )
-for command, example in {**experiments.COMMANDS, **reports.COMMANDS}.items():
+for command, example in {
+    **experiments.COMMANDS,
+    **reports.COMMANDS,
+    **submit.COMMANDS,
+    **manifests.COMMANDS,
+    **doctor.COMMANDS,
+}.items():
     app.command(epilog=f"Example: {example}")(command)
 for command, (name, example) in official.COMMANDS.items():
     app.command(name, epilog=f"Example: {example}")(command)

@@ -47,11 +47,11 @@ def judged(error: Exception, members: Mapping[int, Member], rank: int) -> Except
         if isinstance(cause, PointlabError) and not isinstance(cause, RayTaskError):
             return cause  # what a data task raised, say, which Ray wraps in a class that is of both kinds
         if _is_of_exchange(cause) or _is_of_ray(cause):
-            return LossError(f"Worker {rank} lost what it worked with ({_brief(cause)}).")
+            return LossError(f"Worker {rank} lost what it worked with ({brief(cause)}).")
     gone = [other for other in members if other != rank and not _answers(members[other])]
     if gone:
         numbers = " and ".join(str(number) for number in gone)
-        return LossError(f"Worker {rank} failed as worker {numbers} was lost ({_brief(error)}).")
+        return LossError(f"Worker {rank} failed as worker {numbers} was lost ({brief(error)}).")
     return error
 
 
@@ -64,12 +64,12 @@ def failure_of(error: Exception) -> Failure:
         is_defect = isinstance(cause, RayTaskError) and not any(
             _is_of_exchange(c) or _is_of_ray(c) for c in _chain(cause)
         )
-        return Failure(f"Ray could not run the workers ({_brief(cause)})", error, not is_defect)
+        return Failure(f"Ray could not run the workers ({brief(cause)})", error, not is_defect)
     if isinstance(error, PreemptionError):
         return Failure("a node was taken away", error, may_pass=True)
     if isinstance(error, RayTaskError):
-        return Failure(f"Ray's controller failed ({_brief(error)})", error, may_pass=False)
-    return Failure(f"Ray's controller was lost ({_brief(error)})", error, may_pass=True)
+        return Failure(f"Ray's controller failed ({brief(error)})", error, may_pass=False)
+    return Failure(f"Ray's controller was lost ({brief(error)})", error, may_pass=True)
 
 
 def _failure_of_workers(error: WorkerGroupError) -> Failure:
@@ -88,7 +88,7 @@ def _failure_of_workers(error: WorkerGroupError) -> Failure:
         told = min(known, key=lambda e: isinstance(e, LossError))  # it says less than any other
         return Failure(told.found.rstrip("."), told, may_pass=True)
     defect = next(iter(failures.values()))
-    return Failure(_brief(defect), defect, may_pass=False)
+    return Failure(brief(defect), defect, may_pass=False)
 
 
 def _death(error: BaseException) -> BaseException | None:
@@ -126,7 +126,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = cause if isinstance(cause, BaseException) and cause is not error else error.__cause__
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """The first sentence of an error, without the file of gloo's that it may begin with."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         error = error.cause

@@ -99,6 +99,12 @@ def _answers(node: Mapping[str, Any]) -> bool:
     return True
 
 
+def growth() -> dict[str, float]:
+    """What the cluster has in all once its autoscaler has added all nodes that it may; empty without one."""
+    most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    return {name: amount for name, amount in most.items() if name in ("CPU", "GPU") and amount > 0}
+
+
 def described(nodes: Sequence[Node], names: Iterable[str]) -> str:
     """The nodes and what they have, for a message."""
     having = [f"{n.address} has " + " and ".join(f"{n.total.get(r, 0):g} {r}s" for r in names) for n in nodes]

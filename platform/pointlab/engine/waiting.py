@@ -57,6 +57,16 @@ def find_room(launch: LaunchConfig, stop: threading.Event) -> int:
                 )
 
 
+def workers_possible(launch: LaunchConfig) -> tuple[int, int]:
+    """How many workers the cluster can hold, and how many beside what it holds now; ResourceError, with the
+    numbers that fit, where it can never hold the fewest."""
+    nodes = present_nodes()
+    possible, free = _sizes(launch, nodes)
+    if possible < launch.fewest_workers:
+        raise _no_room(launch, nodes, is_too_small=True, waited=0)
+    return possible, free
+
+
 def _sizes(launch: LaunchConfig, nodes: Sequence[Node]) -> tuple[int, int]:
     """How many workers could ever run on these nodes, and how many on what is free of them."""
     each = resources_of_a_worker(launch)

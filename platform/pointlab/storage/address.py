@@ -20,12 +20,13 @@ class Storage:
     while it does not answer, and raise UnreachableError when patience has ended.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience: float | None = None) -> None:
         """Open `address` without touching it; see `open_storage` for the checked way.
 
-        A folder is made absolute at once: workers have other working directories.
+        A folder is made absolute at once: workers have other working directories. `patience` is how many
+        seconds a store that does not answer is asked again in this process; None: as the environment says.
         """
-        self._files, self.root = _open_files(address)
+        self._files, self.root = _open_files(address, patience)
         self.address = self.root if self.is_local else f"s3://{self.root}"
 
     def __reduce__(self) -> tuple[Callable[[str], "Storage"], tuple[str]]:
@@ -89,7 +90,12 @@ class Storage:
 
         Names with a leading dot, which unfinished local writes have, are passed over.
         """
-        return sorted(name for name in self._files.files(self._full(path)) if not name.startswith("."))
+        return sorted(self.sizes(path))
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Bytes of the files directly below `path`, by their names, as `files` gives them."""
+        found = self._files.sizes(self._full(path))
+        return {name: size for name, size in found.items() if not name.startswith(".")}
 
     def delete_folder(self, path: str) -> None:
         """Remove the folder and all below it; nothing happens if there is none."""
@@ -120,7 +126,7 @@ def open_storage(address: str) -> Storage:
     return storage
 
 
-def _open_files(address: str) -> tuple[Files, str]:
+def _open_files(address: str, patience: float | None) -> tuple[Files, str]:
     scheme, separator, rest = address.partition("://")
     if not separator:
         return LocalFiles(), str(Path(address).expanduser().absolute())
@@ -130,7 +136,7 @@ def _open_files(address: str) -> tuple[Files, str]:
         from pointlab.storage.s3 import S3Files, parse_root  # what a local user need not load
 
         root = parse_root(rest)
-        return S3Files(root), root
+        return S3Files(root, patience), root
     raise StorageError(
         f"The storage address is not understood: it begins with {scheme}://.",
         expected="a folder, file:///folder or s3://bucket/prefix",

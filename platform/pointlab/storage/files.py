@@ -68,8 +68,8 @@ class Files(ABC):
         """Names of the folders directly below `path`, in any order; none if it does not exist."""
 
     @abstractmethod
-    def files(self, path: str) -> list[str]:
-        """Names of the files directly below `path`, in any order; none if it does not exist."""
+    def sizes(self, path: str) -> dict[str, int]:
+        """Bytes of the files directly below `path`, by their names; none if it does not exist."""
 
     @abstractmethod
     def delete_file(self, path: str) -> None:

@@ -90,9 +90,14 @@ class LocalFiles(Files):
         """Names of the folders in a folder."""
         return [entry.name for entry in _entries(path) if entry.is_dir()]
 
-    def files(self, path: str) -> list[str]:
-        """Names of the files in a folder."""
-        return [entry.name for entry in _entries(path) if entry.is_file()]
+    def sizes(self, path: str) -> dict[str, int]:
+        """Bytes of the files in a folder; one that another process takes away meanwhile is left out."""
+        found = {}
+        for entry in _entries(path):
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_file():
+                    found[entry.name] = entry.stat().st_size
+        return found
 
     def delete_file(self, path: str) -> None:
         """Unlink the file."""

@@ -40,10 +40,10 @@ SETTLE_SECONDS = 0.25
 class S3Files(Files):
     """Files by bucket and key. Connections are made on first use, and never travel between processes."""
 
-    def __init__(self, root: str) -> None:
-        """Work below `root`, as patiently as the environment says."""
+    def __init__(self, root: str, patience: float | None = None) -> None:
+        """Work below `root`, with a patience of so many seconds, or that of the environment."""
         self.root = root
-        self._patience = Patience(patience_seconds(), f"s3://{root}")
+        self._patience = Patience(patience_seconds() if patience is None else patience, f"s3://{root}")
 
     @functools.cached_property
     def _client(self) -> Any:
@@ -182,16 +182,16 @@ class S3Files(Files):
 
     def folders(self, path: str) -> list[str]:
         """Common prefixes of the objects below `path`."""
-        return self._children(path, pafs.FileType.Directory)
+        return [info.base_name for info in self._children(path, pafs.FileType.Directory)]
 
-    def files(self, path: str) -> list[str]:
-        """Objects directly below `path`."""
-        return self._children(path, pafs.FileType.File)
+    def sizes(self, path: str) -> dict[str, int]:
+        """Bytes of the objects directly below `path`."""
+        return {info.base_name: info.size for info in self._children(path, pafs.FileType.File)}
 
-    def _children(self, path: str, kind: Any) -> list[str]:
+    def _children(self, path: str, kind: Any) -> list[Any]:
         selector = pafs.FileSelector(path, allow_not_found=True)
         infos = self._try(path, lambda _: self._small.get_file_info(selector))
-        return [info.base_name for info in infos if info.type == kind]
+        return [info for info in infos if info.type == kind]
 
     def delete_file(self, path: str) -> None:
         """Delete the object."""

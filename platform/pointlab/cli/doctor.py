@@ -1,0 +1,98 @@
+"""`pointlab doctor`: what would fail, found before it does, as a table or as JSON."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pointlab.cli.options import Overrides, Root, with_options
+from pointlab.doctor import (
+    Diagnosis,
+    Finding,
+    Request,
+    checks_from_outside,
+    checks_here,
+    diagnosis_of,
+    examine,
+    of_error,
+    versions,
+)
+from pointlab.errors import ConfigError
+from pointlab.experiment import StorageConfig, load
+from pointlab.terminal import say, screen
+
+Server = Annotated[
+    str | None,
+    typer.Option(
+        help="Job server of the cluster that the config would be submitted to, such as http://head:8265;"
+        " without it, this machine or the cluster in RAY_ADDRESS is looked at."
+    ),
+]
+WorkingDirectory = Annotated[Path, typer.Option(help="Folder that a submission would ship.")]
+COLUMNS = 120
+"""Width of the table in a log file; sentences are wrapped."""
+COLOURS = {"pass": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="YAML file of the experiment that is to run.")] = None,
+    overrides: Overrides = None,
+    root: Root = None,
+    address: Server = None,
+    working_dir: WorkingDirectory = Path(),
+    *,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte of the datasets.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Find out what would fail, and what to do about it; exits with 1 where something would."""
+    if address is None:
+        findings = _here(config, with_options(overrides, root), root, deep=deep)
+    else:
+        settings = tuple(with_options(overrides, root)) if config else ()
+        request = Request(address, working_dir, config, settings, None if config else root, deep)
+        findings = examine(checks_from_outside(request))
+    diagnosis = diagnosis_of(findings, versions())
+    if as_json:
+        typer.echo(diagnosis.model_dump_json())
+    else:
+        wide = Console(width=screen.width if screen.is_terminal else COLUMNS)
+        wide.print(table_of_findings(diagnosis))
+        say(_summary(diagnosis))
+    if not diagnosis.passed:
+        raise typer.Exit(1)
+
+
+def _here(config: Path | None, settings: list[str], root: str | None, *, deep: bool) -> list[Finding]:
+    if config is None:
+        return examine(checks_here(None, root or StorageConfig().root))
+    try:
+        experiment = load(config, settings)
+    except ConfigError as error:
+        return [of_error(error, "config")]
+    return examine(checks_here(experiment, experiment.storage.root, deep=deep))
+
+
+def table_of_findings(diagnosis: Diagnosis) -> Table:
+    """A row for each finding, with the remedy below what was found."""
+    table = Table("check", "result", "found", title="pointlab doctor", show_lines=True)
+    for finding in diagnosis.findings:
+        colour = COLOURS[finding.verdict]
+        remedy = f"\n[{colour}]What to do:[/] {escape(finding.remedy)}" if finding.remedy else ""
+        verdict = f"[{colour}]{finding.verdict}[/]"
+        table.add_row(escape(finding.check), verdict, escape(finding.found) + remedy)
+    return table
+
+
+def _summary(diagnosis: Diagnosis) -> str:
+    verdicts = [finding.verdict for finding in diagnosis.findings]
+    counts = (f"{verdicts.count(verdict)} {verdict}" for verdict in COLOURS if verdict in verdicts)
+    return ", ".join(counts)
+
+
+COMMANDS: dict[Callable[..., None], str] = {
+    doctor: "`pointlab doctor configs/demo/search.yaml --address http://head:8265`"
+}

@@ -1,0 +1,64 @@
+"""On a Ray of this machine: its node is asked, two processes meet, and what has no room is refused."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import tiny_pretrain
+from pointlab.doctor.cluster import Cluster
+from pointlab.doctor.resources import Resources
+from pointlab.storage import Storage
+from tiny_search import tiny_search
+from tiny_study import tiny_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+ON_RAY = {"kind": "ray", "num_workers": 2, "cpus_per_worker": 0.1}
+
+
+def test_a_ray_where_all_is_well(storage: Storage) -> None:
+    before = sorted(Path(storage.address).iterdir())
+    findings = list(Cluster(tiny_pretrain(storage, launch=ON_RAY), storage.address).run())
+    found = {each.check: each for each in findings}
+    assert "failure" not in {each.verdict for each in findings}, findings
+    assert found["nodes: answer"].found == "1 node"
+    assert found["nodes: versions"].verdict == "pass"
+    assert found["nodes: storage"].verdict == "pass"
+    assert "2 processes added up a number" in found["exchange over gloo"].found
+    assert found["resources"].verdict == "pass"
+    assert sorted(Path(storage.address).iterdir()) == before
+
+
+def test_too_many_workers_are_refused_with_the_number_that_fits(storage: Storage) -> None:
+    launch = ON_RAY | {"num_workers": 5000, "cpus_per_worker": 0.5}
+    (finding,) = Resources(tiny_pretrain(storage, launch=launch)).run()
+    assert finding.verdict == "failure"
+    assert "launch.num_workers=" in finding.remedy
+
+
+def test_searches_and_studies_are_told_how_much_runs_at_a_time(storage: Storage) -> None:
+    (trials,) = Resources(tiny_search(storage.address)).run()
+    (runs,) = Resources(tiny_study(storage, launch={"kind": "ray"})).run()
+    assert "of 3 trials at a time" in trials.found
+    assert "runs at a time" in runs.found
+
+
+def test_a_node_that_fails_and_one_that_is_slow_are_told() -> None:
+    from pointlab.engine.room import Node, present_nodes
+    from pointlab.engine.survey import UnansweredError, on_each_node
+
+    def fail(node: Node) -> str:
+        raise ModuleNotFoundError("No module named 'torch'")
+
+    def dawdle(node: Node) -> str:
+        time.sleep(60)
+        return node.address
+
+    nodes = present_nodes()
+    (failed,) = on_each_node(fail, nodes, 60).values()
+    (late,) = on_each_node(dawdle, nodes, 2).values()
+    assert isinstance(failed, UnansweredError)
+    assert "No module named 'torch'" in failed.found
+    assert isinstance(late, UnansweredError)
+    assert "within 2 s" in late.found
+    assert on_each_node(lambda node: node.address, nodes, 60) == {nodes[0].address: nodes[0].address}
