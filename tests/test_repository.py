@@ -151,6 +151,13 @@ def test_files_and_functions_stay_short(
     assert [name for length, name in longest if length > ceiling] == []
 
 
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """pytest imports them by name: of two alike, it refuses to collect any test at all."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+
+    assert sorted(names) == sorted(set(names))
+
+
 def test_entry_scripts_fit_on_a_page() -> None:
     assert [in_repository(path) for path in SCRIPTS if len(path.read_text().splitlines()) > 40] == []
 
