@@ -114,6 +114,20 @@ def test_the_tables_used_longest_ago_are_forgotten_whole_or_in_parts() -> None:
     assert len([*files()[0].parent.glob("*.lock")]) == 4  # another process may hold one
 
 
+def test_a_table_that_is_being_computed_is_not_forgotten_in_parts() -> None:
+    speaker = Speaker()
+
+    def slowly(first: int, last: int) -> Tensor:
+        if first == 2:  # others, on the same machine, fill the shelf meanwhile
+            for number in ("1", "2", "3"):
+                table(Speaker(), number)
+        return speaker(first, last)
+
+    found = cached_rows(slowly, len(ROWS), "pictures", "slow", shelf=SHELF, part=2)
+    assert torch.equal(found, ROWS)
+    assert speaker.asked == [0, 1, 2, 3, 4]
+
+
 def test_whoever_watches_hears_of_what_is_computed_and_may_end_it() -> None:
     heard: list[tuple[int, int]] = []
 

@@ -160,3 +160,19 @@ def test_released_clouds_come_by_their_group_and_whole(tmp_path: Path) -> None:
     assert {tuple(batch.points.shape[1:]) for batch in batches} == {(128, 3)}
     with pytest.raises(DataError, match=r"no clouds of the group 'rotate/1', but of clean, jitter/1"):
         next(iter(released_batches(split, "rotate/1", batch_size=4)))
+
+
+@pytest.mark.parametrize(
+    ("choice", "end"),
+    [
+        ({}, ""),
+        ({"severities": (5, 4, 3, 2, 1)}, ""),
+        ({"severities": (5, 1)}, "/part/severities-1+5"),
+        ({"corruptions": ("scale", "jitter")}, "/part/scale+jitter"),
+        ({"corruptions": ("jitter",), "severities": (3,)}, "/part/jitter/severities-3"),
+        ({"seed": 7}, "/seed-7"),
+        ({"severities": (1,), "seed": 7}, "/part/severities-1/seed-7"),
+    ],
+)
+def test_parts_and_draws_of_a_suite_have_stamps_of_their_own(choice: dict[str, Any], end: str) -> None:
+    assert CorruptionSuite(name="modelnet_c", **choice).stamp == f"modelnet_c{end}"

@@ -16,6 +16,7 @@ from pointlab.engine.search.stopping import EPOCH, GAIN, scheduler_of
 from pointlab.engine.search.trial import TRIAL, TrialRunner
 from pointlab.errors import ConfigError, PointlabError, ResourceError
 from pointlab.experiment import LaunchConfig, SearchExperiment, TransferExperiment
+from pointlab.experiment.mistaken import read_mistakes
 from pointlab.experiment.search.settings import SCORE
 from pointlab.experiment.search.trials import Trial, TrialLedger
 from pointlab.launch import foresee_search, resolve, run
@@ -59,6 +60,8 @@ def test_a_search_tests_the_chosen_trial_alone(storage: Storage) -> None:
         assert not any("test/" in name for name in trial.metrics)
     (chosen,) = [row for row in finished if row["run"] == record.notes["chosen trial"]]
     assert record.notes["chosen settings"] == f"{RATE}={chosen[RATE]}"
+    mistakes = [read_mistakes(storage, run_name) for run_name in (record.run, str(chosen["run"]))]
+    assert [each.told.split for each in mistakes if each is not None] == ["test", "validation"]
     ledger = TrialLedger(storage, record.run).read()
     assert [trial.outcome for trial in ledger.values()] == [row["outcome"] for row in record.curves["trials"]]
     assert foresee_search(search, record.run, storage).total == 3

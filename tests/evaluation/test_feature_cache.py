@@ -11,10 +11,18 @@ import torch
 
 from conftest import BACKBONE
 from pointlab.backbones import Backbone, BackboneConfig, build_backbone
+from pointlab.backbones.patch_transformer import PatchTransformerConfig
 from pointlab.config import validate
 from pointlab.data.sample import PointBatch
 from pointlab.evaluation import feature_cache, pooled_features
-from pointlab.evaluation.feature_cache import ShownClouds, cached_features, hash_of_weights
+from pointlab.evaluation.feature_cache import (
+    SHELF,
+    ShownClouds,
+    cached_features,
+    hash_of_weights,
+    processor_of,
+)
+from pointlab.transfer.read_grid import ReadGrid
 
 CPU = torch.device("cpu")
 ARCHITECTURE: Any = validate(BackboneConfig, BACKBONE, "test")
@@ -109,7 +117,9 @@ def test_whatever_decides_the_bits_has_a_table_of_its_own(changes: dict[str, Any
     assert len(shown.asked) == 22  # the name of a set decides nothing, the hash at its end does
 
 
-def test_other_weights_settings_threads_or_code_have_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_weights_settings_threads_processors_or_code_have_another_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     network, shown = backbone(), Shown()
     cached_features(network, ARCHITECTURE, clouds(shown), CPU)
     cached_features(backbone(1), ARCHITECTURE, clouds(shown), CPU)
@@ -117,9 +127,33 @@ def test_other_weights_settings_threads_or_code_have_another_table(monkeypatch: 
     torch.set_num_threads(2)
     cached_features(network, ARCHITECTURE, clouds(shown), CPU)
     torch.set_num_threads(1)
+    monkeypatch.setattr(feature_cache, "processor_of", lambda device: f"another {device.type}")
+    cached_features(network, ARCHITECTURE, clouds(shown), CPU)
     monkeypatch.setattr(feature_cache, "code_version", lambda: "edited")
     cached_features(network, ARCHITECTURE, clouds(shown), CPU)
-    assert len(shown.asked) == 55
+    assert len(shown.asked) == 66
+
+
+def test_processors_of_one_kind_are_told_apart() -> None:
+    assert processor_of(CPU) == f"cpu {torch.backends.cpu.get_cpu_capability()}"
+    if torch.cuda.is_available():
+        assert processor_of(torch.device("cuda")) == torch.cuda.get_device_name()
+
+
+def test_a_table_tells_whether_some_of_it_had_been_computed_before() -> None:
+    network, shown = backbone(), Shown(fails_at=9)
+    with pytest.raises(RuntimeError):
+        cached_features(network, ARCHITECTURE, clouds(shown), CPU)
+    for split, expected in (("train", True), ("test", False), ("test", True)):
+        (table,) = cached_features(network, ARCHITECTURE, clouds(shown, split=split), CPU)
+        assert table.was_kept is expected
+
+
+def test_the_largest_grid_on_both_splits_fits_several_times() -> None:
+    with torch.device("meta"):
+        usual = build_backbone(PatchTransformerConfig())
+    grid = ReadGrid(stages="all", poolings=("pooled", "maximum", "mean", "maximum_and_mean"))
+    assert SHELF.num_tables >= 4 * 2 * len(grid.features(usual))
 
 
 def test_the_hash_of_weights_is_of_every_byte_and_buffer() -> None:

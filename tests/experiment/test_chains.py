@@ -123,6 +123,18 @@ def test_a_dry_run_names_the_whole_chain(storage: Storage) -> None:
     assert found["pretrained/fine_tuned"].name.startswith("fine-tuned-patch-transformer-on-scans")
 
 
+def test_drop_path_is_that_of_the_pretraining_also_at_the_end_of_a_chain() -> None:
+    """A transfer sets it for itself alone; patches, which networks are used with, are handed on."""
+    earlier = merge(FULL, {"drop_path_rate": 0.3, "num_groups": 12})
+    again = merge(FULL, {"name": "again"}) | {"pretrained": earlier}
+    last = merge(FULL, {"name": "last"}) | {"pretrained": again}
+    pretrained = validate(TransferExperiment, FULL, "test").architecture.model_dump()
+    for chain in (again, last):
+        found = validate(TransferExperiment, chain, "test").architecture.model_dump()
+        assert found["drop_path_rate"] == pretrained["drop_path_rate"] != 0.3
+        assert found["num_groups"] == 12 != pretrained["num_groups"]
+
+
 def test_clouds_that_an_earlier_transfer_was_trained_on_are_counted_in_validation() -> None:
     other_split = merge(SHAPES, {"validation_fraction": 0.0})
     assert note_on_overlap(proxy_of()) == {}

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from conftest import BACKBONE, tiny_transfer
+from pointlab.config import merge, nested
 from pointlab.errors import ConfigError
 from pointlab.experiment import TransferExperiment
 from pointlab.launch import resolve, run
 from pointlab.storage import Storage
 from pointlab.training import Run
 
-RATE = "training.optimiser.learning_rate"
+MIXING = {"kind": "random"}
+OPTIMISER = "training.optimiser"
+RATE = f"{OPTIMISER}.learning_rate"
 CHANGED = {RATE: 3e-3, "augmentation.translation": 0.05, "drop_path_rate": 0.3}
 CHANGES = [{"epoch": 1, "settings": CHANGED}, {"epoch": 2, "settings": {RATE: 1e-4}}]
 
@@ -74,6 +77,25 @@ def test_what_goes_on_from_another_with_other_settings_is_one_training_with_a_ch
     assert ending(fine_tuning(storage), storage) != apart
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (f"{OPTIMISER}.layer_decay", 0.5),
+        (f"{OPTIMISER}.weight_decay", 0.5),
+        (f"{OPTIMISER}.betas", [0.5, 0.9]),
+        ("supervised.mixing", MIXING),
+    ],
+)
+def test_each_setting_takes_hold_at_its_change(storage: Storage, path: str, value: Any) -> None:
+    """As in a training that has it from the start and takes over from one that had not."""
+    first = fine_tuning(storage, training={"epochs": 2, "until": 1})
+    changed = fine_tuning(storage, training={"epochs": 2}, changes=[{"epoch": 1, "settings": {path: value}}])
+    plain = fine_tuning(storage, **merge({"training": {"epochs": 2}}, nested(path, value)))
+    apart = ending(begun_by(storage, plain, first), storage)
+    assert ending(changed, storage) == apart
+    assert ending(fine_tuning(storage, training={"epochs": 2}), storage) != apart
+
+
 def test_legs_that_take_over_from_each_other_end_as_one_training_does(storage: Storage) -> None:
     first = fine_tuning(storage, training={"until": 1})
     second = fine_tuning(storage, training={"until": 2}, changes=CHANGES[:1])
@@ -105,6 +127,14 @@ def test_a_run_goes_on_in_the_phase_of_the_checkpoint_that_is_left(storage: Stor
         ({"changes": CHANGES[::-1]}, "epochs 2, 1: expected each after"),
         ({"changes": CHANGES[:1], "protocol": "linear_probe"}, "protocol linear_probe does not fine-tune"),
         ({"training": {"until": 4}}, "until 4 exceeds epochs 3"),
+        ({"changes": [{"epoch": 1, "settings": {f"{OPTIMISER}.momentum": 0.5}}]}, "momentum makes no differ"),
+        (
+            {
+                "changes": [{"epoch": 1, "settings": {f"{OPTIMISER}.betas": [0.8, 0.9]}}],
+                "training": {"optimiser": {"kind": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4}},
+            },
+            "betas makes no difference",
+        ),
     ],
 )
 def test_changes_that_no_training_could_follow_are_refused(

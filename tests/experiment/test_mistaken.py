@@ -3,10 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save as save_safetensors
 
 from conftest import tiny_transfer
+from pointlab.errors import DamagedError
 from pointlab.experiment.classifier import Answers
-from pointlab.experiment.mistaken import MAX_MISTAKES, Mistakes, publish_mistakes, read_mistakes
+from pointlab.experiment.mistaken import (
+    CLOUDS,
+    KIND,
+    MAX_MISTAKES,
+    TOLD,
+    Mistakes,
+    publish_mistakes,
+    read_mistakes,
+)
+from pointlab.experiment.shown import publish_files
 from pointlab.experiment.wiring import Data, open_data
 from pointlab.launch import run
 from pointlab.storage import Storage
@@ -75,6 +86,23 @@ def test_a_classifier_without_mistakes_shows_none(storage: Storage) -> None:
     told = kept(storage, "run")
     assert (told.num_wrong, told.surest, told.confusions) == (0, (), ())
     assert read_mistakes(storage, "another") is None
+
+
+@pytest.mark.parametrize("wild", [np.nan, np.inf])
+def test_an_answer_that_is_no_number_is_wrong_and_not_sure(storage: Storage, wild: float) -> None:
+    data = scans(storage)
+    publish_mistakes(storage, "run", surely_wrong(data, {1: wild, 4: 2.0}), data, "validation")
+    told = kept(storage, "run")
+    assert told.num_wrong == 2
+    assert [mistake.sample_id for mistake in told.surest] == [data.split("validation").ids[4]]
+    assert sum(confusion.count for confusion in told.confusions) == 1
+
+
+def test_mistakes_that_are_not_understood_are_damage(storage: Storage) -> None:
+    empty = save_safetensors({"00": np.zeros((1, 3), np.float16)})
+    publish_files(storage, "run", KIND, {TOLD: b"{}", CLOUDS: empty})
+    with pytest.raises(DamagedError, match=r"runs/run/shown does not tell mistakes.*--rerun"):
+        read_mistakes(storage, "run")
 
 
 @pytest.mark.parametrize(("is_tested", "split"), [(True, "test"), (False, "validation")])

@@ -138,6 +138,20 @@ def test_a_member_that_failed_goes_on_from_one_of_the_best(store: Storage) -> No
     assert all(trials[POPULATION + member].parent in {3, 4, 5} for member in failing)
 
 
+def test_a_failure_of_a_past_generation_is_final(store: Storage) -> None:
+    """At the next start as well: the one of the latest generation alone is trained again."""
+    search, past, latest = population(), 1, POPULATION + 2
+    failing = frozenset({past, latest})
+    carried_out(TrialQueue(search, TrialLedger(store, "run")), most=2 * POPULATION, failing=failing)
+    before = TrialLedger(store, "run").read()
+    queue = TrialQueue(search, TrialLedger(store, "run"))
+    assert queue.num_waiting == POPULATION + 1
+    trials = carried_out(queue)
+    assert [trial for trial in trials if trial.outcome == "failed"] == [before[past]]
+    assert trials[latest].outcome == "finished"
+    assert TrialQueue(search, TrialLedger(store, "run")).is_empty
+
+
 def test_after_a_generation_that_failed_altogether_members_begin_anew(store: Storage) -> None:
     """And the schedule of the best is told from the beginning, as its run has trained it."""
     search = population()
@@ -165,6 +179,10 @@ def test_the_best_of_the_last_generation_is_chosen_and_its_schedule_told(store: 
     assert curves["trials"][-1]["generation"] == 2
 
 
+def test_the_longest_interval_that_is_proposed_makes_two_generations() -> None:
+    assert population(sampler={"interval": 3}).total == 2 * POPULATION
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -180,6 +198,8 @@ def test_the_best_of_the_last_generation_is_chosen_and_its_schedule_told(store: 
         ({"objectives": [{"metric": "validation/accuracy"}, {"metric": "validation/loss"}]}, "by one figure"),
         ({"transfer": {"changes": [{"epoch": 1, "settings": {RATE: 1e-3}}]}}, "are what sampler pbt is to"),
         ({"warm_start": ["earlier"]}, "sampler pbt would look at no trial"),
+        ({"sampler": {"interval": 4}}, r"less than two generations of 7 epochs.* set it to at most 3"),
+        ({"transfer": {"training": {"epochs": 1}}}, "train for two epochs at least"),
     ],
 )
 def test_what_no_population_could_do_is_refused_with_the_reason(changes: dict[str, Any], said: str) -> None:

@@ -18,6 +18,7 @@ OF_TRAINING: dict[str, list[Any]] = {
     "supervised.label_smoothing": [0.0, 0.1],
 }
 """What a fine-tuning reads, and no protocol that fits its head at once."""
+SGD = {"kind": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4}
 ONE_OF_TWO = {"kind": "choice", "values": [1e-3, 2e-3]}
 TWO = [{"metric": "validation/accuracy"}, {"metric": "shifted-validation/accuracy"}]
 
@@ -80,6 +81,8 @@ def test_settings_that_contradict_are_refused(changes: dict[str, Any], message: 
         ("voting.votes", [5, 10], {"protocol": "full", "voting": {}}),
         ("zero_shot.ratio", [0.1, 0.5], {}),
         ("probe.max_iterations", [7, 8], {"protocol": "knn"}),
+        ("training.optimiser.momentum", [0.8, 0.9], {"protocol": "full"}),
+        ("training.optimiser.betas.0", [0.8, 0.9], {"protocol": "full", "training": {"optimiser": SGD}}),
         *((path, values, {"protocol": "linear_probe"}) for path, values in OF_TRAINING.items()),
     ],
 )
@@ -94,6 +97,35 @@ def test_a_path_without_effect_is_refused(
 def test_the_same_path_is_searched_where_it_is_read(path: str) -> None:
     space = {path: {"kind": "choice", "values": OF_TRAINING[path]}}
     assert tiny_search(space=space, transfer={"protocol": "full"}).space.keys() == space.keys()
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger"),
+    [
+        ({"minimum_learning_rate": [1e-6, 1e-3]}, {"optimiser.learning_rate": [5e-4, 1e-2]}),
+        ({"warmup_epochs": [0, 2]}, {"epochs": [1, 4]}),
+        ({"accumulation": [1, 8]}, {"batch_size": [4, 16]}),
+    ],
+)
+def test_settings_that_are_possible_by_themselves_and_not_together_are_refused(
+    smaller: dict[str, list[Any]], larger: dict[str, list[Any]]
+) -> None:
+    """And accepted where every trial can have both."""
+    training = {"epochs": 4, "batch_size": 16, "warmup_epochs": 0, "optimiser": {"learning_rate": 5e-3}}
+    transfer = {"protocol": "full", "training": training}
+
+    def space(*parts: dict[str, list[Any]]) -> dict[str, Any]:
+        return {
+            f"training.{path}": {"kind": "choice", "values": values}
+            for part in parts
+            for path, values in part.items()
+        }
+
+    (small,), (large,) = smaller, larger
+    with pytest.raises(ConfigError, match=rf"space\.training\.{small} goes up to .*\.{large} down to"):
+        tiny_search(space=space(smaller, larger), transfer=transfer)
+    fitting = {large: [larger[large][1], 2 * larger[large][1]]}
+    assert tiny_search(space=space(smaller, fitting), transfer=transfer)
 
 
 def test_what_a_frozen_backbone_reads_of_the_training_is_searched() -> None:

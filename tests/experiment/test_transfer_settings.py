@@ -68,3 +68,15 @@ def test_a_setting_that_a_backbone_has_not_is_refused(setting: str) -> None:
     changes = {"pretrained": {"backbone": {"kind": "pointnet"}}, setting: 0.5 if "rate" in setting else 8}
     with pytest.raises(ConfigError, match=rf"{setting} is .*, but the backbone, a pointnet, has no such"):
         transfer_of(**changes)
+
+
+@pytest.mark.parametrize(
+    ("field", "protocol"), [("probe", "linear_probe"), ("mlp_probe", "mlp_probe"), ("knn", "knn")]
+)
+def test_stages_of_a_head_that_is_not_fitted_are_refused(field: str, protocol: str) -> None:
+    """Whichever head it is; its own protocol takes them."""
+    asked = {field: {"stages": "all"}}
+    transfer_of(protocol=protocol, **asked)
+    other = "knn" if field == "probe" else "linear_probe"
+    with pytest.raises(ConfigError, match=f"{field}.stages .*but protocol {other} does not fit that head"):
+        transfer_of(protocol=other, **asked)

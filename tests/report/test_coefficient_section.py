@@ -11,6 +11,7 @@ from pointlab.report.coefficients import coefficient_sections
 from pointlab.report.collect import Material
 from pointlab.report.sweeps import read_sweep, unite_equal
 from pointlab.storage import Record
+from tiny_cells import page_of_studies, study
 
 QUANTILE = 4.302652729749464
 """Of Student's distribution at 0.975, two degrees of freedom: x = sqrt(a^2 / (2 (1 - a^2))) * 2, a = 0.95."""
@@ -44,24 +45,12 @@ def mixed(method: str, seed: int, coefficient: float = 0.5, splits: tuple[str, .
 
 def study_of(cells: dict[str, list[Record]]) -> Material:
     """A study whose cells, by protocol, start from one backbone."""
-    levels = {"start": "here", "backbone": "small", "route": "there", "samples_per_class": "all"}
-    rows: list[dict[str, float | str]] = [
-        {**levels, "protocol": protocol, "seed": float(record.seed), "outcome": "finished", "run": record.run}
+    named = [
+        record.model_copy(update={"name": protocol})
         for protocol, records in cells.items()
         for record in records
     ]
-    study = Record(
-        run="study",
-        kind="study",
-        name="study",
-        seed=0,
-        protocol="study",
-        config={},
-        code_version="",
-        curves={"cells": rows},
-    )
-    by_run = {record.run: record for records in cells.values() for record in records}
-    return Material((study,), (study,), {}, {}, by_run)
+    return page_of_studies(study("study", *named))
 
 
 def traces_of(markup: str) -> list[dict[str, Any]]:
@@ -125,6 +114,15 @@ def test_methods_of_one_fine_tuning_share_a_sweep_and_keep_their_own_choices() -
     means = [f"{100 * (np.mean(SEEDS[:2]) + gain):.1f}" for gain in (0.05, 0.0)]
     for caption, mean in zip(captions, means, strict=True):
         assert f"have {mean}\N{NO-BREAK SPACE}% (target) in the mean" in caption
+
+
+def test_sweeps_of_one_start_are_told_apart_by_their_protocols_and_name_their_runs() -> None:
+    """Such as one by depth and one by Fisher information, whose mixtures differ."""
+    cells = {"by-depth": [mixed("wise_ft_lp", 0)], "by-fisher": [mixed("wise_ft", 1)]}
+    sections = coefficient_sections(study_of(cells))
+    places = "there, small, all labels"
+    assert [one.title for one in sections] == [f"here, by {name}: {places}" for name in ("depth", "fisher")]
+    assert [one.runs for one in sections] == [tuple(each.run for each in found) for found in cells.values()]
 
 
 def test_sweeps_that_measured_otherwise_are_not_shared() -> None:

@@ -7,6 +7,7 @@ from pointlab.report.collect import Material
 from pointlab.report.corruptions import corrupted_split, corruption_comparisons, corruption_tables
 from pointlab.report.results import Group
 from pointlab.storage import Record
+from tiny_cells import page_of_studies, study
 
 CORRUPTIONS = ("add_local", "jitter", "rotate", "scale")
 
@@ -72,6 +73,25 @@ def test_what_has_habits_of_released_code_is_apart() -> None:
     legacy = measured("second", 0.8).model_copy(update={"protocol": "legacy/full"})
     found = corruption_comparisons(on_a_page(measured("first", 0.9), legacy))
     assert [one.columns for one in found] == [("first",), ("second",)]
+
+
+def test_cells_of_one_title_have_a_column_each() -> None:
+    """Equal start and protocol, and stamps that differ."""
+    first, other = measured("full", 0.9), measured("full", 0.8, seed=1)
+    cells = (first, other.model_copy(update={"protocol": "full/again"}))
+    (found,) = corruption_comparisons(page_of_studies(study("study", *cells)))
+    assert found.columns == tuple(f"here, full, {each.run}" for each in cells)
+
+
+def test_classifiers_of_two_studies_are_apart_though_all_their_names_are_equal() -> None:
+    first, other = (
+        measured("full", 0.9),
+        measured("full", 0.8).model_copy(update={"run": "full-9876543210-s0"}),
+    )
+    found = corruption_comparisons(page_of_studies(study("one", first), study("two", other)))
+    assert [one.title for one in found] == [f"{name}: there, small, all labels" for name in ("one", "two")]
+    rings = [traces_of(picture.markup)[0]["r"][0] for one in found for picture in one.pictures]
+    assert rings == [87, 77]
 
 
 def test_a_radar_has_an_axis_for_each_corruption_and_closes() -> None:

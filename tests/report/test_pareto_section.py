@@ -10,6 +10,7 @@ from pointlab.report.pareto import study_planes
 from pointlab.report.search_front import front_pictures
 from pointlab.report.trials import trial_tables
 from pointlab.storage import Record
+from tiny_cells import page_of_studies, study
 
 ROBUST = "corrupted-test/mOA"
 
@@ -28,22 +29,7 @@ def cell(protocol: str, target: float, robust: float, seed: int = 0, stamp: str 
 
 
 def material_of(*cells: Record) -> Material:
-    levels = {"start": "here", "backbone": "small", "route": "there", "samples_per_class": "all"}
-    rows: list[dict[str, float | str]] = [
-        {**levels, "protocol": each.name, "seed": float(each.seed), "outcome": "finished", "run": each.run}
-        for each in cells
-    ]
-    study = Record(
-        run="study",
-        kind="study",
-        name="study",
-        seed=0,
-        protocol="study",
-        config={},
-        code_version="",
-        curves={"cells": rows},
-    )
-    return Material((study,), (study,), {}, {}, {each.run: each for each in cells})
+    return page_of_studies(study("study", *cells))
 
 
 def traces_of(markup: str) -> list[dict[str, Any]]:
@@ -76,6 +62,43 @@ def test_folds_and_what_was_chosen_on_test_are_not_compared(stamp: str) -> None:
     cells = cell("full", 0.9, 0.4), cell("probe", 0.7, 0.6)
     ((_, (plane,)),) = study_planes(material_of(*cells, cell("other", 1.0, 1.0, stamp=stamp)))
     assert "other" not in plane.markup
+
+
+def test_who_met_other_corrupted_clouds_has_a_plane_of_its_own() -> None:
+    cells = [
+        cell(f"{protocol}-{suite}", level, level).model_copy(update={"notes": {"suite hash": suite}})
+        for suite, level in (("5eed", 0.5), ("0ther", 0.7))
+        for protocol in ("full", "probe")
+    ]
+    ((_, planes),) = study_planes(material_of(*cells))
+    points = [[trace["x"] for trace in traces_of(plane.markup)[1:]] for plane in planes]
+    assert points == [[[50], [50]], [[70], [70]]]
+    assert ["5eed" in plane.caption for plane in planes] == [True, False]
+
+
+def test_validation_clouds_of_another_suite_are_other_clouds() -> None:
+    cells = [cell(name, 0.5, 0.5) for name in ("full", "probe", "mixed")]
+    figures = {"validation/accuracy": 0.5, "corrupted-validation/mOA": 0.5}
+    noted = [
+        each.model_copy(update={"metrics": figures, "notes": {"validation suite hash": suite}})
+        for each, suite in zip(cells, ("5eed", "5eed", "0ther"), strict=True)
+    ]
+    ((_, (plane,)),) = study_planes(material_of(*noted))
+    assert [trace["name"] for trace in traces_of(plane.markup)[1:]] == ["full", "probe"]
+
+
+def test_two_studies_have_planes_of_their_own_under_the_same_names() -> None:
+    one = [cell("full", 0.9, 0.4), cell("probe", 0.7, 0.6)]
+    two = [
+        each.model_copy(update={"run": f"two-{each.run}", "metrics": {"test/accuracy": 0.5, ROBUST: 0.5}})
+        for each in one
+    ]
+    found = study_planes(page_of_studies(study("first", *one), study("second", *two)))
+    assert [title for title, _ in found] == [
+        f"{name}: there, small, all labels" for name in ("first", "second")
+    ]
+    points = [[trace["x"] for trace in traces_of(plane.markup)[1:]] for _, (plane,) in found]
+    assert points == [[[90], [70]], [[50], [50]]]
 
 
 def test_a_single_point_has_nothing_to_be_compared_with() -> None:

@@ -19,11 +19,11 @@ from pointlab.experiment.mistaken import publish_mistakes
 from pointlab.experiment.wiring import open_data
 from pointlab.report import build_report
 from pointlab.report.collect import MAX_TRIAL_LOGS, best_trials, collect
-from pointlab.report.figures import MAX_POINTS
+from pointlab.report.figures import MAX_POINTS, axis_type
 from pointlab.report.gallery import build_gallery
-from pointlab.report.results import NORMAL_QUANTILE, group_by_seed, interval, wilson_interval
+from pointlab.report.results import NORMAL_QUANTILE, Group, group_by_seed, interval, wilson_interval
 from pointlab.report.thumbnails import thumbnail
-from pointlab.report.trials import axis_type, trial_tables
+from pointlab.report.trials import trial_tables
 from pointlab.report.views import LabelledCloud, view_together
 from pointlab.report.wording import duration
 from pointlab.storage import Record, Storage, open_storage, read_manifest, seal, write_record
@@ -309,6 +309,18 @@ def test_accuracies_are_percentages_with_their_interval_and_clouds(page: str) ->
     assert ">16<" in row
 
 
+def test_an_accuracy_on_some_classes_alone_rests_on_fewer_clouds_and_has_no_interval(
+    own_store: Storage,
+) -> None:
+    """Also of a search, whose transfer is within its settings."""
+    config = {"kind": "search", "transfer": {"shifted_classes": {"chair": "chair"}}}
+    record = write_search(own_store, 7, config=config)
+    material = collect(own_store, [record.run])
+    group = Group(record.name, record.protocol, (record,))
+    assert interval(material, group, "shifted-test/accuracy") is None
+    assert interval(material, group, "test/accuracy") is not None
+
+
 def test_results_without_intervals_have_no_column_for_them(own_store: Storage) -> None:
     points = write_search(
         own_store,
@@ -339,7 +351,20 @@ def test_mistakes_are_shown_of_the_run_that_was_asked_for(own_store: Storage) ->
     assert f"{len(labels)} of the {len(labels)} validation clouds of {name} were taken for" in section
     assert section.count("<li>") == min(24, len(labels))
     assert section.count('<svg viewBox="') == min(24, len(labels))
+    assert "Nothing was chosen by these mistakes" in section
     assert 'id="mistakes"' not in build_report(own_store, [PRETRAINED])
+
+
+def test_mistakes_are_not_said_to_have_chosen_nothing_where_test_has_chosen(own_store: Storage) -> None:
+    data = open_data(own_store, dataset(own_store, "scans"), 48)
+    labels = torch.from_numpy(np.array(data.split("validation").labels))
+    logits = torch.nn.functional.one_hot(labels, len(data.manifest.class_names)).float()
+    record = write_search(own_store, 7, kind="transfer", curves={}, notes={"legacy": "the epoch by test"})
+    publish_mistakes(own_store, record.run, Answers(logits, labels), data, "validation")
+    page = words(build_report(own_store, [record.run]))
+    section = page[page.index('<section id="mistakes">') :]
+    assert "Nothing was chosen" not in section
+    assert "Not comparable: the epoch by test." in section
 
 
 def test_seeds_are_told_as_mean_and_sample_deviation(own_store: Storage) -> None:
@@ -410,6 +435,20 @@ def test_the_sets_of_an_evaluation_are_told_from_those_of_its_classifier(own_sto
     text = words(build_report(own_store, [write_evaluation(own_store).run]))
     for role in ("measured on", "classifier&#39;s training data", "classifier&#39;s pretraining data"):
         assert f'<span class="quiet">{role}</span>' in text
+
+
+def test_the_schedule_of_a_population_is_on_its_page(own_store: Storage) -> None:
+    lineage = {"trial": 1.0, "generation": 1.0, "member": 0.0, "parent": 0.0}
+    rate = "training.optimiser.learning_rate"
+    schedule: list[dict[str, float | str]] = [
+        {"epoch": 3.0 * step, "trial": step, "member": 0.0, rate: 1e-3, "supervised.head.kind": "linear"}
+        for step in range(2)
+    ]
+    trials = [trial_row(0.6, "trial-b-s7", **lineage)]
+    record = write_search(own_store, 7, curves={"trials": trials, "schedule": schedule})
+    page = build_report(own_store, [record.run])
+    assert plot(page, "schedule-1-0")[0][0]["x"] == [0, 3]
+    assert "All trials, the last generation first, of each the best first" in words(page)
 
 
 def test_trials_are_listed_best_first_and_the_chosen_one_is_marked(page: str) -> None:

@@ -1,6 +1,8 @@
 """A transfer tells how its classifier stands corruptions of its target, and a mixture can be chosen by it."""
 
+import signal
 import threading
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -9,14 +11,16 @@ import pytest
 from conftest import tiny_transfer
 from pointlab.config import merge, validate
 from pointlab.data.corruptions import CorruptionSuite, corrupted
+from pointlab.engine.search.conduct import measure_chosen
 from pointlab.errors import ConfigError, PreemptedError
 from pointlab.experiment import EvaluateExperiment, TransferExperiment
+from pointlab.experiment.mistaken import read_mistakes
 from pointlab.experiment.resolve import FINE_TUNED, definition
 from pointlab.experiment.search.settings import Objective
 from pointlab.experiment.transferring import transfer
 from pointlab.launch import resolve, run
 from pointlab.storage import Record, Storage
-from pointlab.training import LocalContext
+from pointlab.training import LocalContext, ignore_progress
 from pointlab.transfer.showing import Figures, score_of
 from pointlab.transfer.sweep import GRID
 from tiny_study import tiny_study
@@ -48,7 +52,7 @@ def test_a_transfer_tells_what_an_evaluation_of_its_classifier_tells(
 ) -> None:
     experiment = corrupted_transfer(storage, **changes)
     record = finished(experiment)
-    assert record.protocol.endswith("/modelnet_c/part")
+    assert "/modelnet_c/part/" in record.protocol
     assert set(experiment.accuracies) <= record.metrics.keys()
     settings = {"kind": "evaluate", "name": "beside", "suite": PART, "storage": {"root": storage.address}}
     settings["classifier"] = experiment.model_dump(mode="json")
@@ -233,3 +237,24 @@ def test_clouds_that_are_too_small_for_the_network_repeat_points_and_are_counted
     assert record.notes["validation few points"] == (
         "16 of 32 corrupted clouds have fewer than the 16 points that the network takes, and repeat them"
     )
+
+
+def test_the_test_of_a_search_shows_how_far_it_is_and_ends_when_it_is_asked_to(storage: Storage) -> None:
+    """Under the search's name, whose mistakes are then its own; nothing is known of it before its end."""
+    experiment = corrupted_transfer(storage, protocol="linear_svm", test=False)
+    best = replace(resolve(experiment, storage), run=finished(experiment).run)
+    told: list[str] = []
+
+    def terminating(stage: str, done: int, total: int, _: Any) -> None:
+        told.append(f"{stage}: {done} of {total}")
+        if done == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(PreemptedError, match="the-search was asked to end"):
+        measure_chosen("the-search", best, storage, terminating)
+    places = [f"the-search under corruptions of test: {done} of 4" for done in (0, 1)]
+    assert told[: len(places)] == places
+    found = measure_chosen("the-search", best, storage, ignore_progress)
+    assert "corrupted-test/mOA" in found.metrics
+    kept = [read_mistakes(storage, name) for name in ("the-search", best.run)]
+    assert [each.told.split for each in kept if each is not None] == ["test", "validation"]

@@ -120,6 +120,13 @@ def test_all_stages_end_with_the_one_that_heads_read(storage: Storage) -> None:
     assert [row["feature"] for row in rows] == ["embedding/pooled", "block_1/pooled", "pooled"]
 
 
+def test_voters_that_are_left_out_are_told(storage: Storage) -> None:
+    experiment = frozen(storage, "knn", knn={"num_neighbours": [1, 999]}, samples_per_class=2)
+    notes = made(experiment).notes
+    assert notes["left out"].startswith("999 voters, as there are ")
+    assert "left out" not in made(frozen(storage, "knn")).notes
+
+
 def test_protocols_on_one_frozen_backbone_extract_once(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -134,6 +141,7 @@ def test_protocols_on_one_frozen_backbone_extract_once(
     monkeypatch.setattr(Backbone, "intermediates", counted)
     for protocol in ("linear_probe", "knn", "mlp_probe", "linear_svm"):
         record = made(frozen(storage, protocol, test=False, shifted=None))
+        assert ("without what they cost" in record.notes.get("features", "")) == (protocol != "linear_probe")
     target = open_data(storage, record.datasets["data"], 48)
     assert {passes[identity] for identity in target.split("train").ids.tolist()} == {1}
 

@@ -82,6 +82,45 @@ def test_a_head_is_read_back_from_its_tensors_alone() -> None:
     assert torch.equal(predict(again, shown), predict(head, shown))
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_of_equally_near_clouds_the_first_vote_however_many_are_asked(metric: Metric) -> None:
+    copies = FeatureTable(table(8).features.repeat(5, 1), torch.arange(40) % 3)
+    shown, head = table(30, seed=1).features, KnnHead(copies, 3, 1, metric)
+    _, most = head.nearest(shown, 23)
+    places = torch.arange(40).view(5, 8)  # of each cloud, where its copies are
+    for query, rows in zip(shown, most, strict=True):
+        nearness = torch.stack([_nearness(copies.features[row], query, metric) for row in range(8)])
+        order = nearness.argsort(descending=True)
+        assert torch.equal(rows, places[:, order].T.flatten()[:23])
+    for count in (1, 3, 7, 12):
+        assert torch.equal(head.nearest(shown, count)[1], most[:, :count])
+        alone = torch.cat([head.nearest(query[None], count)[1] for query in shown])
+        assert torch.equal(alone, most[:, :count])
+
+
+def _nearness(feature: Tensor, query: Tensor, metric: Metric) -> Tensor:
+    feature, query = feature.double(), query.double()
+    return -(feature - query).norm() if metric == "euclidean" else torch.cosine_similarity(feature, query, 0)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_clouds_far_from_zero_and_close_to_each_other_are_told_apart(metric: Metric) -> None:
+    direction = torch.tensor([300.0, 400.0, 0, 0])
+    around = torch.tensor([0.0, 0, 1, 0]) * torch.arange(50)[:, None] * 1e-2
+    known = FeatureTable(direction + around, torch.arange(50) % 3)
+    nearness, rows = KnnHead(known, 3, 3, metric).nearest(known.features, 1)
+    assert torch.equal(rows[:, 0], torch.arange(50))
+    assert torch.equal(nearness, torch.ones(50, 1, dtype=torch.float64))
+
+
+def test_voters_that_there_are_too_few_clouds_for_are_left_out() -> None:
+    config = KnnConfig(num_neighbours=(41, 5, 40))
+    assert config.possible(40) == (40, 5)
+    few = KnnConfig(num_neighbours=(5, 40))
+    chosen, expected = (fit_knn(table(), table(60, seed=1), 3, asked) for asked in (config, few))
+    assert chosen.settings == expected.settings
+
+
 def test_more_voters_than_clouds_and_clouds_without_labels_are_refused() -> None:
     with pytest.raises(DataError, match=r"41 nearest neighbours were asked of 40 clouds.*lower knn"):
         fit_knn(table(), table(), 3, KnnConfig(num_neighbours=(41,)))

@@ -150,7 +150,7 @@ def test_what_rests_on_a_legacy_transfer_is_stamped_so_as_well(storage: Storage)
     proxy = merge(FULL, {"protocol": "linear_probe", "name": "proxy"}) | {"pretrained": legacy}
     experiment = validate(TransferExperiment, merge(proxy, {"storage": {"root": storage.address}}), "test")
     record = record_of(experiment)
-    assert record.protocol == "legacy/linear_probe"
+    assert record.protocol == "legacy/linear_probe/from-best-on-test"
     assert record.notes["legacy"].startswith("it starts from a transfer with habits of released code")
     for classifier in (legacy, proxy):
         under = {
@@ -160,6 +160,36 @@ def test_what_rests_on_a_legacy_transfer_is_stamped_so_as_well(storage: Storage)
             "suite": {"name": "modelnet_c"},
         }
         assert validate(EvaluateExperiment, under, "test").stamp == "legacy/corruptions/modelnet_c/generated"
+
+
+def test_starts_with_other_habits_make_other_stamps() -> None:
+    """Of all transfers before it, and beside its own."""
+    first = merge(FULL, ON_TEST)
+    second = merge(FULL, PROBE) | {"pretrained": first, "legacy": {"trained_class_token": True}}
+    third = merge(FULL, {"name": "third"}) | {"pretrained": second}
+    assert validate(TransferExperiment, third, "test").stamp == (
+        "legacy/full/from-trained-class-token/best-on-test"
+    )
+    assert validate(TransferExperiment, second, "test").stamp == (
+        "legacy/linear_probe/trained-class-token/from-best-on-test"
+    )
+
+
+def test_measurements_of_a_legacy_transfer_are_stamped_and_name_it(storage: Storage) -> None:
+    stored = {"storage": {"root": storage.address}}
+    honest, legacy = merge(FULL, stored), merge(FULL, {**stored, **ON_TEST, "name": "tuned-on-test"})
+    part = {"name": "modelnet_c", "corruptions": ["jitter"], "severities": [1]}
+    under = {"kind": "evaluate", "name": "under", "suite": part, **stored}
+    record = record_of(validate(EvaluateExperiment, {**under, "classifier": legacy}, "test"))
+    assert record.notes["legacy"].startswith("tuned-on-test: rests on habits of released code")
+    look = {"kind": "analyse", "name": "look", "num_clouds": 24, "num_points": 48, "batch_size": 4, **stored}
+    measures = {"measures": ["similarity"]}
+    subjects = {"subjects": {"honest": honest, "legacy": legacy}, "with_start": False, "analysis": measures}
+    record = record_of(validate(AnalyseExperiment, {**look, **subjects}, "test"))
+    assert record.protocol == "legacy/analysis/validation"
+    assert record.notes["legacy"].startswith("legacy: rests on")
+    plain = validate(AnalyseExperiment, {**look, **subjects, "subjects": {"honest": honest}}, "test")
+    assert plain.stamp == "analysis/validation"
 
 
 def test_an_analysis_on_test_clouds_names_what_was_chosen_on_them() -> None:
@@ -220,6 +250,14 @@ def test_the_best_of_seeds_is_told_of_legacy_cells_alone() -> None:
                 "pretrained": {"backbone": {"kind": "pointnet"}},
             },
             "the backbone, a pointnet, has no class token",
+        ),
+        (
+            {"legacy": {"trained_class_token": True}, **PROBE, "drop_path_rate": 0.2},
+            "drop_path_rate is 0.2, but the frozen backbone is in evaluation mode",
+        ),
+        (
+            {**ON_TEST, **PROBE, "probe": {"stages": "all"}},
+            "probe.stages or probe.poolings is set, but legacy trains the head on the pooled feature",
         ),
         ({**ON_TEST, "task": "segmentation"}, "legacy is set, but task segmentation does not read it"),
     ],

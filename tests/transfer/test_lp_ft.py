@@ -1,5 +1,6 @@
 """LP-FT begins with the linear probe's head, and BatchNorm keeps its statistics where it is told to."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +60,15 @@ def test_all_weights_are_trained_and_statistics_as_the_setting_says(
     }
     assert statistics & changed == (statistics if batch_norm == "train" else set())
     assert {name for name in after if name.endswith(".weight")} <= changed
+
+
+def test_a_probe_on_features_that_had_been_computed_says_so(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("POINTLAB_CACHE", str(tmp_path / "of-its-own"))
+    first, second = (finished(tiny_lp_ft(storage, test=False, seed=seed)) for seed in (0, 1))
+    assert "features" not in first.notes
+    assert "device time is without what they cost" in second.notes["features"]
 
 
 def test_it_chooses_on_the_target_alone(storage: Storage) -> None:

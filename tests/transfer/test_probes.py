@@ -100,6 +100,11 @@ def test_a_single_penalty_needs_no_validation_and_several_do() -> None:
         fit_probe(table(), None, 3, ProbeConfig())
 
 
+def test_a_cloud_alone_is_refused() -> None:
+    with pytest.raises(DataError, match=r"A linear probe met 1 training cloud.*raise samples_per_class"):
+        fit_probes([table(), table(1)], [table(30), table(30)], 3, ProbeConfig())
+
+
 def test_clouds_without_labels_are_refused() -> None:
     unlabelled = FeatureTable(table().features, table().labels - 1)
     with pytest.raises(DataError, match="A linear probe met a cloud without a label"):

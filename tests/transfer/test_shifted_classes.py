@@ -147,6 +147,16 @@ def test_a_split_without_shared_classes_is_no_ground_to_choose_on(
         run(mixed)
 
 
+@pytest.mark.parametrize(("split", "protocol"), [("test", "full"), ("validation", "wise_ft")])
+def test_that_no_shared_class_has_clouds_is_told_before_anything_is_trained(
+    storage: Storage, shifted: dict[str, Any], split: str, protocol: str
+) -> None:
+    shutil.rmtree(Path(shifted["root"]) / "lamp" / split)
+    with pytest.raises(DataError, match=rf"{split} split of others-\w+ has no cloud of the shared classes"):
+        run(transfer_to(storage, shifted, protocol=protocol, shifted_classes={"lamp": "lamp"}))
+    assert not storage.exists("runs")
+
+
 def test_a_dry_run_tells_the_map_once_both_sets_are_prepared(
     storage: Storage, shifted: dict[str, Any]
 ) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pointlab.data.cache import cache_folder
 from pointlab.data.growing import GrowingArray
-from pointlab.data.locking import locked
+from pointlab.data.locking import locked, locked_if_free
 from pointlab.errors import DataError
 from pointlab.seeding import Key, stable_hash
 
@@ -133,15 +133,17 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _forget_oldest(newest: Path, num_tables: int) -> None:
-    """Delete what was used longest ago, whole or in parts; who has a table mapped keeps it. Locks stay, as
-    another process may hold one: they are empty."""
+    """Delete what was used longest ago, whole or in parts; who has a table mapped keeps it, and so does
+    who is computing one. Locks stay, as another process may hold one: they are empty."""
     others = [path for ending in ("npy", "parts") for path in newest.parent.glob(f"*.{ending}")]
     by_use = sorted((path for path in others if path != newest), key=_last_use, reverse=True)
     for path in by_use[num_tables - 1 :]:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
+        if path.suffix == ".npy":
             path.unlink(missing_ok=True)
+            continue
+        with locked_if_free(path.with_suffix(".lock")) as is_left_behind:
+            if is_left_behind:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _last_use(path: Path) -> int:

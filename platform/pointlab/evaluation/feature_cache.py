@@ -22,9 +22,9 @@ from pointlab.evaluation.reading import FeatureName, read
 from pointlab.provenance import code_version
 from pointlab.seeding import Key, stable_hash
 
-SHELF = Shelf("frozen-features", num_tables=64)
-"""Training and validation features of the starts of a study; those of 10,000 clouds, each 768 numbers, have
-30 megabytes."""
+SHELF = Shelf("frozen-features", num_tables=512)
+"""Training and validation features of the starts of a study: one that reads every stage in every way has
+about a hundred. A table of 10,000 clouds, each 768 numbers, has 30 megabytes."""
 PART = 2048
 """Clouds that are lost at most when a worker ends, rounded up to whole batches: a minute or two on a slow
 core."""
@@ -64,26 +64,24 @@ def cached_features(
     The backbone is put into eval mode. Raises DataError where nothing can be kept, and for no clouds.
     """
     backbone.eval()
-    made_with = device.type, torch.get_num_threads(), torch.__version__, code_version()
+    made_with = processor_of(device), torch.get_num_threads(), torch.__version__, code_version()
     key = hash_of_weights(backbone), architecture.model_dump_json(), *clouds.key, *made_with
     part = -(-PART // clouds.batch_size) * clouds.batch_size
     together = _Together(backbone, clouds, device, features)
-    return [
-        FeatureTable(
-            cached_rows(
-                partial(together.rows, name),
-                len(clouds.rows),
-                f"clouds ({name})",
-                name,
-                *key,
-                shelf=SHELF,
-                part=part,
-                watch=watch,
-            ),
-            clouds.labels,
-        )
-        for name in features
-    ]
+    tables = []
+    for name in features:
+        compute, num_rows, computed = partial(together.rows, name), len(clouds.rows), _Computed(watch)
+        of = f"clouds ({name})"
+        rows = cached_rows(compute, num_rows, of, name, *key, shelf=SHELF, part=part, watch=computed)
+        tables.append(FeatureTable(rows, clouds.labels, was_kept=not computed.is_all))
+    return tables
+
+
+def processor_of(device: torch.device) -> str:
+    """What computes there: models of one kind of device may add up in another order."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def hash_of_weights(module: nn.Module) -> str:
@@ -93,6 +91,17 @@ def hash_of_weights(module: nn.Module) -> str:
         digest.update(stable_hash(name, str(tensor.dtype), *tensor.shape).encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+class _Computed:
+    """Hears of the parts of a table that are computed, and tells `watch` of them."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch, self.is_all = watch, False
+
+    def __call__(self, done: int, total: int) -> None:
+        self.is_all |= done == 0
+        self.watch(done, total)
 
 
 class _Together:

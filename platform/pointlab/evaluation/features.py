@@ -19,6 +19,8 @@ class FeatureTable:
 
     features: Float[Tensor, "samples features"]
     labels: Int64[Tensor, " samples"]
+    was_kept: bool = False
+    """Whether some of it had been computed before, so that its cost is not that of computing it."""
 
     @property
     def has_labels(self) -> bool:

@@ -13,6 +13,7 @@ from pointlab.backbones import BackboneConfig
 from pointlab.config import StrictModel
 from pointlab.data.dataset import DatasetConfig
 from pointlab.experiment.imported import ImportExperiment
+from pointlab.experiment.legacy_settings import PREFIX
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.point_counts import require_points
 from pointlab.experiment.pretrain import PretrainExperiment
@@ -124,7 +125,10 @@ class AnalyseExperiment(StrictModel):
     @property
     def stamp(self) -> str:
         """What a table may compare this run's figures with: those that were scored on the same split."""
-        return f"analysis/{self.split}"
+        is_legacy = any(
+            isinstance(one, TransferExperiment) and one.is_legacy for one in self.subjects.values()
+        )
+        return f"{PREFIX if is_legacy else ''}analysis/{self.split}"
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:

@@ -18,6 +18,7 @@ from pointlab.errors import DataError
 from pointlab.experiment.analyse import AnalyseExperiment
 from pointlab.experiment.analysis_notes import Pass
 from pointlab.experiment.going_on import require_going_on
+from pointlab.experiment.legacy import notes_on_subjects
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.subjects import Reading
 from pointlab.experiment.wiring import Data, open_data
@@ -74,7 +75,9 @@ class Task:
         return Findings(
             metrics=_metrics(found.stages, experiment.split),
             curves=_tables(found, self.data.manifest.class_names) | {"shown": self._shown(fit, score)},
-            notes=made.notes() | {"seconds": f"{seconds:.1f}, of which some for probes and drawings"},
+            notes=made.notes()
+            | notes_on_subjects(experiment.subjects)
+            | {"seconds": f"{seconds:.1f}, of which some for probes and drawings"},
             samples_seen=found.num_fit + found.num_score,
             device_seconds=seconds,
         )

@@ -5,7 +5,7 @@ from there on; the optimiser's state, the best step so far and the order of the 
 training with changes is one run that goes on with equal bits after a kill, as any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
@@ -56,6 +56,13 @@ def require_mutable(paths: Sequence[str], where: str) -> None:
                 f"{where}.{path} cannot change in mid-training, as weights, batches or the number of steps"
                 f" would not go on: expected paths within {', '.join(MUTABLE)}"
             )
+
+
+def require_read(paths: Sequence[str], unread: Collection[str], where: str) -> None:
+    """ValueError for the first path whose setting this training ignores, told to be at `where`."""
+    for path in paths:
+        if any(path == each or path.startswith(f"{each}.") for each in unread):
+            raise ValueError(f"{where}.{path} makes no difference to this training: leave it out")
 
 
 def require_in_order(changes: Sequence[Change], training: TrainingConfig) -> None:

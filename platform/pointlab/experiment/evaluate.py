@@ -86,10 +86,10 @@ class EvaluateExperiment(StrictModel):
 
     @property
     def stamp(self) -> str:
-        """What a table may compare this run's figures with: means over a part of a suite are its own."""
+        """What a table may compare this run's figures with: those under the same part and draw of a suite."""
         is_legacy = isinstance(self.classifier, TransferExperiment) and self.classifier.is_legacy
-        whole = f"{PREFIX if is_legacy else ''}corruptions/{self.suite.name}/{self.suite.origin}"
-        return whole if self.suite.is_whole else f"{whole}/part"
+        suite = f"{self.suite.name}/{self.suite.origin}{self.suite.choice}"
+        return f"{PREFIX if is_legacy else ''}corruptions/{suite}"
 
     @property
     def datasets(self) -> dict[str, DatasetConfig]:

@@ -7,6 +7,7 @@ from pointlab.experiment.classifier import Classifier, read_classifier
 from pointlab.experiment.corrupted import CorruptedSplit, withstand
 from pointlab.experiment.evaluate import EvaluateExperiment
 from pointlab.experiment.going_on import heeding
+from pointlab.experiment.legacy import notes_on_subjects
 from pointlab.experiment.mistaken import publish_mistakes
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.wiring import Data, open_data
@@ -38,7 +39,7 @@ def evaluate(resolved: Resolved[EvaluateExperiment], context: TrainContext) -> F
     figures = withstood.metrics(experiment.rounding)
     return Findings(
         metrics={f"{experiment.split}/{name}": value for name, value in figures.items()},
-        notes=withstood.notes,
+        notes=withstood.notes | notes_on_subjects({experiment.classifier.name: experiment.classifier}),
         samples_seen=withstood.seen.content.num_clouds,
         device_seconds=time.perf_counter() - started,
     )

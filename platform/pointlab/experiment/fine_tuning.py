@@ -10,7 +10,7 @@ from dataclasses import replace
 from pointlab import distributed
 from pointlab.data.order import num_steps
 from pointlab.evaluation import classification_metrics
-from pointlab.experiment.frozen import OF_RANDOM_WEIGHTS
+from pointlab.experiment.frozen import OF_RANDOM_WEIGHTS, note_on_cost
 from pointlab.experiment.legacy import chosen_on
 from pointlab.experiment.resolve import Findings, findings_of
 from pointlab.experiment.transfer_task import TransferTask
@@ -66,6 +66,7 @@ def lp_ft(task: TransferTask) -> Findings:
     reached = classification_metrics(predict(probe, validation.features), validation.labels)["accuracy"]
     findings.metrics["selection/probe_accuracy"] = reached
     findings.notes["BatchNorm"] = OF_STATISTICS[experiment.lp_ft.batch_norm]
+    findings.notes.update(note_on_cost(train, validation))
     samples_seen = findings.samples_seen + len(train.labels)
     return replace(findings, samples_seen=samples_seen, device_seconds=findings.device_seconds + seconds)
 

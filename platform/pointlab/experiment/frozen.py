@@ -63,13 +63,18 @@ def mlp_probe(task: TransferTask) -> Findings:
 
 
 def knn(task: TransferTask) -> Findings:
-    """A vote of the nearest training clouds."""
+    """A vote of the nearest training clouds; who asks for more voters than there are is told."""
+    config = task.experiment.knn
 
     def fit(train: Sequence[FeatureTable], validation: Sequence[FeatureTable]) -> list[Chosen]:
-        settings = task.target.num_classes, task.experiment.knn
-        return [fit_knn(*tables, *settings) for tables in zip(train, validation, strict=True)]
+        pairs = zip(train, validation, strict=True)
+        return [fit_knn(*tables, task.target.num_classes, config) for tables in pairs]
 
-    return _best_of_grid(task, task.experiment.knn, fit)
+    findings = _best_of_grid(task, config, fit)
+    if too_many := set(config.num_neighbours) - set(config.possible(task.num_train)):
+        told = ", ".join(map(str, sorted(too_many)))
+        findings.notes["left out"] = f"{told} voters, as there are {task.num_train} training clouds"
+    return findings
 
 
 def linear_svm(task: TransferTask) -> Findings:
@@ -82,13 +87,20 @@ def linear_svm(task: TransferTask) -> Findings:
     svm = fit_svm(train, validation if is_chosen else None, task.target.num_classes, config)
     findings = left_behind(task, backbone, svm.layer, validation, reads)
     findings.metrics.update({"selection/strength": svm.strength} if is_chosen else {})
-    findings.notes.update(_notes_on(svm, task))
+    findings.notes.update(_notes_on(svm, task) | note_on_cost(train, *([validation] if validation else [])))
     return _timed(findings, task, len(train.labels), started)
 
 
 def feature_of_svm(backbone: Backbone) -> FeatureName:
     """What a linear SVM reads of it: `pooled`, as every head does, unless its paper has another feature."""
     return "pooled" if type(backbone).svm_features is Backbone.svm_features else "svm"
+
+
+def note_on_cost(*tables: FeatureTable) -> dict[str, str]:
+    """What a reader of `device_seconds` should know: it may be less than such a run costs."""
+    if not any(table.was_kept for table in tables):
+        return {}
+    return {"features": "some were in the machine's cache: the device time is without what they cost"}
 
 
 def left_behind(
@@ -117,7 +129,7 @@ def _best_of_grid(task: TransferTask, grid: ReadGrid, fit: Fit) -> Findings:
     findings = left_behind(task, backbone, chosen.head, validation[place], reads)
     numbers = {name: value for name, value in chosen.settings.items() if not isinstance(value, str)}
     findings.metrics.update({f"selection/{name}": value for name, value in numbers.items()})
-    findings.notes.update(_notes_on_choice(chosen, grid, reads, features))
+    findings.notes.update(_notes_on_choice(chosen, grid, reads, features) | note_on_cost(*train, *validation))
     if len(features) > 1:
         rows = [_row(feature, each) for feature, each in zip(features, found, strict=True)]
         findings.curves["features"] = rows

@@ -3,7 +3,7 @@
 Nothing here runs unless a transfer asks for it by name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from pointlab.data.batches import evaluation_batches
 from pointlab.data.sample import PointBatch
 from pointlab.errors import DataError
-from pointlab.experiment.legacy_settings import INHERITED
+from pointlab.experiment.legacy_settings import INHERITED, MEASURED
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import Data
 from pointlab.training import TrainingData
@@ -51,3 +51,9 @@ def notes_on_habits(experiment: TransferExperiment) -> dict[str, str]:
     if experiment.legacy is not None:
         return experiment.legacy.notes(experiment.protocol)
     return {"legacy": INHERITED} if experiment.is_legacy else {}
+
+
+def notes_on_subjects(subjects: Mapping[str, object]) -> dict[str, str]:
+    """What a reader must know of a run that measures these: which of them rest on such habits."""
+    named = [name for name, one in subjects.items() if isinstance(one, TransferExperiment) and one.is_legacy]
+    return {"legacy": f"{', '.join(named)}: {MEASURED}"} if named else {}

@@ -33,6 +33,8 @@ DRIFT = (
     " on, and drop path was on"
 )
 INHERITED = "it starts from a transfer with habits of released code, which its own record tells"
+MEASURED = "rests on habits of released code, which its own record tells"
+"""Of a subject that another run measures."""
 
 
 class LegacyConfig(StrictModel):

@@ -54,9 +54,14 @@ def measure_test(
     storage: Storage,
     device: torch.device,
     heed: Heed = heed_nothing,
+    *,
+    asked_by: str = "",
 ) -> Findings:
     """Figures of the model stored by `run` on the test split of every role, and on that of the target under
-    corruptions: the one reading of it."""
+    corruptions: the one reading of it.
+
+    Mistakes are kept with the run `asked_by`, a search's, as its trial has those of validation; or `run`.
+    """
     experiment, data = resolved.experiment, open_roles(resolved, storage)
     prepare_process(experiment.training.num_threads)
     if experiment.segments:
@@ -67,7 +72,7 @@ def measure_test(
         return Findings(_named(figures, "test"))
     asked = _Asked(experiment, read_classifier(experiment, run, storage), data, "test", device)
     answers = {role: asked.answers(role) for role in data}
-    asked.keep_mistakes(storage, run, answers["target"])
+    asked.keep_mistakes(storage, asked_by or run, answers["target"])
     found = asked.findings(answers)
     if experiment.corruptions is not None:
         found.add(asked.corrupted(heed))

@@ -1,7 +1,8 @@
 """What a classifier leaves to be looked at: the clouds that it was surest about and took for something else.
 
 They come of the very pass that measures the target's test split, or of its validation split where test is not
-read: nothing is chosen by them, as they are kept after every choice.
+read. They are kept after every choice, so nothing is chosen by them; only habits of released code have chosen
+by the split itself.
 """
 
 from collections import Counter
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
+from pointlab.errors import DamagedError
 from pointlab.experiment.classifier import Answers
 from pointlab.experiment.shown import publish_files, read_files
 from pointlab.experiment.wiring import Data
@@ -74,12 +76,15 @@ class ShownMistakes:
 def publish_mistakes(storage: Storage, run: str, answers: Answers, data: Data, split: str) -> None:
     """Store the mistakes among `answers`, which are of all clouds of the split in their order.
 
-    The classes of the set are those that the classifier tells apart.
+    The classes of the set are those that the classifier tells apart. An answer that is no number counts as
+    wrong, and is neither sure nor a confusion of one class with another.
     """
     class_names = data.manifest.class_names
     shares = torch.softmax(answers.logits.double(), 1)
     confidence, named = shares.max(1)
-    wrong = torch.nonzero(named != answers.labels).flatten()
+    is_answer = shares.isfinite().all(1)
+    num_right = int((is_answer & (named == answers.labels)).sum())
+    wrong = torch.nonzero(is_answer & (named != answers.labels)).flatten()
     surest = wrong[torch.argsort(confidence[wrong], descending=True, stable=True)][:MAX_MISTAKES]
     cached = data.split(split)
     pairs = Counter(zip(answers.labels[wrong].tolist(), named[wrong].tolist(), strict=True))
@@ -87,7 +92,7 @@ def publish_mistakes(storage: Storage, run: str, answers: Answers, data: Data, s
         dataset=data.name,
         split=split,
         num_clouds=len(named),
-        num_wrong=len(wrong),
+        num_wrong=len(named) - num_right,
         surest=tuple(
             Mistake(
                 sample_id=int(cached.ids[row]),
@@ -110,13 +115,23 @@ def publish_mistakes(storage: Storage, run: str, answers: Answers, data: Data, s
 
 
 def read_mistakes(storage: Storage, run: str) -> ShownMistakes | None:
-    """What `publish_mistakes` stored, verified; None of a run that has left none."""
+    """What `publish_mistakes` stored, verified; None of a run that has left none.
+
+    Raises DamagedError where it was stored whole and cannot be understood.
+    """
     manifest = read_manifest(storage, f"runs/{run}/shown")
     if manifest is None or manifest.kind != KIND:
         return None
     files = read_files(storage, run)
     clouds = load_safetensors(files[CLOUDS])
-    told = Mistakes.model_validate_json(files[TOLD])
+    try:
+        told = Mistakes.model_validate_json(files[TOLD])
+    except ValidationError as error:
+        raise DamagedError(
+            f"{storage.locate(f'runs/{run}/shown')} does not tell mistakes: {error.error_count()} of its"
+            " entries are not understood.",
+            remedy="run its config with --rerun",
+        ) from None
     return ShownMistakes(told, tuple(clouds[name].astype(np.float32) for name in sorted(clouds)))
 
 

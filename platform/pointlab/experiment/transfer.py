@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig
-from pointlab.experiment.changes import phases, require_in_order, require_mutable
+from pointlab.experiment.changes import phases, require_in_order, require_mutable, require_read
 from pointlab.experiment.few_shot_settings import require_foldable, require_one_fold
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.ingredients import (
@@ -107,11 +107,7 @@ class TransferExperiment(TransferSettings):
     @model_validator(mode="after")
     def _heads_on_frozen_features_fit(self) -> "TransferExperiment":
         """ValueError for a feature that nothing reads or that there is not, and for an MLP that is none."""
-        if self.grid is not self.probe and not self.probe.reads_as_trained:
-            raise ValueError(
-                f"probe.stages or probe.poolings is set, but protocol {self.protocol} reads the pooled"
-                " feature: leave them out, or set protocol to linear_probe"
-            )
+        self._require_read_grids()
         if self.grid is not None:
             require_features(self.architecture, self.grid)
         if self.grid is self.mlp_probe and self.supervised.head.kind == "linear":
@@ -120,6 +116,24 @@ class TransferExperiment(TransferSettings):
                 " supervised.head.kind to mlp3, in a study by adjustments, or protocol to linear_probe"
             )
         return self
+
+    def _require_read_grids(self) -> None:
+        """ValueError for stages or poolings of a head that this transfer does not fit."""
+        for protocol, grid in self.grids.items():
+            if self.grid is grid or grid.reads_as_trained:
+                continue
+            name = "probe" if protocol == "linear_probe" else protocol
+            if self.segments:
+                why, otherwise = "task segmentation reads points", ""
+            elif self.trains_probe:
+                why, otherwise = "legacy trains the head on the pooled feature", ", or leave out legacy"
+            else:
+                why = f"protocol {self.protocol} does not fit that head"
+                otherwise = f", or set protocol to {protocol}"
+            raise ValueError(
+                f"{name}.stages or {name}.poolings is set, but {why}: leave them out, in a study by"
+                f" adjustments{otherwise}"
+            )
 
     @model_validator(mode="after")
     def _shifts_fit(self) -> "TransferExperiment":
@@ -167,7 +181,9 @@ class TransferExperiment(TransferSettings):
             )
         require_in_order(self.changes, self.training)
         for number, change in enumerate(self.changes):
-            require_mutable(tuple(change.settings), f"changes.{number}.settings")
+            where = f"changes.{number}.settings"
+            require_mutable(tuple(change.settings), where)
+            require_read(tuple(change.settings), self.unread, where)
         assert self.phases, "each is checked as a transfer of its own"
         return self
 
@@ -224,6 +240,11 @@ class TransferExperiment(TransferSettings):
 
     def _require_known_changes(self) -> None:
         """ValueError for a setting that this backbone has not, or that only training would read."""
+        if self.drop_path_rate is not None and self.trains_probe and not self.drifts:
+            raise ValueError(
+                f"drop_path_rate is {self.drop_path_rate}, but the frozen backbone is in evaluation mode,"
+                " where it drops nothing: leave it out, or set legacy.drifting_batch_norm to true"
+            )
         if self.drop_path_rate is not None and not self.trains:
             raise ValueError(
                 f"drop_path_rate is {self.drop_path_rate}, but protocol {self.protocol} has no use for it, as"

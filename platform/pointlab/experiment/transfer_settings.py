@@ -171,6 +171,8 @@ class TransferSettings(StrictModel):
         votes = f"/{self.voting.stamp}" if self.voting is not None and self.test else ""
         suite = "" if self.corruptions is None else f"/{self.corruptions.stamp}"
         habits = "" if self.legacy is None else f"/{self.legacy.stamp}"
+        if self.inherited_habits:
+            habits += f"/from-{'/'.join(self.inherited_habits)}"
         return (
             (PREFIX if self.is_legacy else "")
             + ("segmentation/" if self.segments else "")
@@ -204,6 +206,8 @@ class TransferSettings(StrictModel):
         if not self.has_epochs:
             trained = TrainingConfig.model_fields.keys() - READ_WITHOUT_EPOCHS
             unread |= {"augmentation", *(f"training.{name}" for name in trained)}
+        else:
+            unread |= {f"training.optimiser.{name}" for name in self.training.optimiser.unread}
         if not self.test:
             unread.add("voting")
         return frozenset(unread)
@@ -267,8 +271,17 @@ class TransferSettings(StrictModel):
         """What a head that is fitted on a frozen backbone may read, and be; None of other protocols."""
         if self.segments or self.trains_probe:
             return None
-        grids = {"linear_probe": self.probe, "mlp_probe": self.mlp_probe, "knn": self.knn}
-        return grids.get(self.protocol)
+        return self.grids.get(self.protocol)
+
+    @property
+    def grids(self) -> dict[str, ReadGrid]:
+        """By protocol, what the heads may read that are fitted on frozen features."""
+        return {"linear_probe": self.probe, "mlp_probe": self.mlp_probe, "knn": self.knn}
+
+    @property
+    def drifts(self) -> bool:
+        """Whether a backbone that is called frozen stays in training mode."""
+        return self.legacy is not None and self.legacy.drifting_batch_norm
 
     @property
     def chooses_on_test(self) -> bool:
@@ -280,6 +293,15 @@ class TransferSettings(StrictModel):
         """Whether it has habits of released code, or starts from a transfer that has."""
         start = self.pretrained
         return self.legacy is not None or (isinstance(start, TransferSettings) and start.is_legacy)
+
+    @property
+    def inherited_habits(self) -> tuple[str, ...]:
+        """Stamps of the habits that the transfers before it have, the last of them first."""
+        start = self.pretrained
+        if not isinstance(start, TransferSettings):
+            return ()
+        own = () if start.legacy is None else (start.legacy.stamp,)
+        return own + start.inherited_habits
 
     @property
     def leaves_classifier(self) -> bool:
@@ -347,10 +369,20 @@ class TransferSettings(StrictModel):
 
     @property
     def _as_pretrained(self) -> BackboneConfig:
-        if self.pretrained is not None:
-            return self.pretrained.architecture
+        start = self.pretrained
+        if isinstance(start, TransferSettings):
+            return start.architecture.model_copy(update=start.pretrained_rate)
+        if start is not None:
+            return start.architecture
         assert self.backbone is not None, "checked when the model was made"
         return self.backbone
+
+    @property
+    def pretrained_rate(self) -> dict[str, float]:
+        """The drop path of the pretraining that a chain of transfers begins with: one among them that sets
+        another sets it for itself alone."""
+        rate = getattr(self._as_pretrained, "drop_path_rate", None)
+        return {} if rate is None else {"drop_path_rate": rate}
 
     @property
     def _changes(self) -> dict[str, float]:

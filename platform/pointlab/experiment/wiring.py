@@ -67,12 +67,7 @@ class Data:
         Raises DataError where it has no cloud of a shared class.
         """
         rows = self.asked(split) if rows is None else rows
-        if rows is not None and not len(rows):
-            raise DataError(
-                f"The {split} split of {self.name} has no cloud of the shared classes.",
-                expected="one at least to ask about",
-                remedy="share more classes in shifted_classes, or prepare more clouds for that split",
-            )
+        self._require_asked(split, rows)
         return lambda: evaluation_batches(self.split(split), batch_size, self.num_points, inputs, rows=rows)
 
     def asked(self, split: str) -> Int64[np.ndarray, " rows"] | None:
@@ -80,6 +75,18 @@ class Data:
         if self.shared is None:
             return None
         return np.flatnonzero(np.isin(self.split(split).labels, (*self.shared.asked, -1)))
+
+    def require_asked(self, split: str) -> None:
+        """Return if any cloud of the split is asked about; DataError where none is of a shared class."""
+        self._require_asked(split, self.asked(split))
+
+    def _require_asked(self, split: str, rows: Int64[np.ndarray, " rows"] | None) -> None:
+        if rows is not None and not len(rows):
+            raise DataError(
+                f"The {split} split of {self.name} has no cloud of the shared classes.",
+                expected="one at least to ask about",
+                remedy="share more classes in shifted_classes, or prepare more clouds for that split",
+            )
 
     def few_per_class(self, samples_per_class: int | None, seed: int) -> Int64[np.ndarray, " rows"] | None:
         """Rows of so many training clouds of each class; None for all."""

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from pointlab.experiment.legacy_settings import PREFIX
 from pointlab.experiment.legacy_settings import PREFIX as LEGACY
 from pointlab.report.analysis_findings import headline
 from pointlab.report.collect import Material
@@ -130,8 +129,6 @@ def _subject(group: Group) -> str:
 def _method(stamp: str) -> str:
     """The protocol in words, by which prompts, and how few labels it had; that it was searched, key figures
     tell."""
-    if stamp.startswith(PREFIX):
-        return f"{_method(stamp.removeprefix(PREFIX))} with habits of released code"
     if stamp.startswith(LEGACY):
         return f"{_method(stamp.removeprefix(LEGACY))} with habits of released code"
     protocol, *further = stamp.split("/")

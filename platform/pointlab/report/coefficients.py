@@ -47,6 +47,7 @@ class CoefficientSection:
     title: str
     """Where a study has it; "" for runs of the page, which are named instead."""
     runs: tuple[str, ...]
+    """Whose figures they are."""
     pictures: tuple[Picture, ...]
 
 
@@ -56,15 +57,16 @@ def coefficient_sections(material: Material) -> list[CoefficientSection]:
     found: list[tuple[str, Sequence[Record], Sweep]] = [
         ("", group.records, read_sweep(group.records)) for group in group_by_seed(swept)
     ]
-    found += [(title, (), sweep) for title, sweep in _of_studies(material)]
+    found += _of_studies(material)
     return [
         CoefficientSection(title, tuple(record.run for record in records), tuple(_pictures(number, sweep)))
         for number, (title, records, sweep) in enumerate(found)
     ]
 
 
-def _of_studies(material: Material) -> Iterator[tuple[str, Sweep]]:
-    """Every sweep of cells with its start and place; one that several protocols measure comes once."""
+def _of_studies(material: Material) -> Iterator[tuple[str, Sequence[Record], Sweep]]:
+    """Every sweep of cells with its start and place; one that several protocols measure comes once. Its
+    protocols are named where the start has other sweeps there."""
     for place, cells in cells_by_place(material).items():
         by_start: dict[str, list[CellGroup]] = {}
         for cell in cells:
@@ -72,8 +74,14 @@ def _of_studies(material: Material) -> Iterator[tuple[str, Sweep]]:
                 start = f"{cell.start} (legacy)" if cell.is_legacy else cell.start
                 by_start.setdefault(start, []).append(cell)
         for start, group in by_start.items():
-            for sweep in unite_equal([read_sweep(cell.group.records) for cell in group]):
-                yield f"{start}: {place.title}", sweep
+            swept = [(cell, read_sweep(cell.group.records)) for cell in group]
+            united = unite_equal([sweep for _, sweep in swept])
+            for sweep in united:
+                same = [cell for cell, own in swept if own.by_method == sweep.by_method]
+                protocols = " and ".join(cell.protocol.replace("-", " ") for cell in same)
+                name = f"{start}, {protocols}" if len(united) > 1 else start
+                records = [record for cell in same for record in cell.group.records]
+                yield f"{name}: {place.title}", records, sweep
 
 
 def _pictures(number: int, sweep: Sweep) -> Iterator[Picture]:

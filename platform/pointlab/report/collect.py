@@ -14,6 +14,7 @@ from pointlab.training.run import Line
 
 MAX_TRIAL_LOGS = 40
 """Trials whose logs are read, best first: enough to see how they spread, and a bounded page."""
+TrialRow = dict[str, float | str]
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,20 @@ def collect(storage: Storage, runs: Sequence[str]) -> Material:
 
 
 def best_trials(record: Record) -> list[str]:
-    """Runs of a search's finished trials, the best first, at most `MAX_TRIAL_LOGS`."""
-    finished = [row for row in record.curves.get("trials", []) if row.get("run")]
+    """Runs of a search's finished trials, the best first, at most `MAX_TRIAL_LOGS`.
+
+    Of a population those of its last generation: their logs begin with those of the trials that they go on
+    from.
+    """
+    finished = [row for row in last_generation(record.curves.get("trials", [])) if row.get("run")]
     finished.sort(key=lambda row: (-gain_of(record, row), str(row["run"])))
     return [str(row["run"]) for row in finished[:MAX_TRIAL_LOGS]]
+
+
+def last_generation(trials: Sequence[TrialRow]) -> list[TrialRow]:
+    """The trials that are compared in the end: of a population those of its last generation, else all."""
+    newest = max((float(row["generation"]) for row in trials if "generation" in row), default=None)
+    return [row for row in trials if row.get("generation") == newest]
 
 
 def gain_of(record: Record, row: Mapping[str, float | str]) -> float:

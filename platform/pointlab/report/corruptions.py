@@ -55,11 +55,12 @@ def corruption_comparisons(material: Material) -> list[CorruptionComparison]:
 
     A table is left out where there is but one classifier, which has its own.
     """
-    own, starts = _named(group_by_seed(material.records)), dict[str, str]()
-    found = [("", groups) for groups in _by_clouds(own)]
+    own = _titled([(group.name, group) for group in group_by_seed(material.records)])
+    found, starts = [("", groups) for groups in _by_clouds(own)], dict[str, str]()
     for place, cells in cells_by_place(material).items():
-        found += [(place.title, groups) for groups in _by_clouds({cell.title: cell.group for cell in cells})]
-        starts |= {cell.title: cell.start for cell in cells}
+        titled = _titled([(cell.title, cell.group) for cell in cells])
+        found += [(place.title, groups) for groups in _by_clouds(titled)]
+        starts |= {title: cell.start for title, cell in zip(titled, cells, strict=True)}
     return [_comparison(number, title, groups, starts) for number, (title, groups) in enumerate(found)]
 
 
@@ -68,6 +69,11 @@ def corrupted_split(group: Group) -> str | None:
     splits = {metric.split("/")[0] for metric in group.metrics if _is_of_a_severity(metric)}
     ranked = ("test", "corrupted-test", "validation", "corrupted-validation")
     return min(splits, key=ranked.index, default=None)
+
+
+def clouds_met(group: Group, split: str) -> str:
+    """The hash of the suite whose corruptions of `split` the group met, "" where none was noted."""
+    return group.records[0].notes.get(HASHES.get(split, "suite hash"), "")
 
 
 def _is_of_a_severity(metric: str) -> bool:
@@ -98,12 +104,12 @@ def _corruptions(group: Group, split: str) -> list[str]:
     return sorted({metric.split("/")[1] for metric in of_severities if metric.startswith(f"{split}/")})
 
 
-def _named(groups: Sequence[Group]) -> dict[str, Group]:
-    """Groups by name; where names are equal, by what was done too."""
-    names = [group.name for group in groups]
+def _titled(groups: Sequence[tuple[str, Group]]) -> dict[str, Group]:
+    """Groups by title, in their order; where titles are equal, by what was done too."""
+    titles = [title for title, _ in groups]
     return {
-        group.name if names.count(group.name) == 1 else f"{group.name}, {group.records[0].run}": group
-        for group in groups
+        title if titles.count(title) == 1 else f"{title}, {group.records[0].run}": group
+        for title, group in groups
     }
 
 
@@ -114,9 +120,8 @@ def _by_clouds(groups: Mapping[str, Group]) -> Iterator[dict[str, Group]]:
     for title, group in groups.items():
         split = corrupted_split(group)
         if split is not None:
-            notes = group.records[0].notes
-            clouds = notes.get(HASHES.get(split, "suite hash"), "")
-            key = (split.removeprefix("corrupted-"), clouds, group.protocol.startswith(LEGACY))
+            is_legacy = group.protocol.startswith(LEGACY)
+            key = (split.removeprefix("corrupted-"), clouds_met(group, split), is_legacy)
             found.setdefault(key, {})[title] = group
     return iter(found.values())
 

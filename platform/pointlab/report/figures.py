@@ -4,6 +4,7 @@ Text and grid lines take the page's colours from its style sheet, so that one pl
 dark one and paper; what is coloured here must show on all three.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -22,6 +23,8 @@ SERIES = (TARGET, SHIFTED, TRAINING, VALIDATION, CHOSEN, "#8c6d4f", "#4fb3e6", "
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 MAX_POINTS = 500
 """Points of a curve: about one for every pixel that a plot is wide."""
+LOG_DECADES = 1.5
+"""Values that span more than this are drawn on a logarithmic axis."""
 SETTINGS = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 
 
@@ -54,6 +57,15 @@ def picture(
     figure.update_xaxes(title_font_size=13)
     figure.update_yaxes(title_font_size=13)
     return Picture(embed(figure, name), caption)
+
+
+def axis_type(values: Sequence[float | str]) -> str:
+    """`category` for names, `log` for positive numbers over more than `LOG_DECADES`, else `linear`."""
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values) or not numbers:
+        return "category"
+    spans = min(numbers) > 0 and math.log10(max(numbers) / min(numbers)) > LOG_DECADES
+    return "log" if spans else "linear"
 
 
 def ring(xs: Sequence[float | str], ys: Sequence[float]) -> Any:

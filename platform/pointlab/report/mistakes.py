@@ -38,7 +38,7 @@ class MistakeSection:
 def mistake_sections(storage: Storage, material: Material) -> list[MistakeSection]:
     """One for the first run of each group that was asked for, if it left mistakes to look at.
 
-    Those of a search are its chosen trial's.
+    A search has them of its test; one without test shows what its chosen trial has left, of validation.
     """
     found = []
     for group in group_by_seed(material.asked):
@@ -49,7 +49,9 @@ def mistake_sections(storage: Storage, material: Material) -> list[MistakeSectio
 
 
 def _section(storage: Storage, record: Record) -> MistakeSection | None:
-    shown = read_mistakes(storage, record.notes.get("chosen trial", record.run))
+    shown = read_mistakes(storage, record.run)
+    if shown is None and "chosen trial" in record.notes:
+        shown = read_mistakes(storage, record.notes["chosen trial"])
     if shown is None:
         return None
     told = shown.told
@@ -58,7 +60,7 @@ def _section(storage: Storage, record: Record) -> MistakeSection | None:
     return MistakeSection(
         record,
         f"{told.num_wrong:,} of the {told.num_clouds:,} {told.split} clouds of {told.dataset} were taken for"
-        f" another class ({share})" + (f"; the {len(told.surest)} surest:" if told.num_wrong else "."),
+        f" another class ({share})" + (f"; the {len(told.surest)} surest:" if told.surest else "."),
         tuple(_shown(mistake, LabelledCloud(cloud, None)) for mistake, cloud in kept),
         tuple((each.truth, each.answer, f"{each.count:,}") for each in told.confusions),
     )

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from pointlab.experiment.search.pareto import pareto_front
 from pointlab.report.cells import CellGroup, cells_by_place
 from pointlab.report.collect import Material
+from pointlab.report.corruptions import clouds_met
 from pointlab.report.figures import NEUTRAL, SERIES, Picture, in_percent, label, picture
 from pointlab.study.statistics import mean_interval
 
@@ -38,6 +39,7 @@ CAPTION = (
     " intervals over seeds; up and to the right is better on both. The line joins those that no other beats"
     " on both. Nothing is chosen by it."
 )
+ALONE = " These met the corrupted clouds {suite}; who met others is not among them."
 MARGIN = {"l": 74, "r": 14, "t": 70, "b": 48}
 """Room for a legend of two rows."""
 
@@ -68,9 +70,22 @@ def _planes(name: str, cells: Sequence[CellGroup]) -> Iterator[Picture]:
     compared = [c for c in cells if not (c.is_legacy or c.group.protocol.startswith("few_shot"))]
     is_tested = any(metric.startswith("test/") for cell in compared for metric in cell.group.metrics)
     for number, (x, y) in enumerate(PLANES if is_tested else ON_VALIDATION):
-        spots = [_spot(c, x[0], y[0]) for c in compared if c.group.values(x[0]) and c.group.values(y[0])]
-        if len(spots) > 1:
-            yield _plane(f"{name}-{number}", spots, x[1], y[1])
+        measured = [c for c in compared if c.group.values(x[0]) and c.group.values(y[0])]
+        suites = _by_suite(measured, y[0].partition("/")[0])
+        for place, (suite, same) in enumerate(suites.items()):
+            spots = [_spot(cell, x[0], y[0]) for cell in same]
+            if len(spots) > 1:
+                told = ALONE.format(suite=suite or "of no noted suite") if len(suites) > 1 else ""
+                yield _plane(f"{name}-{number}-{place}", spots, x[1], y[1], CAPTION + told)
+
+
+def _by_suite(cells: Sequence[CellGroup], split: str) -> dict[str, list[CellGroup]]:
+    """Together who met the same clouds, by the hash of the suite; of uncorrupted clouds all."""
+    found: dict[str, list[CellGroup]] = {}
+    for cell in cells:
+        suite = clouds_met(cell.group, split) if split.startswith("corrupted-") else ""
+        found.setdefault(suite, []).append(cell)
+    return found
 
 
 def _spot(cell: CellGroup, *metrics: str) -> Spot:
@@ -85,7 +100,7 @@ def _reach(values: Sequence[float]) -> tuple[float, float]:
     return (0.0, 0.0) if bounds is None else (mean - max(0.0, bounds[0]), min(1.0, bounds[1]) - mean)
 
 
-def _plane(name: str, spots: Sequence[Spot], across: str, up: str) -> Picture:
+def _plane(name: str, spots: Sequence[Spot], across: str, up: str, caption: str) -> Picture:
     protocols = list(dict.fromkeys(spot.protocol for spot in spots))
     starts = list(dict.fromkeys(spot.start for spot in spots))
     symbols = dict(zip(starts, SYMBOLS * len(starts), strict=False))
@@ -98,7 +113,7 @@ def _plane(name: str, spots: Sequence[Spot], across: str, up: str) -> Picture:
     if len(starts) > 1:
         traces += [_key(start, symbol) for start, symbol in symbols.items()]
     x, y = ({"title": {"text": title}, "ticksuffix": " %"} for title in (across, up))
-    return picture(name, traces, {**x, "showgrid": True}, y, CAPTION, height=440, margin=MARGIN)
+    return picture(name, traces, {**x, "showgrid": True}, y, caption, height=440, margin=MARGIN)
 
 
 def _spots(spots: Sequence[Spot], protocol: str, colour: str, symbols: dict[str, str]) -> Any:

@@ -90,10 +90,14 @@ def group_by_seed(records: Sequence[Record]) -> list[Group]:
     """Records that differ only in their seed, together, in the order of their first."""
     groups: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in records:
-        clouds = record.notes.get("suite hash", record.notes.get("validation suite hash", ""))
-        key = (record.name, record.protocol, _without_seed(record), clouds)
+        key = (record.name, record.protocol, _without_seed(record), suite_of(record))
         groups.setdefault(key, []).append(record)
     return [Group(name, protocol, tuple(found)) for (name, protocol, *_), found in groups.items()]
+
+
+def suite_of(record: Record) -> str:
+    """The hash of the suite of corruptions that the record met, on validation clouds where on no others."""
+    return record.notes.get("suite hash", record.notes.get("validation suite hash", ""))
 
 
 def result_tables(material: Material) -> list[ResultTable]:
@@ -129,7 +133,9 @@ def interval(material: Material, group: Group, metric: str) -> tuple[float, floa
     if group.records[0].notes.get("origin") == "official" or not is_of_clouds:
         return None
     dataset, split = dataset_of(group.records[0], metric)
-    if metric.startswith("shifted") and group.records[0].config.get("shifted_classes"):
+    config = group.records[0].config
+    transfer = config.get("transfer", config)  # that of a search is within it
+    if metric.startswith("shifted") and transfer.get("shifted_classes"):
         return None
     clouds = material.clouds_in(dataset, split) if split in ("validation", "test") else None
     if not clouds or not metric.endswith("/accuracy"):

@@ -1,14 +1,19 @@
-"""The search: its trials by score, each searched setting against it, the front of several objectives."""
+"""The search: its trials by score, each searched setting against it, the front of several objectives.
 
-import math
+The trials of a population are told by generation, and only those of its last one are drawn: earlier ones were
+compared after fewer epochs. What its best member was trained with is drawn over the epochs.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
 from pointlab.experiment.search.settings import SCORE
-from pointlab.report.collect import Material, gain_of
-from pointlab.report.figures import NEUTRAL, TARGET, Picture, label, picture, ring
+from pointlab.report.collect import Material, gain_of, last_generation
+from pointlab.report.figures import NEUTRAL, TARGET, Picture, axis_type, label, picture, ring
+from pointlab.report.schedule import schedule_pictures
 from pointlab.report.search_front import front_pictures, objectives_of
 from pointlab.report.wording import duration, figure, is_share, measure_name, split_name
 from pointlab.storage import Record
@@ -30,8 +35,6 @@ OWN_COLUMNS = (
 """What a search notes of a trial beside the settings that it searched, and figures such as `split/metric`."""
 OUTCOMES = {"finished": (TARGET, "circle"), "stopped early": (NEUTRAL, "x-thin")}
 MARGIN = {"l": 68, "r": 12, "t": 12, "b": 46}
-LOG_DECADES = 1.5
-"""Values that span more than this are drawn on a logarithmic axis."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class TrialTable:
     settings: tuple[str, ...]
     objectives: tuple[str, ...]
     """The figures that were compared, where there are several."""
+    is_population: bool
     rows: tuple[tuple[str, ...], ...]
     """Cells as text, in the order of `columns`; the last is the trial's run."""
     chosen: str
@@ -49,6 +53,8 @@ class TrialTable:
     fronts: tuple[Picture, ...]
     """The trials by every two objectives, where there are several."""
     pictures: tuple[Picture, ...]
+    schedule: tuple[Picture, ...]
+    """The settings of a population's best member over its epochs."""
     note: str
 
     @property
@@ -56,7 +62,8 @@ class TrialTable:
         """Headings of the table; a setting goes by the last word of its dotted path if that is unique."""
         figures = (f"{split_name(self.record, each)}: {measure_name(each)}" for each in self.objectives)
         cost = ("coefficient", "epochs", "samples", "time", "outcome", "run")
-        return ("score", *figures, *_short(self.settings), *cost)
+        lineage = ("generation", "member", "parent") if self.is_population else ()
+        return ("score", *figures, *lineage, *_short(self.settings), *cost)
 
 
 def trial_tables(material: Material) -> list[TrialTable]:
@@ -71,12 +78,13 @@ def trial_tables(material: Material) -> list[TrialTable]:
 def _table(number: int, record: Record) -> TrialTable:
     trials = sorted(
         record.curves["trials"],
-        key=lambda row: (_place(row["outcome"]), -gain_of(record, row), str(row["run"])),
+        key=lambda row: (-_generation(row), _place(row["outcome"]), -gain_of(record, row), str(row["run"])),
     )
     metric = _metric(record)
     settings = tuple(name for name in trials[0] if name not in OWN_COLUMNS and "/" not in name)
     objectives = tuple(objectives_of(record))
-    shown = [row for row in trials if row["outcome"] in OUTCOMES and row["score"] != ""]
+    last = last_generation(trials)
+    shown = [row for row in last if row["outcome"] in OUTCOMES and row["score"] != ""]
     chosen = record.notes.get("chosen trial", "")
     pictures = [
         _against(f"trials-{number}-{i}", setting, shown, chosen, metric) for i, setting in enumerate(settings)
@@ -85,12 +93,18 @@ def _table(number: int, record: Record) -> TrialTable:
         record=record,
         settings=settings,
         objectives=objectives,
-        rows=tuple(_cells(row, settings, objectives, metric) for row in trials),
+        is_population="generation" in trials[0],
+        rows=tuple(_cells(row, trials, settings, objectives, metric) for row in trials),
         chosen=chosen,
         fronts=tuple(front_pictures(f"trials-front-{number}", record)),
         pictures=tuple(pictures),
+        schedule=tuple(schedule_pictures(f"schedule-{number}", record, settings)),
         note=_note(record, trials),
     )
+
+
+def _generation(row: Row) -> float:
+    return float(row.get("generation", 0))
 
 
 def _place(outcome: float | str) -> int:
@@ -109,12 +123,15 @@ def _short(settings: tuple[str, ...]) -> list[str]:
     return [word if last.count(word) == 1 else path for word, path in zip(last, settings, strict=True)]
 
 
-def _cells(row: Row, settings: tuple[str, ...], objectives: tuple[str, ...], metric: str) -> tuple[str, ...]:
+def _cells(
+    row: Row, trials: list[Row], settings: tuple[str, ...], objectives: tuple[str, ...], metric: str
+) -> tuple[str, ...]:
     numbers = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in settings)
     coefficient = row["coefficient"]
     figures = [(metric, row["score"]), *((name, row[name]) for name in objectives)]
     return (
         *(figure(name, float(value)) if value != "" else "" for name, value in figures),
+        *_lineage(row, trials),
         *numbers,
         f"{coefficient:g}" if isinstance(coefficient, float) else "",
         f"{float(row['epochs']):g}",
@@ -123,6 +140,14 @@ def _cells(row: Row, settings: tuple[str, ...], objectives: tuple[str, ...], met
         str(row["outcome"]),
         str(row["run"]),
     )
+
+
+def _lineage(row: Row, trials: list[Row]) -> Iterator[str]:
+    """Of a population's trial its generation, its member, and the member that it went on from."""
+    if "generation" in row:
+        yield f"{float(row['generation']):g}"
+        yield f"{float(row['member']):g}"
+        yield next((f"{float(one['member']):g}" for one in trials if one["trial"] == row["parent"]), "")
 
 
 def _against(name: str, setting: str, trials: list[Row], chosen: str, metric: str) -> Picture:
@@ -157,19 +182,16 @@ def _value(value: float | str) -> float | str:
     return label(value) if isinstance(value, str) else value
 
 
-def axis_type(values: list[float | str]) -> str:
-    """`category` for names, `log` for positive numbers over more than `LOG_DECADES`, else `linear`."""
-    numbers = [value for value in values if not isinstance(value, str)]
-    if len(numbers) < len(values) or not numbers:
-        return "category"
-    spans = min(numbers) > 0 and math.log10(max(numbers) / min(numbers)) > LOG_DECADES
-    return "log" if spans else "linear"
-
-
 def _note(record: Record, trials: list[Row]) -> str:
     counts = {name: sum(row["outcome"] == name for row in trials) for name in (*OUTCOMES, "failed")}
     told = [f"{count} {name}" for name, count in counts.items() if count]
     sentences = [f"{len(trials)} trials: {', '.join(told)}."]
+    if "generation" in trials[0]:
+        sentences.append(
+            "A trial is one member's training in one generation; its parent is the member from whose weights,"
+            " of the generation before, it went on. Scores compare within a generation, and the plots against"
+            " settings are of the last."
+        )
     if counts["stopped early"] and "selection rule" in record.notes:
         sentences.append(
             "A finished trial's score is what the selection rule maximises, at its best coefficient; that of "

@@ -29,6 +29,11 @@ class OptimiserConfig(StrictModel):
     clip_norm: float | None = Field(default=10.0, gt=0)
     """Largest gradient norm, 10 as in the papers' fine-tuning; null, as in their pretraining: no clipping."""
 
+    @property
+    def unread(self) -> frozenset[str]:
+        """Settings that are for the other kind of optimiser."""
+        return frozenset({"betas"} if self.kind == "sgd" else {"momentum"})
+
     @model_validator(mode="after")
     def _sgd_is_given_its_own_scale(self) -> "OptimiserConfig":
         missing = [name for name in ("learning_rate", "weight_decay") if name not in self.model_fields_set]

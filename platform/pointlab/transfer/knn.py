@@ -2,6 +2,7 @@
 
 As in Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (CVPR 2018),
 section 3.4, but for votes that count alike: nearness only decides between classes of equally many votes.
+Of clouds that are equally near, such as two copies of one, the first is taken.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from pointlab.transfer.read_grid import ReadGrid
 Metric = Literal["cosine", "euclidean"]
 NO_VOTE = 1e-3
 """Votes of a class that has none, whose logarithm is to be finite."""
+ROUNDING = 1e-12
+"""Squared distances, relative to the squared lengths that they are differences of, which are none."""
 ROWS_TOGETHER = 1024
 """Queries compared with all known clouds at once: bounds the matrix of distances."""
 
@@ -30,10 +33,15 @@ class KnnConfig(ReadGrid):
     """Numbers of voters and measures of nearness to choose from."""
 
     num_neighbours: tuple[PositiveInt, ...] = Field(default=(1, 5, 10, 20), min_length=1)
-    """From the nearest alone to the 20 that self-supervised pretraining is usually compared at."""
+    """From the nearest alone to the 20 that self-supervised pretraining is usually compared at; numbers that
+    there are too few clouds for are left out."""
     metrics: tuple[Metric, ...] = Field(default=("cosine", "euclidean"), min_length=1)
     """cosine looks past the length of a feature, which may or may not say something of the class."""
     _are_different = field_validator("num_neighbours", "metrics")(require_different)
+
+    def possible(self, num_clouds: int) -> tuple[int, ...]:
+        """The numbers of voters that so many clouds can be asked for, the largest first."""
+        return tuple(sorted((count for count in self.num_neighbours if count <= num_clouds), reverse=True))
 
 
 class KnnHead(nn.Module):
@@ -42,12 +50,11 @@ class KnnHead(nn.Module):
     def __init__(self, known: FeatureTable, num_classes: int, num_neighbours: int, metric: Metric) -> None:
         """The clouds of `known` vote; labels are below `num_classes`."""
         super().__init__()
-        is_cosine = metric == "cosine"
-        self.register_buffer("known", F.normalize(known.features, dim=1) if is_cosine else known.features)
+        self.register_buffer("known", known.features)
         self.register_buffer("labels", known.labels)
         self.register_buffer("num_classes", torch.tensor(num_classes))
         self.register_buffer("num_neighbours", torch.tensor(num_neighbours))
-        self.register_buffer("is_cosine", torch.tensor(is_cosine))
+        self.register_buffer("is_cosine", torch.tensor(metric == "cosine"))
         self.known: Tensor
         self.labels: Tensor
         self.num_classes: Tensor
@@ -63,18 +70,32 @@ class KnnHead(nn.Module):
         self, features: Float[Tensor, "queries features"], count: int
     ) -> tuple[Float64[Tensor, "queries count"], Int64[Tensor, "queries count"]]:
         """How near, from -1 to 1, the nearest known clouds are, and which; the nearest first."""
-        search = self._by_angle if bool(self.is_cosine) else self._by_distance
-        parts = [search(queries, count) for queries in features.split(ROWS_TOGETHER)]
-        nearness, rows = (torch.cat(same) for same in zip(*parts, strict=True))
-        return nearness, rows
+        known, queries = self.known.double(), features.double()
+        if bool(self.is_cosine):  # whose order is that of the distances on the unit sphere
+            known, queries = F.normalize(known, dim=1), F.normalize(queries, dim=1)
+        middle = known.mean(0)
+        known, queries = known - middle, queries - middle
+        parts = [nearest_rows(some, known, count) for some in queries.split(ROWS_TOGETHER)]
+        squared, rows = (torch.cat(same) for same in zip(*parts, strict=True))
+        nearness = 1 - squared / 2 if bool(self.is_cosine) else 2 / (1 + squared.sqrt()) - 1
+        return nearness.clamp(-1, 1), rows
 
-    def _by_angle(self, queries: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        cosines, rows = (F.normalize(queries, dim=1) @ self.known.T).topk(count, dim=1)
-        return cosines.double().clamp(-1, 1), rows
 
-    def _by_distance(self, queries: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        distances, rows = torch.cdist(queries, self.known).topk(count, dim=1, largest=False)
-        return 2 / (1 + distances.double()) - 1, rows
+def nearest_rows(
+    queries: Float64[Tensor, "queries features"], known: Float64[Tensor, "known features"], count: int
+) -> tuple[Float64[Tensor, "queries count"], Int64[Tensor, "queries count"]]:
+    """Squared distances of the nearest known rows, and which they are: the nearest, and of equals the first.
+
+    By products in float64 of rows about zero, rounded to float32, lest the last bits of a product, which
+    depend on what else is in it, decide between equals.
+    """
+    lengths = queries.square().sum(1, keepdim=True) + known.square().sum(1)
+    squared = torch.addmm(lengths, queries, known.T, alpha=-2)
+    squared.masked_fill_(squared <= ROUNDING * lengths, 0)
+    bits = squared.float().view(torch.int32).long()  # of numbers without a sign: their order is the numbers'
+    order = (bits << 32) | torch.arange(len(known), device=known.device)
+    chosen = order.topk(count, dim=1, largest=False).values
+    return (chosen >> 32).int().view(torch.float32).double(), chosen & 0xFFFFFFFF
 
 
 def vote(
@@ -89,22 +110,22 @@ def vote(
 def fit_knn(train: FeatureTable, validation: FeatureTable, num_classes: int, config: KnnConfig) -> Chosen:
     """The vote with the best validation accuracy; of equals the most voters, and then the first metric.
 
-    Raises DataError where a cloud has no label, or where there are fewer clouds than voters.
+    Numbers of voters that there are too few clouds for are left out. Raises DataError where a cloud has no
+    label, or where that leaves none.
     """
     for table in (train, validation):
         table.require_labels("A vote of nearest neighbours")
-    most = max(config.num_neighbours)
-    if len(train.labels) < most:
+    if not (possible := config.possible(len(train.labels))):
         raise DataError(
-            f"{most} nearest neighbours were asked of {len(train.labels)} clouds.",
+            f"{min(config.num_neighbours)} nearest neighbours were asked of {len(train.labels)} clouds.",
             expected="at least as many training clouds as neighbours",
             remedy="lower knn.num_neighbours, or raise samples_per_class",
         )
     best: Chosen | None = None
     for metric in config.metrics:
-        head = KnnHead(train, num_classes, most, metric)
-        nearness, rows = head.nearest(validation.features, most)
-        for count in sorted(config.num_neighbours, reverse=True):
+        head = KnnHead(train, num_classes, possible[0], metric)
+        nearness, rows = head.nearest(validation.features, possible[0])
+        for count in possible:
             votes = vote(nearness[:, :count], train.labels[rows[:, :count]], num_classes)
             accuracy = classification_metrics(votes, validation.labels)["accuracy"]
             if best is None or accuracy > best.accuracy:

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from pointlab.config import StrictModel
-from pointlab.errors import ConfigError
+from pointlab.errors import ConfigError, DataError
 from pointlab.evaluation import FeatureTable, classification_metrics
 from pointlab.transfer.quasi_newton import NUM_PAIRS, Evaluated, minimise
 from pointlab.transfer.read_grid import ReadGrid
@@ -59,12 +59,18 @@ def fit_probes(
 ) -> list[nn.Linear]:
     """What `fit_probe` finds for each pair of tables, all solved together.
 
-    Without `validation` there must be a single penalty. Raises DataError if a sample has no label, and
-    ConfigError where there is nothing to choose a penalty on.
+    Without `validation` there must be a single penalty. Raises DataError if a sample has no label or is alone
+    in its table, and ConfigError where there is nothing to choose a penalty on.
     """
     for table in (*train, *validation):
         if table is not None:
             table.require_labels("A linear probe")
+    if (fewest := min(len(table.labels) for table in train)) < 2:
+        raise DataError(
+            f"A linear probe met {fewest} training cloud.",
+            expected="two or more, as the deviation of features needs",
+            remedy="choose another set, or raise samples_per_class",
+        )
     penalties = sorted(config.penalties, reverse=True)
     layers = solve(train, penalties, num_classes, config.max_iterations)
     return [_choose(found, shown, config) for found, shown in zip(layers, validation, strict=True)]

@@ -70,8 +70,18 @@ class CorruptionSuite(StrictModel):
 
     @property
     def stamp(self) -> str:
-        """What a table may compare figures under it with: means over a part of a suite are their own."""
-        return self.name if self.is_whole else f"{self.name}/part"
+        """What a table may compare figures under it with: the name, and what is not as usual."""
+        return f"{self.name}{self.choice}"
+
+    @property
+    def choice(self) -> str:
+        """Which part it is, and which draw, as the end of a stamp: means over other conditions or other
+        clouds are their own. Nothing of a whole suite as it is usually drawn."""
+        corruptions = "" if self.chosen == tuple(SUITES[self.name]) else f"/{'+'.join(self.chosen)}"
+        of_all = set(self.severities) == set(SEVERITIES)
+        severities = "" if of_all else f"/severities-{'+'.join(map(str, sorted(self.severities)))}"
+        part = "" if self.is_whole else f"/part{corruptions}{severities}"
+        return f"{part}/seed-{self.seed}" if self.seed else part
 
     def conditions(self) -> Iterator[Condition]:
         """Every corruption at every severity."""

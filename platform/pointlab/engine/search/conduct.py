@@ -14,6 +14,7 @@ from pointlab.engine.search.trial import ParentsHere, TrialRunner
 from pointlab.engine.session import connect
 from pointlab.engine.trainer import own_interrupt_handler
 from pointlab.errors import PreemptedError, TrainingError
+from pointlab.experiment.going_on import heeding
 from pointlab.experiment.measuring import measure_test
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.search import SearchExperiment
@@ -31,10 +32,10 @@ from pointlab.experiment.search.trials import Trial, TrialLedger
 from pointlab.experiment.search.warm_start import earlier_trials
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.wiring import open_data
+from pointlab.interruption import stop_on_sigterm
 from pointlab.storage import Storage, require_record
 from pointlab.storage.lease import Fence
-from pointlab.training import Watcher
-from pointlab.training.context import default_device
+from pointlab.training import LocalContext, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def search(
     trials = [trial for _, trial in sorted(queue.trials.items())]
     for run in {trial.run for trial in trials if trial.outcome == "stopped early" and trial.run}:
         clear_begun(storage, run, resolved.run)
-    findings = _findings(resolved, storage, trials)
+    findings = _findings(resolved, storage, trials, watcher)
     if experiment.warm_start:
         told = f"{len(earlier)} trials of earlier searches were told, {num_others} were of another space"
         findings.notes["warm start"] = told
@@ -113,7 +114,19 @@ def _require_all(run: str, queue: TrialQueue) -> None:
         )
 
 
-def _findings(resolved: Resolved[SearchExperiment], storage: Storage, trials: list[Trial]) -> Findings:
+def measure_chosen(
+    run: str, best: Resolved[TransferExperiment], storage: Storage, watcher: Watcher
+) -> Findings:
+    """Figures of the best trial's classifier on the test splits; SIGTERM ends this between two conditions."""
+    with stop_on_sigterm() as stop:
+        context = LocalContext(storage, watcher, stop=stop)
+        heed = heeding(run, context, "under corruptions of test")
+        return measure_test(best, best.run, storage, context.device, heed, asked_by=run)
+
+
+def _findings(
+    resolved: Resolved[SearchExperiment], storage: Storage, trials: list[Trial], watcher: Watcher
+) -> Findings:
     """What the best trial found, its classifier's test, and what all trials took together."""
     experiment = resolved.experiment
     if not contenders(experiment, trials):
@@ -128,9 +141,7 @@ def _findings(resolved: Resolved[SearchExperiment], storage: Storage, trials: li
     at = Resolved(
         validate(TransferExperiment, record.config, best.run), best.run, resolved.datasets, record.parents
     )
-    tested = Findings({})
-    if experiment.transfer.test:
-        tested = measure_test(at, best.run, storage, default_device())
+    tested = measure_chosen(resolved.run, at, storage, watcher) if experiment.transfer.test else Findings({})
     cost = total_cost(trials)
     return Findings(
         metrics={**record.metrics, **tested.metrics, "trials": len(trials)},

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from pointlab.config import StrictModel, merge, nested, validate
 from pointlab.data.dataset import DatasetConfig
+from pointlab.errors import ConfigError
 from pointlab.experiment.changes import require_mutable
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 from pointlab.experiment.resolve import definition
@@ -30,6 +31,12 @@ from pointlab.experiment.transfer import TransferExperiment
 
 NUM_TRIALS = 16
 """Trials of a sampler that has no end of its own, where nobody says how many."""
+AT_MOST = {
+    "minimum_learning_rate": "optimiser.learning_rate",
+    "warmup_epochs": "epochs",
+    "accumulation": "batch_size",
+}
+"""Settings of a training that must not exceed others of it."""
 
 
 class SearchExperiment(StrictModel):
@@ -112,6 +119,7 @@ class SearchExperiment(StrictModel):
                 f" many a generation itself. Set it to 1{other}"
             )
         require_mutable(tuple(self.space), "space")
+        self.sampler.require_generations(transfer.training.end)
         return self
 
     @model_validator(mode="after")
@@ -143,7 +151,26 @@ class SearchExperiment(StrictModel):
                         f" {stamp}, and no table compares the two: leave {path} out of the space, or make a"
                         " search of each"
                     )
+        self._require_fitting_corners()
         return self
+
+    def _require_fitting_corners(self) -> None:
+        """ValueError for two settings, each possible by itself, that trials could not have together."""
+        for small, large in AT_MOST.items():
+            paths = [f"training.{small}", f"training.{large}"]
+            for smaller, larger in (paths, [f"pretrained.{path}" for path in paths]):
+                if not {smaller, larger} <= self.space.keys():
+                    continue
+                highest = max(self.space[smaller].extremes, key=float)
+                lowest = min(self.space[larger].extremes, key=float)
+                try:
+                    make_trial(self, {smaller: highest, larger: lowest})
+                except ConfigError as error:
+                    raise ValueError(
+                        f"space.{smaller} goes up to {highest} and space.{larger} down to {lowest}, which no"
+                        f" trial can have together: expected the one at most the other, everywhere in the"
+                        f" space ({error})"
+                    ) from None
 
     @model_validator(mode="after")
     def _sampler_fits(self) -> "SearchExperiment":

@@ -65,8 +65,22 @@ class Pbt(StrictModel):
     """Chance that a setting of who gave up is drawn anew, and not multiplied by 0.8 or 1.2; Ray Tune's."""
 
     def generations(self, epochs: float) -> int:
-        """How many there are in so many epochs; the last one takes those that are left over as well."""
-        return max(1, int(epochs // self.interval))
+        """How many there are in so many epochs; the last one takes those that are left over as well.
+
+        Two at least where `require_generations` has nothing against it.
+        """
+        return int(epochs // self.interval)
+
+    def require_generations(self, epochs: float) -> None:
+        """ValueError where nobody would ever go on from another: in one generation all is drawn at random."""
+        if self.generations(epochs) >= 2:
+            return
+        longest = int(epochs // 2)
+        remedy = f"set it to at most {longest}" if longest else "train for two epochs at least"
+        raise ValueError(
+            f"sampler.interval is {self.interval}, which leaves less than two generations of {epochs:g}"
+            f" epochs, so that no member would go on from another: {remedy}, or set sampler.kind to random"
+        )
 
 
 SamplerConfig = Annotated[Tpe | Random | Grid | Nsga2 | Pbt, Field(discriminator="kind")]

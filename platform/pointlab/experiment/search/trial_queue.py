@@ -1,11 +1,15 @@
 """Which trial of a search is next: those that an earlier start left unfinished, then new ones.
 
 A trial that failed is run once more at every start of the search, under the same settings: what was wrong,
-such as a full disk, may have been put right. Within one start a failure is final.
+such as a full disk, may have been put right. Within one start a failure is final. So is one of a population
+whose next generation has been proposed: members have gone on from others, and nobody would from this one.
 """
+
+from collections.abc import Mapping
 
 from pointlab.experiment.search.experiment import SearchExperiment
 from pointlab.experiment.search.sampling import propose
+from pointlab.experiment.search.settings import Pbt
 from pointlab.experiment.search.trials import Trial, TrialLedger
 
 
@@ -17,9 +21,11 @@ class TrialQueue:
     ) -> None:
         """Go on from what the ledger holds; `earlier` is what the sampler is told of other searches."""
         self.search, self.ledger, self.earlier = search, ledger, earlier
+        known = ledger.read()
+        again = _first_of_use(search, known)
         self.trials: dict[int, Trial] = {
-            number: _afresh(trial) if trial.outcome == "failed" else trial
-            for number, trial in sorted(ledger.read().items())
+            number: _afresh(trial) if trial.outcome == "failed" and number >= again else trial
+            for number, trial in sorted(known.items())
         }
         self._waiting = [number for number in range(search.total) if not self._is_over(number)]
 
@@ -58,6 +64,13 @@ class TrialQueue:
 
     def _is_over(self, number: int) -> bool:
         return number in self.trials and self.trials[number].is_over
+
+
+def _first_of_use(search: SearchExperiment, known: Mapping[int, Trial]) -> int:
+    """The first trial that others could still go on from: of a population, of its latest generation."""
+    if not isinstance(search.sampler, Pbt) or not known:
+        return 0
+    return max(known) // search.sampler.population * search.sampler.population
 
 
 def _afresh(trial: Trial) -> Trial:
