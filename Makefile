@@ -7,6 +7,8 @@ TORCH_INDEX ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c cluster/constraints.txt
+# Tests that are left out are slow, or need root: other targets run them
+EVERY_TIME := not slow and not cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-faults test-cluster test-image check clean
@@ -17,8 +19,11 @@ help:  ## List these targets
 demo: $(VENV)/.installed  ## Install, and run the whole chain on built-in data
 	$(BIN)/pointlab demo
 
-test: $(VENV)/.installed  ## Run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed  ## Run the tests, those that need Ray beside the others
+	@log=$$(mktemp); $(BIN)/python -m pytest -m "$(EVERY_TIME) and ray" >$$log 2>&1 & beside=$$!; failed=0; \
+		trap "kill $$beside" INT TERM; \
+		$(BIN)/python -m pytest -m "$(EVERY_TIME) and not ray" || failed=1; \
+		wait $$beside || failed=1; cat $$log; rm -f $$log; exit $$failed
 
 test-faults: $(VENV)/.installed  ## Break runs in every way and show how each took it: many minutes
 	@mkdir -p .pytest_cache && rm -f .pytest_cache/faults.jsonl

@@ -7,7 +7,7 @@ from pointlab.launch import resolve, run
 from pointlab.storage import Storage
 from pointlab.training import Run
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
 
 def test_a_change_on_two_workers_holds_after_a_checkpoint_before_it_was_gone_on_from(

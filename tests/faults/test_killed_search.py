@@ -20,6 +20,11 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow]
 TOTAL = 6
 SAMPLERS: dict[str, dict[str, Any]] = {
     "random": {"sampler": {"kind": "random"}},
+    "grid": {
+        "sampler": {"kind": "grid"},
+        "space": {path: {"steps": TOTAL} for path in RATES},
+        "num_trials": None,
+    },
     "tpe": {"sampler": {"kind": "tpe", "batch": 2, "startup": 2}},
     "pbt": {
         "sampler": {"kind": "pbt", "population": 2, "interval": 1},

@@ -57,9 +57,16 @@ def test_a_failed_job_is_told_with_its_last_words(
     assert said.rstrip().endswith("failed, exit status 2.\nError: A swapped axis.")
 
 
+HEARING_CTRL_C = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from pointlab.cli import main; main()"
+)
+"""The program as in a terminal, where tests run in the background of a shell, which has SIGINT ignored."""
+
+
 def test_ctrl_c_leaves_the_job_and_says_how_to_follow_and_to_stop_it(server: SmallServer) -> None:
     server.connections = ["hangs"]
-    command = [sys.executable, "-c", "from pointlab.cli import main; main()", "submit", str(CONFIG)]
+    command = [sys.executable, "-c", HEARING_CTRL_C, "submit", str(CONFIG)]
     with subprocess.Popen(
         [*command, "--address", server.address, "--root", ROOT],
         env=os.environ | {"PYTHONPATH": str(SOURCE)},

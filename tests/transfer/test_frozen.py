@@ -154,9 +154,12 @@ def test_protocols_on_one_frozen_backbone_extract_once(
         ({"probe": {"poolings": ["mean", "mean"]}}, "expected values that differ"),
         (
             {"protocol": "wise_ft_lp", "probe": {"stages": ["block_1"]}},
-            "protocol wise_ft_lp reads the pooled",
+            "protocol wise_ft_lp does not fit that head",
         ),
-        ({"protocol": "mlp_probe", "probe": {"poolings": ["mean"]}}, "protocol mlp_probe reads the pooled"),
+        (
+            {"protocol": "mlp_probe", "probe": {"poolings": ["mean"]}},
+            "protocol mlp_probe does not fit that head",
+        ),
         ({"protocol": "mlp_probe", "supervised": {"head": {"kind": "linear"}}}, "trains an MLP: set"),
         ({"protocol": "knn", "knn": {"num_neighbours": [3, 3]}}, "expected values that differ"),
     ],
