@@ -7,16 +7,14 @@ their environment; the laptop has the token, and no keys.
 import contextlib
 import os
 import secrets
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cluster.two_nodes import RAY, SETTINGS, START_SECONDS, wait_until
+from cluster.namespaces import Namespaces, ip, namespaces
+from cluster.two_nodes import SETTINGS
+from ray_nodes import RAY, short_folder
 from s3_server import S3Server
 
 ADDRESSES = {"head": "10.78.0.1", "other": "10.78.0.2", "store": "10.78.0.3", "laptop": "10.78.0.4"}
@@ -27,40 +25,38 @@ SOURCE = Path(__file__).resolve().parents[2] / "platform"
 
 
 class Network:
-    """The machines, and what runs on them; `folder` is where logs are."""
+    """The machines, and what runs on them."""
 
-    def __init__(self, folder: Path) -> None:
-        mark = f"{os.getpid()}-{secrets.token_hex(2)}"
-        self.folder = folder
+    def __init__(self, spaces: Namespaces) -> None:
         self.token = secrets.token_hex(16)
-        self.spaces = {name: f"pl-{mark}-{name}" for name in (*ADDRESSES, "hub")}
         self.server: S3Server | None = None
-        self._nodes: dict[str, subprocess.Popen[bytes]] = {}
+        self._spaces = spaces
 
     def build(self) -> None:
-        """Make the namespaces, the bridge and a cable from each to it."""
-        for space in self.spaces.values():
-            _ip("netns", "add", space)
-        hub = self.spaces["hub"]
-        _ip("-n", hub, "link", "add", "bridge", "type", "bridge")
-        _ip("-n", hub, "link", "set", "bridge", "up")
+        """Make the bridge, and a cable from each to it."""
+        hub = self._spaces.spaces["hub"]
+        ip("-n", hub, "link", "add", "bridge", "type", "bridge")
+        ip("-n", hub, "link", "set", "bridge", "up")
         for name, address in ADDRESSES.items():
-            space = self.spaces[name]
-            _ip("link", "add", "cable", "netns", space, "type", "veth", "peer", "name", name, "netns", hub)
-            _ip("-n", hub, "link", "set", name, "master", "bridge", "up")
-            _ip("-n", space, "addr", "add", f"{address}/24", "dev", "cable")
-            for interface in ("lo", "cable"):
-                _ip("-n", space, "link", "set", interface, "up")
+            space = self._spaces.spaces[name]
+            ip("link", "add", "cable", "netns", space, "type", "veth", "peer", "name", name, "netns", hub)
+            ip("-n", hub, "link", "set", name, "master", "bridge", "up")
+            self._spaces.set_up(name, address)
 
     def command(self, name: str) -> list[str]:
         """What goes before a command that is to run on that machine."""
-        return ["ip", "netns", "exec", self.spaces[name]]
+        return self._spaces.inside(name)
 
     def start_store(self) -> None:
         """Start the store with its bucket."""
-        self.server = S3Server(self.folder / "store", ADDRESSES["store"], self.command("store"))
+        self.server = S3Server(self._spaces.folder / "store", ADDRESSES["store"], self.command("store"))
         self.server.start()
         self.server.make_bucket("pointlab")
+
+    def stop_store(self) -> None:
+        """End the store, if there is one."""
+        if self.server is not None:
+            self.server.stop()
 
     def keys(self) -> dict[str, str]:
         """The environment of a process that uses the store."""
@@ -71,26 +67,30 @@ class Network:
         """Start the node with Ray's books and the job server."""
         jobs = ("--include-dashboard=true", f"--dashboard-host={ADDRESSES['head']}")
         options = ("--head", f"--port={PORT}", *jobs, f"--dashboard-port={JOBS_PORT}")
-        self._start_node("head", cpus, RAY, [*options, f"--temp-dir={self.folder}"], {})
+        self._start("head", cpus, RAY, [*options, f"--temp-dir={self._spaces.folder}"], {})
 
-    def join(self, cpus: int, ray: Sequence[str] = RAY, changed: Mapping[str, str] | None = None) -> None:
-        """Have the other node leave and join again, perhaps with another Ray or a changed environment."""
-        self.leave()
-        self._start_node("other", cpus, ray, [f"--address={ADDRESSES['head']}:{PORT}"], changed or {})
+    def join(
+        self,
+        cpus: int,
+        ray: Sequence[str] = RAY,
+        changed: Mapping[str, str] | None = None,
+        name: str = "other",
+    ) -> None:
+        """Have another machine leave and join again, perhaps with another Ray or a changed environment."""
+        self.leave(name)
+        self._start(name, cpus, ray, [f"--address={ADDRESSES['head']}:{PORT}"], changed or {})
 
-    def leave(self) -> None:
-        """SIGKILL to every process of the other node."""
-        self._kill_all("other")
-        if (node := self._nodes.pop("other", None)) is not None:
-            node.wait()
+    def leave(self, name: str = "other") -> None:
+        """SIGKILL to every process of another machine."""
+        self._spaces.kill_all(name)
 
     def cut(self, name: str, other: str) -> None:
         """Let one machine no longer reach another."""
-        _ip("-n", self.spaces[name], "route", "add", "unreachable", f"{ADDRESSES[other]}/32")
+        ip("-n", self._spaces.spaces[name], "route", "add", "unreachable", f"{ADDRESSES[other]}/32")
 
     def mend(self, name: str, other: str) -> None:
         """Let it reach the other again."""
-        _ip("-n", self.spaces[name], "route", "del", "unreachable", f"{ADDRESSES[other]}/32")
+        ip("-n", self._spaces.spaces[name], "route", "del", "unreachable", f"{ADDRESSES[other]}/32")
 
     def run(
         self, name: str, arguments: Sequence[str | Path], environment: Mapping[str, str], seconds: float = 300
@@ -106,57 +106,26 @@ class Network:
             check=False,
         )
 
-    def tear_down(self) -> None:
-        """Kill what runs in the namespaces and remove them; whatever was built is gone."""
-        if self.server is not None:
-            self.server.stop()
-        for name, space in self.spaces.items():
-            if Path(f"/run/netns/{space}").exists():
-                self._kill_all(name)
-                _ip("netns", "del", space)
-        for node in self._nodes.values():
-            node.wait()
-
     def ray(self) -> dict[str, str]:
         """What a process has that is let in by the cluster."""
         return {**SETTINGS, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
 
-    def _start_node(
+    def _start(
         self, name: str, cpus: int, ray: Sequence[str], options: Sequence[str], changed: Mapping[str, str]
     ) -> None:
-        log = self.folder / f"{name}.log"
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `python` of a job is that of this test
         own = (f"--node-ip-address={ADDRESSES[name]}", f"--num-cpus={cpus}", "--object-store-memory=80000000")
-        with log.open("wb") as output:
-            self._nodes[name] = subprocess.Popen(
-                [*self.command(name), *ray, "start", *options, *own, "--block"],
-                env={**os.environ, **self.ray(), **self.keys(), "PATH": path, **changed},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        wait_until(lambda: "Ray runtime started" in log.read_text(), START_SECONDS, log.read_text)
-
-    def _kill_all(self, name: str) -> None:
-        while pids := _ip("netns", "pids", self.spaces[name]).split():
-            for pid in map(int, pids):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
+        environment = {**self.ray(), **self.keys(), "PATH": path, **changed}
+        self._spaces.start_node(name, [*options, *own], environment, ray)
 
 
 @contextlib.contextmanager
 def network() -> Iterator[Network]:
     """The machines, removed with all that runs on them, however the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="pl-", dir="/tmp"))  # sockets lie in it: their paths must be short
-    machines = Network(folder)
-    try:
+    with short_folder() as folder, namespaces((*ADDRESSES, "hub"), folder) as spaces:
+        machines = Network(spaces)
         machines.build()
-        yield machines
-    finally:
-        machines.tear_down()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _ip(*arguments: str) -> str:
-    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+        try:
+            yield machines
+        finally:
+            machines.stop_store()

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from cluster.two_nodes import HEAD, TwoNodes, has_namespaces, two_nodes, wait_until
+from cluster.namespaces import has_namespaces
+from cluster.two_nodes import HEAD, TwoNodes, two_nodes
 from fault_table import add_row
 from faults.scene import Scene, assert_as_undisturbed, copied
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.storage import Storage
+from ray_nodes import wait_until
 from s3_server import S3Server
 
 pytestmark = pytest.mark.cluster

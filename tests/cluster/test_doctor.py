@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.namespaces import has_namespaces
 from cluster.network import ADDRESSES, BUCKET, PORT, SERVER, SOURCE, Network, network
-from cluster.two_nodes import RAY, has_namespaces
 from conftest import PRETRAIN
 from fault_table import add_row
 from pointlab.config import merge
 from pointlab.doctor import Diagnosis, Finding
+from ray_nodes import RAY
 from s3_server import free_ports
 
 pytestmark = pytest.mark.cluster
@@ -34,6 +35,11 @@ objects = client.list_objects_v2(Bucket="pointlab", Prefix="damaged/datasets/sha
 key = next(each["Key"] for each in objects if "/train-" in each["Key"])
 content = client.get_object(Bucket="pointlab", Key=key)["Body"].read()
 client.put_object(Bucket="pointlab", Key=key, Body=content[:-1])
+"""
+LISTING = """
+import boto3, json
+objects = boto3.client("s3").list_objects_v2(Bucket="pointlab").get("Contents", [])
+print(json.dumps([each["Key"] for each in objects if "doctor-" in each["Key"]]))
 """
 
 
@@ -113,6 +119,9 @@ def test_all_is_well_where_nothing_is_broken(doctor: Doctor) -> None:
     assert code == 0, told(diagnosis)
     found = {each.check: each for each in diagnosis.findings}
     assert {each.verdict for each in diagnosis.findings} <= {"pass", "warning"}, told(diagnosis)
+    warnings = {each.check for each in diagnosis.findings if each.verdict == "warning"}
+    assert warnings <= {"there: nodes: shared memory"}, told(diagnosis)  # as this machine has it
+    assert found["token"].verdict == "pass"
     assert found["there: nodes: answer"].found == "all 2 nodes"
     assert found["there: nodes: storage"].verdict == "pass"
     assert OTHER in found["there: exchange over gloo"].found
@@ -167,6 +176,24 @@ def test_a_node_without_a_route_to_the_store(doctor: Doctor, machines: Network) 
     assert finding.found.startswith(f"On {OTHER}: ")
 
 
+def test_a_node_that_another_one_does_not_reach(machines: Network) -> None:
+    machines.join(CPUS, name="laptop")
+    machines.cut("other", "laptop")
+    there = {"RAY_ADDRESS": f"{ADDRESSES['head']}:{PORT}", **machines.keys()}
+    command = ["-m", "pointlab.cli", "doctor", "--root", f"{BUCKET}/lab", "--json"]
+    try:
+        ended = machines.run("other", command, there)
+    finally:
+        machines.mend("other", "laptop")
+        machines.leave("laptop")
+    diagnosis = Diagnosis.model_validate_json(ended.stdout)
+    (silent, others) = (each for each in diagnosis.findings if each.check == "nodes: answer")
+    assert silent.verdict == "failure", told(diagnosis)
+    assert ADDRESSES["laptop"] in silent.found
+    assert others.found == "2 of 3 nodes"
+    add_row("node without a route to another", "three nodes, S3", f"nodes: answer: {silent.found}")
+
+
 def test_a_node_of_another_version(doctor: Doctor, rejoined: Network, tmp_path: Path) -> None:
     rejoined.join(CPUS, ray=[str(with_another_torch(tmp_path)), *RAY[1:]])
     finding = doctor.failure("version mismatch", "there: nodes: versions")
@@ -192,7 +219,7 @@ def test_too_many_workers(doctor: Doctor) -> None:
 def test_a_package_that_is_too_large(doctor: Doctor) -> None:
     hole = doctor.project / "scans.bin"
     with hole.open("wb") as stream:
-        stream.truncate(600 * 2**20)
+        stream.truncate(150 * 2**20)
     try:
         finding = doctor.failure("package too large", "package")
     finally:
@@ -233,8 +260,9 @@ def test_a_node_that_is_told_of_an_interface_it_has_not(doctor: Doctor, rejoined
 
 
 def test_the_doctor_leaves_nothing_in_the_store(doctor: Doctor, machines: Network) -> None:
-    listing = (
-        "import boto3; print([each['Key'] for each in boto3.client('s3').list_objects_v2(Bucket='pointlab')"
-    )
-    listing += ".get('Contents', []) if 'doctor-' in each['Key']])"
-    assert json.loads(machines.run("head", ["-c", listing], machines.keys()).stdout) == []
+    root = f"{BUCKET}/examined"
+    _, diagnosis = doctor.examine(root=root)
+    found = {each.check: each.verdict for each in diagnosis.findings}
+    assert found["there: storage"] == found["there: nodes: storage"] == "pass", told(diagnosis)
+    listing = machines.run("head", ["-c", LISTING], machines.keys())
+    assert json.loads(listing.stdout) == [], listing.stderr

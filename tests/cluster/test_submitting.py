@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cluster.namespaces import has_namespaces
 from cluster.network import BUCKET, SERVER, SOURCE, Network, network
-from cluster.two_nodes import has_namespaces, wait_until
 from fault_table import add_row
 from faults.scene import SETTINGS
 from pointlab.config import merge
+from ray_nodes import wait_until
 
 pytestmark = pytest.mark.cluster
 CPUS = 2

@@ -3,19 +3,16 @@
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from process_tree import descendants
+from process_tree import descendants, members
+from ray_nodes import RAY, short_folder, wait_until
 from s3_server import free_ports
 
-RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 ENDS_WITH_ITS_PARENT = "import ctypes; ctypes.CDLL(None).prctl(1, 15)"
 """Has Linux send SIGTERM to who says it when the process that started it is gone, however that was."""
 START_SECONDS = 120
@@ -58,7 +55,7 @@ class Head:
         """Kill the head and every process that comes from it."""
         if self._process is None:
             return
-        for process in [self._process.pid, *descendants(self._process.pid)]:
+        for process in {*descendants(self._process.pid), *members(session=self._process.pid)}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self._process.wait()
@@ -67,22 +64,13 @@ class Head:
 @contextlib.contextmanager
 def started_head(environment: dict[str, str]) -> Iterator[Head]:
     """A head that is gone, with its folder, however the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="pl-", dir="/tmp"))  # sockets lie in it: their paths must be short
-    head = Head(folder)
-    try:
-        head.start(environment)
-        yield head
-    finally:
-        head.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_until(is_true: Callable[[], bool], seconds: float, story: Callable[[], str]) -> None:
-    """Wait for a condition; an assertion fails with the story where it does not come."""
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, f"what the test waits for did not happen: {story()}"
-        time.sleep(0.05)
+    with short_folder() as folder:
+        head = Head(folder)
+        try:
+            head.start(environment)
+            yield head
+        finally:
+            head.stop()
 
 
 def _without_python_path() -> dict[str, str]:

@@ -19,14 +19,16 @@ import requests
 import yaml
 
 import swift_setup
-from cluster_jobs.head import RAY, Head, started_head, wait_until
+from cluster_jobs.head import Head, started_head
 from conftest import PRETRAIN, tiny_pretrain
 from fault_table import add_row
 from faults.scene import SETTINGS, Ending, copied, ending_of
 from pointlab.config import merge
+from pointlab.engine.jobs.package import LIMIT
 from pointlab.launch import run
 from pointlab.storage import Storage, read_record
 from pointlab.training import Run
+from ray_nodes import RAY, wait_until
 from s3_server import S3Server
 
 pytestmark = pytest.mark.ray
@@ -155,6 +157,26 @@ def test_who_has_no_token_or_a_wrong_one_is_told_what_to_do(desk: Desk) -> None:
         assert told in said
         assert "RAY_AUTH_TOKEN_PATH" in said
     assert desk.jobs_of("never") == []
+
+
+def test_the_largest_package_is_what_the_head_takes(head: Head) -> None:
+    address = f"{head.address}/api/packages/gcs/_ray_pkg_0123456789abcdef.zip"
+    header = {"Authorization": f"Bearer {head.token}"}
+    answers = [
+        requests.put(address, data=bytes(size), headers=header, timeout=120).status_code
+        for size in (LIMIT, LIMIT + 1)
+    ]
+    assert answers == [200, 413]
+
+
+def test_a_job_that_no_node_can_hold_is_told_when_it_is_sent(desk: Desk) -> None:
+    desk.write(merge(PRETRAIN, {"name": "wide"}))
+    local = ("--set", "launch.kind=local", "--set", "launch.cpus_per_worker=64")
+    status, said = desk.submit("--no-wait", *local)
+    assert status == 0, said
+    assert "No node has the 64 CPUs that this job reserves (none has more than 2 CPUs)" in " ".join(
+        said.split()
+    )
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
 """`pointlab doctor`: a table for people, a line of JSON for programs, and an exit code for both."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +13,31 @@ from conftest import PRETRAIN
 from doctor.test_doctor_store import dead_endpoint
 from pointlab.doctor import Diagnosis, Finding
 from pointlab.doctor.environment import versions
-from pointlab.doctor.submission import OnCluster, Package, Request, _told
+from pointlab.doctor.job import OnCluster, asked_for_token, stopped_after, told
+from pointlab.doctor.submission import Package, Request
 from pointlab.engine.jobs.job import Job
+from pointlab.engine.jobs.server import JobServer
+from pointlab.errors import ClusterError
+from ray_nodes import wait_until
 from submission.small_server import SmallServer
 from test_cli import Command, desk, pointlab, write_config
 
 __all__ = ["desk", "pointlab"]  # the fixtures
+INTERRUPTED = """
+import sys, threading
+from pointlab.doctor.job import stopped_after
+from pointlab.engine.jobs.server import JobServer
+server, follows = JobServer(sys.argv[1]), threading.Event()
+
+def follow():
+    with stopped_after(server, "doctor-1", 600):
+        follows.set()
+        threading.Event().wait()
+
+threading.Thread(target=follow, daemon=True).start()
+follows.wait()
+raise KeyboardInterrupt
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +78,24 @@ def test_without_a_config_the_machine_alone_is_looked_at(pointlab: Command, tmp_
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("options", [("--set", "seed=1"), ("--deep",), ("--deep", "--set", "seed=1")])
+def test_what_concerns_an_experiment_is_refused_without_one(
+    pointlab: Command, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    ended = pointlab("doctor", "--root", tmp_path / "store", *options)
+    assert ended.code == 2
+    assert options[0] in ended.complaint
+    assert "without a config" in ended.complaint
+
+
+def test_a_cluster_without_a_store_to_look_at_is_an_error(pointlab: Command, project: Path) -> None:
+    where = ("--address", dead_endpoint(), "--working-dir", project)
+    ended = pointlab("doctor", *where)
+    assert ended.code == 2
+    assert "give one with --root" in ended.complaint
+    assert pointlab("doctor", *where, "--root", "s3://bucket/prefix").code == 1  # nobody is there
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder to submit from."""
@@ -83,7 +123,7 @@ def request(folder: Path, *overrides: str) -> Request:
 
 def test_a_package_beyond_rays_limit_is_told_before_it_is_sent(pointlab: Command, project: Path) -> None:
     with (project / "scans.bin").open("wb") as hole:
-        hole.truncate(600 * 2**20)
+        hole.truncate(150 * 2**20)
     root = ("--root", "s3://bucket/prefix", "--address", dead_endpoint())
     ended = pointlab("doctor", project / "pretrain.yaml", *root, "--working-dir", project, "--json")
     package = next(
@@ -129,7 +169,7 @@ def test_the_findings_of_the_clusters_doctor_are_told_with_ours() -> None:
         versions=versions() | {"torch": "1.0"},
         findings=(Finding(check="storage", verdict="pass", found="fine"),),
     )
-    versions_differ, storage = _told(f"a warning\n{there.model_dump_json()}\n", Job("d", "SUCCEEDED"))
+    versions_differ, storage = told(f"a warning\n{there.model_dump_json()}\n", Job("d", "SUCCEEDED"))
     assert versions_differ.verdict == "warning"
     assert "torch 1.0 instead of" in versions_differ.found
     assert storage.check == "there: storage"
@@ -137,6 +177,80 @@ def test_the_findings_of_the_clusters_doctor_are_told_with_ours() -> None:
 
 def test_a_doctor_that_dies_on_the_cluster_is_told_with_its_last_words() -> None:
     job = Job("doctor-1", "FAILED", "No module named pointlab", 1)
-    (finding,) = _told("Traceback\n", job)
+    (finding,) = told("Traceback\n", job)
     assert finding.verdict == "failure"
     assert "No module named pointlab" in finding.found
+
+
+def test_findings_are_read_whatever_else_stands_in_the_log_and_in_them() -> None:
+    finding = {"check": "storage", "verdict": "pass", "found": "fine", "colour": "green"}
+    answer = json.dumps({"passed": True, "versions": {"torch": "1.0"}, "findings": [finding], "more": 1})
+    log = f"a line without an end{answer.replace(': ', ':')}and one after it"
+    versions_differ, storage = told(log, Job("doctor-1", "SUCCEEDED"))
+    assert "torch 1.0 instead of" in versions_differ.found
+    assert (storage.check, storage.verdict, storage.found) == ("there: storage", "pass", "fine")
+
+
+def test_a_doctor_whose_answer_is_not_understood_still_tells_its_version() -> None:
+    answer = '{"passed":true,"versions":{"pointlab":"9.9"},"findings":[{"verdict":"perhaps"}]}'
+    versions_differ, finding = told(answer, Job("doctor-1", "SUCCEEDED"))
+    assert "pointlab 9.9 instead of" in versions_differ.found
+    assert finding.verdict == "failure"
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(200, "warning"), (401, "pass"), (403, "pass"), (500, "skipped"), (404, "skipped")],
+)
+def test_only_a_refusal_shows_that_a_server_asks_for_a_token(status: int, verdict: str) -> None:
+    with SmallServer(status=status).running() as server:
+        assert asked_for_token(server.address).verdict == verdict
+
+
+def test_a_server_without_an_answer_shows_nothing_about_its_token() -> None:
+    finding = asked_for_token(dead_endpoint())
+    assert finding.verdict == "skipped"
+    assert "refused" in finding.found
+
+
+@pytest.fixture
+def followed() -> Iterator[SmallServer]:
+    """A server with a doctor's job."""
+    with SmallServer().running() as server:
+        server.add("doctor-1")
+        yield server
+
+
+def state(server: SmallServer) -> str:
+    return str(server.jobs["doctor-1"]["status"])
+
+
+def test_a_doctors_job_that_takes_too_long_is_stopped(followed: SmallServer) -> None:
+    server = JobServer(followed.address)
+    with stopped_after(server, "doctor-1", 0.05):
+        wait_until(lambda: state(followed) == "STOPPED", 20, lambda: state(followed))
+
+
+def test_a_doctors_job_that_cannot_be_followed_is_stopped_and_one_that_ended_is_not(
+    followed: SmallServer,
+) -> None:
+    server = JobServer(followed.address)
+    with stopped_after(server, "doctor-1", 600):
+        pass
+    assert state(followed) == "RUNNING"
+    with pytest.raises(ClusterError), stopped_after(server, "doctor-1", 600):
+        raise ClusterError("The head stays away.")
+    assert state(followed) == "STOPPED"
+
+
+def test_a_doctors_job_is_stopped_where_the_command_is_interrupted(followed: SmallServer) -> None:
+    program = [sys.executable, "-c", INTERRUPTED, followed.address]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False)
+    assert "KeyboardInterrupt" in ended.stderr, ended.stderr
+    assert state(followed) == "STOPPED"
+
+
+def test_a_stopped_doctor_is_told_as_such() -> None:
+    (finding,) = told("joining\n", Job("doctor-1", "STOPPED"))
+    assert finding.verdict == "failure"
+    assert "was stopped" in finding.found

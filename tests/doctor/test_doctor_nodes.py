@@ -6,15 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from pointlab.doctor.cluster import Cluster
 from pointlab.doctor.comparison import agreement, clocks, condensed, presence
+from pointlab.doctor.datasets import Datasets
 from pointlab.doctor.environment import versions
+from pointlab.doctor.exchange import Exchange
 from pointlab.doctor.finding import Finding, failed, passed, warned
+from pointlab.doctor.job import OnCluster
 from pointlab.doctor.node import Questions, Report, report
+from pointlab.doctor.nodes import Nodes
+from pointlab.doctor.submission import Request
+from pointlab.doctor.teachers import Teachers
+from pointlab.engine.room import Node, labels
 from pointlab.errors import PointlabError
+from pointlab.experiment import LaunchConfig, load
+from pointlab.launch.teachers import folders_in
 from pointlab.storage import Storage
 
 OWN = {"python": "3.11.2", "ray": "2.60.0", "torch": "2.13.0", "pointlab": "0.1.0+a"}
 NOW = 1_000_000.0
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def of(*findings: Finding, clock: float = NOW, **changed: str) -> Report:
@@ -87,6 +98,50 @@ def test_what_is_well_on_all_nodes_is_one_line() -> None:
 
 
 def test_a_node_without_an_answer_is_a_failure() -> None:
-    silent, others = presence(1, {"10.0.0.2": PointlabError("10.0.0.2 is silent.", remedy="wake it")})
-    assert (silent.verdict, silent.remedy) == ("failure", "wake it")
-    assert others.verdict == "pass"
+    failing, others = presence(1, [PointlabError("10.0.0.2 is broken.", remedy="mend it")])
+    assert (failing.verdict, failing.remedy) == ("failure", "mend it")
+    assert (others.verdict, others.found) == ("pass", "1 of 2 nodes")
+
+
+def test_a_node_that_the_driver_does_not_reach_is_a_failure_and_a_leaving_one_a_warning() -> None:
+    silent, leaving, others = presence(2, [], ["10.0.0.3"], ["10.0.0.4"])
+    assert (silent.verdict, leaving.verdict) == ("failure", "warning")
+    assert "10.0.0.3" in silent.found
+    assert "10.0.0.4" in leaving.found
+    assert others.found == "2 of 4 nodes"
+
+
+def test_a_cluster_without_any_answer_fails() -> None:
+    (finding,) = presence(0, [])
+    assert finding.verdict == "failure"
+    assert finding.remedy
+
+
+def test_nodes_at_one_address_have_names_of_their_own() -> None:
+    nodes = [
+        Node("a" * 56, "10.0.0.1", {}, {}),
+        Node("b" * 56, "10.0.0.1", {}, {}),
+        Node("c", "10.0.0.2", {}, {}),
+    ]
+    assert list(labels(nodes).values()) == ["10.0.0.1 (aaaaaaaa)", "10.0.0.1 (bbbbbbbb)", "10.0.0.2"]
+    assert labels(nodes).keys() == {node.node_id for node in nodes}
+
+
+def test_who_waits_allows_what_those_that_are_asked_may_take(tmp_path: Path) -> None:
+    teacher = f"image_teacher={{kind: folder, path: /teacher, sha256: '{'0' * 64}'}}"
+    experiment = load(CONFIGS / "pretrain" / "laptop" / "ppkt.yaml", [teacher])
+    asked = Questions("", "", teachers=folders_in(experiment))
+    assert asked.seconds > Teachers(asked.teachers).seconds > Questions("", "").seconds
+    assert Nodes(experiment, "").seconds > asked.seconds
+    assert Cluster(experiment, "").seconds > max(
+        Nodes(experiment, "").seconds, Exchange(LaunchConfig()).seconds
+    )
+    shallow, deep = (OnCluster(Request("", tmp_path, None, deep=deep)).seconds for deep in (False, True))
+    assert shallow > Cluster(experiment, "").seconds
+    assert deep > Datasets(experiment, "", deep=True).seconds
+
+
+def test_what_a_broken_check_left_in_the_store_is_taken_away(tmp_path: Path) -> None:
+    with pytest.raises(AttributeError):
+        list(Nodes(object(), str(tmp_path)).run())  # no experiment: it breaks once its file is written
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import pytest
 from conftest import tiny_pretrain
 from pointlab.doctor.cluster import Cluster
 from pointlab.doctor.resources import Resources
+from pointlab.engine.jobs.job import SET_BY_RAY
 from pointlab.storage import Storage
 from tiny_search import tiny_search
 from tiny_study import tiny_study
@@ -36,6 +37,19 @@ def test_too_many_workers_are_refused_with_the_number_that_fits(storage: Storage
     assert "launch.num_workers=" in finding.remedy
 
 
+def test_one_process_needs_a_node_that_holds_it_only_as_a_job(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = Resources(tiny_pretrain(storage, launch={"kind": "local", "cpus_per_worker": 5000}))
+    (here,) = check.run()
+    monkeypatch.setenv(SET_BY_RAY, "{}")
+    (there,) = check.run()
+    assert (here.verdict, there.verdict) == ("pass", "failure")
+    assert "One job needs 5000 CPUs on one node" in there.found
+    (small,) = Resources(tiny_pretrain(storage, launch={"kind": "local", "cpus_per_worker": 0.1})).run()
+    assert small.verdict == "pass"
+
+
 def test_searches_and_studies_are_told_how_much_runs_at_a_time(storage: Storage) -> None:
     (trials,) = Resources(tiny_search(storage.address)).run()
     (runs,) = Resources(tiny_study(storage, launch={"kind": "ray"})).run()
@@ -55,10 +69,21 @@ def test_a_node_that_fails_and_one_that_is_slow_are_told() -> None:
         return node.address
 
     nodes = present_nodes()
+    node_id = nodes[0].node_id
     (failed,) = on_each_node(fail, nodes, 60).values()
     (late,) = on_each_node(dawdle, nodes, 2).values()
     assert isinstance(failed, UnansweredError)
     assert "No module named 'torch'" in failed.found
     assert isinstance(late, UnansweredError)
     assert "within 2 s" in late.found
-    assert on_each_node(lambda node: node.address, nodes, 60) == {nodes[0].address: nodes[0].address}
+    assert on_each_node(lambda node: node.address, nodes, 60) == {node_id: nodes[0].address}
+
+
+def test_processes_that_cannot_start_are_told_from_those_that_do_not_meet() -> None:
+    from pointlab.engine.meeting import NotStartedError, meet
+    from pointlab.engine.room import present_nodes
+
+    (node,) = present_nodes()
+    with pytest.raises(NotStartedError, match=node.address) as caught:
+        meet([node, node], "gloo", gpus=1000, seconds=3)
+    assert "SOCKET_IFNAME" not in caught.value.remedy

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from pointlab.doctor.finding import Finding
-from pointlab.doctor.store import RoundTrip, Shared
+from pointlab.doctor.store import RoundTrip, Shared, round_trip
+from pointlab.doctor.traces import new_token
+from pointlab.errors import StorageError
 from pointlab.storage import Storage
 from s3_server import free_ports
 
@@ -75,6 +77,61 @@ def test_a_missing_bucket_is_told(s3_storage: Storage) -> None:
     assert finding.verdict == "failure"
     assert "no-such-bucket" in finding.found
     assert "storage.root" in finding.remedy
+
+
+class Silent(Storage):
+    """A store that does not list its files."""
+
+    def files(self, path: str) -> list[str]:
+        return []
+
+
+def test_a_store_that_does_not_list_what_it_holds_does_not_pass(tmp_path: Path) -> None:
+    (finding,) = round_trip(Silent(str(tmp_path)), str(tmp_path))
+    assert finding.verdict == "failure"
+    assert "s3:ListBucket" in finding.remedy
+
+
+class Tenacious(Storage):
+    """A store that keeps what is deleted."""
+
+    def delete_file(self, path: str) -> None:
+        pass
+
+
+def test_a_store_that_keeps_what_is_deleted_does_not_pass(tmp_path: Path) -> None:
+    (finding,) = round_trip(Tenacious(str(tmp_path)), str(tmp_path))
+    assert finding.verdict == "failure"
+    assert "s3:DeleteObject" in finding.remedy
+
+
+class Full(Storage):
+    """A store that takes nothing more, and lets nothing be deleted either."""
+
+    def write(self, path: str, content: bytes) -> None:
+        raise StorageError("The disk is full.")
+
+    def delete_file(self, path: str) -> None:
+        raise StorageError("Deleting is not allowed.")
+
+
+def test_the_first_objection_of_a_store_is_told_and_not_what_follows(tmp_path: Path) -> None:
+    (finding,) = round_trip(Full(str(tmp_path)), str(tmp_path))
+    assert "The disk is full." in finding.found
+
+
+def test_what_killed_checks_have_left_is_taken_away_and_nothing_else(tmp_path: Path) -> None:
+    hours_ago, token = int(time.time()) - 7200, "0123456789abcdef"
+    left = [
+        f"doctor-{hours_ago}-{token}",
+        f"doctor-{hours_ago}-{token}.node",
+        f"doctor-{hours_ago}-{token}.lease",
+    ]
+    kept = [new_token(), "doctor-2024-notes.txt", f"my-doctor-{hours_ago}-{token}", "doctor-"]
+    for name in (*left, *kept):
+        (tmp_path / name).write_bytes(b"")
+    assert only(RoundTrip(str(tmp_path))).verdict == "pass"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_a_node_sees_what_the_driver_wrote_and_answers(tmp_path: Path) -> None:

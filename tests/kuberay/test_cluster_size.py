@@ -9,7 +9,8 @@ from pointlab.engine.room import resources_of_a_worker, workers_that_fit
 from pointlab.engine.search.room import groups_that_fit
 from pointlab.errors import ResourceError
 from pointlab.experiment import Experiment, load
-from pointlab.kuberay import NodeShape
+from pointlab.kuberay import ManifestSettings, NodeShape
+from pointlab.kuberay.cluster import ray_cluster
 from pointlab.kuberay.sizing import AT_A_TIME, Size, size_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -26,7 +27,7 @@ def nodes(size: Size, count: int) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8, 15])
 @pytest.mark.parametrize(("cpus", "gpus"), [(0.5, 0), (1, 0), (4, 1), (8, 1), (3, 0.5), (8, 0)])
-@pytest.mark.parametrize("node", [NodeShape(), NodeShape(cpus=16, gpus=2), NodeShape(cpus=8, gpus=1)])
+@pytest.mark.parametrize("node", [NodeShape(cpus=8), NodeShape(cpus=16, gpus=2), NodeShape(cpus=8, gpus=1)])
 def test_training_has_room_by_the_engines_own_rule(
     workers: int, cpus: float, gpus: float, node: NodeShape
 ) -> None:
@@ -46,7 +47,7 @@ def test_trials_on_several_workers_have_room_by_the_engines_own_rule(
 ) -> None:
     settings = [f"launch.num_workers={workers}", f"launch.cpus_per_worker={cpus}"]
     experiment = config(SEARCH, *settings, f"max_concurrent={at_a_time}")
-    size, each = size_of(experiment, NodeShape()), resources_of_a_worker(experiment.launch)
+    size, each = size_of(experiment, NodeShape(cpus=8)), resources_of_a_worker(experiment.launch)
     held = groups_that_fit(nodes(size, size.fewest), each, experiment.launch, at_a_time)
     assert held == at_a_time
 
@@ -65,6 +66,41 @@ def test_a_run_of_changing_size_has_a_cluster_of_changing_size() -> None:
     experiment = config(PRETRAIN, "launch.num_workers=[1, 6]", "launch.gpus_per_worker=1")
     size = size_of(experiment, NodeShape())
     assert (size.fewest, size.most, size.node.gpus) == (1, 6, 1)
+
+
+def allocatable(cpus: int, gibibytes: int) -> tuple[float, float]:
+    """What a machine leaves to pods, by the reservation of GKE, the largest of the large providers.
+
+    "Plan GKE Standard node sizes": of CPUs 6 % of the first, 1 % of the second, 0.5 % of the next two,
+    0.25 % of the rest; of memory 25 % of the first 4 GiB, 20 % of the next 4, 10 % of the next 8, 6 % of
+    the rest, and 100 MiB for eviction.
+    """
+    of_cpus = [0.06, 0.01, 0.005, 0.005] + [0.0025] * cpus
+    of_memory = [0.25] * 4 + [0.2] * 4 + [0.1] * 8 + [0.06] * gibibytes
+    return cpus - sum(of_cpus[:cpus]), gibibytes - sum(of_memory[:gibibytes]) - 100 / 1024
+
+
+OF_EVERY_NODE = (0.35, 1.0)
+"""CPUs and GiB for the pods that run on each node, such as of the network, the disks and the logs."""
+
+
+def test_a_pod_fits_on_a_machine_of_the_common_size() -> None:
+    [cluster] = [ray_cluster("pointlab", ManifestSettings())]
+    head = cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    [group] = cluster["spec"]["workerGroupSpecs"]
+    beside = [{"resources": cluster["spec"]["autoscalerOptions"]["resources"]}]
+    for machine, containers in (
+        ((4, 16), head + beside),
+        ((8, 32), group["template"]["spec"]["containers"]),
+    ):
+        cpus, memory = allocatable(*machine)
+        asked = [container["resources"]["requests"] for container in containers]
+        assert sum(_cpus(each["cpu"]) for each in asked) <= cpus - OF_EVERY_NODE[0]
+        assert sum(int(each["memory"].removesuffix("Gi")) for each in asked) <= memory - OF_EVERY_NODE[1]
+
+
+def _cpus(amount: str) -> float:
+    return int(amount[:-1]) / 1000 if amount.endswith("m") else float(amount)
 
 
 def test_what_is_made_first_has_room_too() -> None:

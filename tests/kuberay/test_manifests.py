@@ -158,6 +158,16 @@ def test_the_documentation_tells_how_to_make_every_secret() -> None:
         assert [key for key in keys if f"--from-literal={key}=" not in told] == []
 
 
+def test_the_documentation_leads_to_the_head_and_the_token_of_the_standing_cluster() -> None:
+    """The operator calls a head's service <cluster>-head-svc, and its token's Secret as the cluster."""
+    told = (ROOT / "docs" / "cluster.md").read_text()
+    [cluster] = of_kind("RayCluster")
+    [namespace] = of_kind("Namespace")
+    kubectl, name = f"kubectl -n {namespace['metadata']['name']}", cluster["metadata"]["name"]
+    assert f"{kubectl} port-forward service/{name}-head-svc 8265\n" in told.replace(" &\n", "\n")
+    assert f"{kubectl} get secret {name} -o jsonpath='{{.data.auth_token}}' | base64 -d" in told
+
+
 def test_every_cluster_asks_for_tokens_and_scales_and_the_one_that_stays_outlives_its_head() -> None:
     [standing] = [each["spec"] for each in of_kind("RayCluster")]
     of_jobs = [each["spec"]["rayClusterSpec"] for each in of_kind("RayJob")]

@@ -8,30 +8,44 @@ from pointlab.kuberay.network import policies
 from pointlab.kuberay.object_store import ENDPOINT
 
 AN_ADDRESS_OUTSIDE: dict[str, str] = {}
+HERE = "pointlab"
 
 
-def allowed(policy: dict[str, Any], direction: str, labels: dict[str, str], port: int) -> bool:
-    """Whether a rule lets through what comes from, or goes to, pods beside with these labels."""
+def allowed(
+    policy: dict[str, Any],
+    direction: str,
+    labels: dict[str, str],
+    port: int,
+    *,
+    namespace: str = HERE,
+    protocol: str = "TCP",
+) -> bool:
+    """Whether a rule lets through what comes from, or goes to, pods with these labels in the namespace."""
     peers = "from" if direction == "ingress" else "to"
     return any(
-        _any_peer(rule.get(peers), labels) and _any_port(rule.get("ports"), port)
+        _any_peer(rule.get(peers), labels, namespace) and _any_port(rule.get("ports"), port, protocol)
         for rule in policy["spec"][direction]
     )
 
 
-def _any_peer(peers: list[dict[str, Any]] | None, labels: dict[str, str]) -> bool:
+def _any_peer(peers: list[dict[str, Any]] | None, labels: dict[str, str], namespace: str) -> bool:
     if peers is None:
         return True
-    return any(
-        "namespaceSelector" not in peer
-        and labels != AN_ADDRESS_OUTSIDE
-        and peer["podSelector"]["matchLabels"].items() <= labels.items()
+    own = {"kubernetes.io/metadata.name": namespace}
+    return labels != AN_ADDRESS_OUTSIDE and any(
+        (_selects(peer["namespaceSelector"], own) if "namespaceSelector" in peer else namespace == HERE)
+        and _selects(peer.get("podSelector", {}), labels)
         for peer in peers
     )
 
 
-def _any_port(ports: list[dict[str, Any]] | None, port: int) -> bool:
-    return ports is None or any(each["port"] == port for each in ports)
+def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    assert selector.keys() <= {"matchLabels"}, "nothing else is understood here"
+    return selector.get("matchLabels", {}).items() <= labels.items()
+
+
+def _any_port(ports: list[dict[str, Any]] | None, port: int, protocol: str) -> bool:
+    return ports is None or any(each["port"] == port and each["protocol"] == protocol for each in ports)
 
 
 RAY, REDIS, STORE = ({"pointlab/role": role} for role in ("ray", "redis", "object-store"))
@@ -63,12 +77,27 @@ def test_a_stranger_in_the_namespace_reaches_no_node_of_ray(by_role: dict[str, A
 
 
 def test_the_operator_and_the_metrics_collector_reach_their_ports_alone(by_role: dict[str, Any]) -> None:
-    rules = [rule for rule in by_role["ray"]["spec"]["ingress"] if "ports" in rule]
-    ports = [[each["port"] for each in rule["ports"]] for rule in rules]
-    assert ports == [[8265], [8080, 44217]]
-    operator, monitoring = (rule["from"] for rule in rules)
-    assert operator[0]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}}
-    assert monitoring[0]["namespaceSelector"]["matchLabels"]
+    operator, collector = {"app.kubernetes.io/name": "kuberay-operator"}, {"app": "prometheus"}
+    expected = {
+        ("operators", "operator"): {8265},
+        ("monitoring", "collector"): {8080, 44217},
+        ("elsewhere", "collector"): set(),
+    }
+    for (namespace, who), ports in expected.items():
+        labels = operator if who == "operator" else collector
+        for port in (6379, 8080, 8265, 10001, 44217):
+            reaches = allowed(by_role["ray"], "ingress", labels, port, namespace=namespace)
+            assert reaches == (port in ports), (namespace, port)
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "TCP"])
+def test_names_are_resolved_wherever_a_cluster_keeps_its_dns(by_role: dict[str, Any], protocol: str) -> None:
+    """By pods of another namespace, on 5353 with OpenShift, or by a cache of the node, which is no pod."""
+    dns = {"k8s-app": "kube-dns"}
+    for port in (53, 5353):
+        assert allowed(by_role["ray"], "egress", dns, port, namespace="kube-system", protocol=protocol)
+    assert allowed(by_role["ray"], "egress", AN_ADDRESS_OUTSIDE, 53, protocol=protocol)
+    assert not allowed(by_role["redis"], "egress", AN_ADDRESS_OUTSIDE, 53, protocol=protocol)
 
 
 @pytest.mark.parametrize(

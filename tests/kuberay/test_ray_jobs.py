@@ -14,7 +14,8 @@ from pointlab.cli import app
 from pointlab.errors import ConfigError, PointlabError
 from pointlab.experiment import Experiment, load
 from pointlab.kuberay import ManifestSettings, NodeShape, ray_job, violations
-from pointlab.kuberay.documents import read
+from pointlab.kuberay.documents import read, to_yaml
+from pointlab.kuberay.job import LARGEST_CONFIG
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SHARED = "storage.root=s3://bucket/runs"
@@ -92,7 +93,7 @@ def test_shared_memory_is_part_of_what_the_container_may_take() -> None:
 
 def test_one_process_has_a_workers_node_to_itself() -> None:
     spec = job_of("demo/pretrain.yaml", "launch.kind=local", "launch.gpus_per_worker=1")
-    assert (spec["entrypointNumCpus"], spec["entrypointNumGpus"]) == (8, 1)
+    assert (spec["entrypointNumCpus"], spec["entrypointNumGpus"]) == (7, 1)
     assert "entrypointNumCpus" not in job_of("demo/pretrain.yaml")
 
 
@@ -100,6 +101,39 @@ def test_results_in_a_pods_own_folder_are_refused() -> None:
     experiment = load(CONFIGS / "demo/pretrain.yaml")
     with pytest.raises(ConfigError, match=r"storage.root is 'results', a folder of the pod.*--root"):
         ray_job(experiment, ManifestSettings())
+
+
+TEACHER = "{kind: folder, path: %s, sha256: '" + "0" * 64 + "'}"
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [
+        ("modelnet10/transfer.yaml", "data.root=/home/me/modelnet"),
+        ("modelnet10/transfer.yaml", "data.root=/database"),
+        ("modelnet10/transfer.yaml", "data.root=scans"),
+        ("data/modelnet10.yaml", "data.root=~/modelnet"),
+        ("pretrain/laptop/ppkt.yaml", f"image_teacher={TEACHER % '/home/me/vit'}"),
+    ],
+)
+def test_what_lies_on_the_machine_of_who_asks_is_refused(path: str, setting: str) -> None:
+    where = setting.partition("root=")[2] or "/home/me/vit"
+    with pytest.raises(ConfigError, match=rf"Pods have no {where}\..*below /data"):
+        job_of(path, setting, data_claim="sources")
+
+
+@pytest.mark.parametrize(
+    "setting", ["data.root=/data/modelnet", f"image_teacher={TEACHER % '/data/teachers/vit'}"]
+)
+def test_what_the_volume_is_to_hold_needs_the_volume(setting: str) -> None:
+    path = "pretrain/laptop/ppkt.yaml" if "teacher" in setting else "modelnet10/transfer.yaml"
+    assert job_of(path, setting, data_claim="sources")
+    with pytest.raises(ConfigError, match=r"Nothing is mounted where /data/.*--data-claim"):
+        job_of(path, setting)
+
+
+def test_a_teachers_name_on_the_hub_is_no_folder() -> None:
+    assert job_of("pretrain/laptop/ppkt.yaml", f"image_teacher={TEACHER % 'google/vit-base-patch16-224'}")
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 60, "ends-with-", "v2-8k"])
@@ -170,6 +204,18 @@ def test_the_command_prints_what_kubectl_takes() -> None:
     experiment = TypeAdapter(Experiment).validate_python(yaml.safe_load(config["data"]["experiment.yaml"]))
     assert (experiment.seed, experiment.storage.root) == (5, "s3://bucket/runs")
     assert pods(job["spec"])[1]["containers"][0]["resources"]["limits"]["cpu"] == "12"
+
+
+def test_a_config_that_kubectl_could_not_apply_is_refused() -> None:
+    """`kubectl apply` keeps what it was given in an annotation; all of an object's may have 256 KiB."""
+    study = load(CONFIGS / KINDS["study"], [SHARED])
+    name = "a" * 40
+    wide = [study.starts["scratch"]] * 6000
+    long = study.model_copy(update={"starts": {f"{name}{place}": each for place, each in enumerate(wide)}})
+    with pytest.raises(ConfigError, match=r"resolved config has [\d,]+ bytes.*`kubectl apply`"):
+        ray_job(long, ManifestSettings())
+    config = ray_job(study, ManifestSettings())[0]
+    assert len(to_yaml([config])) < LARGEST_CONFIG < 256 << 10
 
 
 def test_without_a_config_the_committed_set_is_written(tmp_path: Path) -> None:

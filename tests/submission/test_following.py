@@ -1,16 +1,21 @@
 """A job's log is shown whole and once, whatever happens to the connection, and its end is told."""
 
 import logging
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from pointlab.engine.jobs.following import Patience, follow
 from pointlab.engine.jobs.server import JobServer
+from pointlab.engine.jobs.tail import kept_alive
 from pointlab.errors import ClusterError, NoAnswerError
 from submission.small_server import LOG, SmallServer
 
-HASTE = Patience(silence=0.3, pause=0.01, absence=0.5)
+HASTE = Patience(silence=0.2, pause=0.01, start=0, absence=0.5)
+
+LINUX = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def server() -> Iterator[SmallServer]:
 
 @pytest.mark.parametrize(
     "connections",
-    [[], ["breaks"], ["hangs"], ["breaks", "hangs", "breaks"]],
+    [[], ["breaks"], ["deserts"], ["pauses"], ["breaks", "breaks", "pauses"], ["breaks", "deserts"]],
     ids="+".join,
 )
 def test_a_log_is_shown_whole_and_once(server: SmallServer, connections: list[str]) -> None:
@@ -43,10 +48,57 @@ def test_a_broken_connection_is_told(server: SmallServer, caplog: pytest.LogCapt
 
 def test_what_a_job_waits_for_is_told_once(server: SmallServer, caplog: pytest.LogCaptureFixture) -> None:
     server.add("job", "PENDING", message="It may be waiting for resources.")
-    server.connections = ["hangs", "hangs"]
+    server.pending = 5
     with caplog.at_level(logging.INFO, logger="pointlab"):
         follow(JobServer(server.address), "job", lambda _: None, HASTE)
     assert caplog.text.count("job: It may be waiting for resources.") == 1
+    assert server.num_connections == 1
+
+
+def test_a_start_that_takes_moments_is_not_told(
+    server: SmallServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add("job", "PENDING", message="It may be waiting for resources.")
+    server.pending = 5
+    with caplog.at_level(logging.INFO, logger="pointlab"):
+        follow(JobServer(server.address), "job", lambda _: None, replace(HASTE, start=60))
+    assert "resources" not in caplog.text
+
+
+def test_a_log_that_is_silent_is_not_asked_for_again(server: SmallServer) -> None:
+    server.connections = ["pauses"]  # for five times as long as the patience with it
+    follow(JobServer(server.address), "job", lambda _: None, HASTE)
+    assert server.num_connections == 1
+
+
+def test_the_end_of_a_log_is_asked_for_again(server: SmallServer) -> None:
+    server.connections, server.absent_logs = ["deserts"], 2
+    shown: list[str] = []
+    follow(JobServer(server.address), "job", shown.append, HASTE)
+    assert "".join(shown) == LOG
+
+
+def test_an_end_that_cannot_be_had_is_told(server: SmallServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.connections, server.absent_logs = ["deserts"], 99
+    with caplog.at_level(logging.WARNING, logger="pointlab"):
+        job = follow(JobServer(server.address), "job", lambda _: None, HASTE)
+    assert job.status == 0
+    assert "the end of its log cannot be had" in caplog.text
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_head_that_starts_again_is_waited_for(server: SmallServer, status: int) -> None:
+    server.absences, server.status_away = 3, status
+    shown: list[str] = []
+    follow(JobServer(server.address), "job", shown.append, HASTE)
+    assert "".join(shown) == LOG
+
+
+def test_a_connection_is_looked_after_by_the_system() -> None:
+    with kept_alive((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", None)) as connection:
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        seconds = {name: connection.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in LINUX}
+    assert seconds["TCP_KEEPIDLE"] + seconds["TCP_KEEPINTVL"] * seconds["TCP_KEEPCNT"] <= 60
 
 
 @pytest.mark.parametrize(
@@ -74,7 +126,7 @@ def test_the_last_words_are_those_of_the_log(server: SmallServer) -> None:
 def test_patience_with_a_cluster_begins_anew_whenever_it_is_heard(server: SmallServer) -> None:
     server.connections = ["trickles"]
     shown: list[str] = []
-    haste = Patience(silence=2, pause=0.01, absence=0.1)  # less than the log takes that is broken off
+    haste = replace(HASTE, silence=2, absence=0.1)  # less than the log takes that is broken off
     follow(JobServer(server.address), "job", shown.append, haste)
     assert "".join(shown) == LOG
     assert server.absences == 0

@@ -1,5 +1,6 @@
 """A config becomes a command that anyone could have typed, and its mistakes are told before it is sent."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 import yaml
 
 from conftest import PRETRAIN, SHAPES
+from pointlab.config import merge
 from pointlab.engine.jobs.job import Order
 from pointlab.errors import ConfigError
-from pointlab.submission import Options, order_for, variables_for
+from pointlab.submission import Options, order_for
+from tiny_recon import RECON
 
 ROOT = "storage.root=s3://bucket/prefix"
 
@@ -25,21 +28,55 @@ def folder(tmp_path: Path) -> Path:
 
 def order(folder: Path, *overrides: str, config: str = "configs/run.yaml", rerun: bool = False) -> Order:
     """The order for a config of the folder, all of which is shipped."""
-    options = Options((ROOT, *overrides), rerun)
-    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    return order_for(folder / config, folder, options, files)
+    return order_for(folder / config, folder, Options((ROOT, *overrides), rerun), files_in(folder))
+
+
+def files_in(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+
+def add(folder: Path, *names: str) -> None:
+    """Have these files in the folder, empty."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
 
 
 def test_with_the_source_the_command_is_the_script_of_its_kind(folder: Path) -> None:
-    package = folder / "platform" / "pointlab"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
+    add(folder, "platform/pointlab/__init__.py", "jobs/pretrain.py")
     asked = order(folder, "backbone.depth=1", rerun=True)
     assert asked.command == (
         "python jobs/pretrain.py configs/run.yaml"
         " --set storage.root=s3://bucket/prefix --set backbone.depth=1 --rerun"
     )
     assert asked.variables["PYTHONPATH"] == "platform"
+
+
+def test_without_the_script_the_source_runs_by_its_command(folder: Path) -> None:
+    add(folder, "platform/pointlab/__init__.py", "jobs/transfer.py")
+    asked = order(folder)
+    assert asked.command.startswith("python -m pointlab.cli run configs/run.yaml ")
+    assert asked.variables["PYTHONPATH"] == "platform"
+
+
+def test_a_script_of_another_project_is_not_taken_for_ours(folder: Path) -> None:
+    add(folder, "jobs/pretrain.py")
+    assert order(folder).command.startswith("python -m pointlab.cli run ")
+
+
+def test_source_that_stays_behind_does_not_count(folder: Path) -> None:
+    add(folder, "platform/pointlab/__init__.py", "jobs/pretrain.py")
+    shipped = [name for name in files_in(folder) if not name.startswith("platform/")]
+    asked = order_for(folder / "configs/run.yaml", folder, Options((ROOT,)), shipped)
+    assert asked.command.startswith("python -m pointlab.cli run ")
+    assert "PYTHONPATH" not in asked.variables
+
+
+def test_source_without_one_of_its_packages_is_refused(folder: Path) -> None:
+    add(folder, "platform/pointlab/__init__.py", "platform/pointlab/data/sample.py")
+    shipped = [name for name in files_in(folder) if "/data/" not in name]
+    with pytest.raises(ConfigError, match=r"without platform/pointlab/data/sample\.py.*gitignore"):
+        order_for(folder / "configs/run.yaml", folder, Options((ROOT,)), shipped)
 
 
 def test_without_the_source_it_is_what_the_cluster_has_installed(folder: Path) -> None:
@@ -77,6 +114,21 @@ def test_what_runs_in_its_own_process_reserves_what_a_worker_would(folder: Path)
     assert (alone.cpus, alone.gpus) == (2, 1)
 
 
+def test_a_teacher_goes_by_its_hash_wherever_its_folder_lies(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "teacher").mkdir()
+    teacher = {"kind": "folder", "path": "teacher", "sha256": "0" * 64}
+    taught = merge(RECON, {"image_teacher": teacher, "text_teacher": teacher})
+    (folder / "taught.yaml").write_text(yaml.safe_dump(taught))
+    elsewhere = order(folder, config="taught.yaml").name
+    monkeypatch.chdir(folder)
+    assert order(folder, config="taught.yaml").name == elsewhere
+    others = {"image_teacher.sha256": "1" * 64, "text_teacher.sha256": "1" * 64}
+    settings = [f"{path}={value}" for path, value in others.items()]
+    assert order(folder, *settings, config="taught.yaml").name != elsewhere
+
+
 def test_a_mistake_is_told_as_always(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"backbone\.dept: unknown key.*depth"):
         order(folder, "backbone.dept=1")
@@ -103,35 +155,27 @@ def test_a_file_that_a_setting_extends_is_looked_for_as_well(folder: Path) -> No
         order_for(folder / "configs" / "run.yaml", folder, options, shipped)
 
 
+def test_a_config_is_read_without_moving_the_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is that of all threads: one that looks for a file meanwhile would not find it."""
+    moves: list[str] = []
+    monkeypatch.setattr(os, "chdir", moves.append)
+    order(folder)
+    with pytest.raises(ConfigError):
+        order(folder, "backbone.dept=1")
+    assert moves == []
+
+
+@pytest.mark.parametrize("kind", ["prepare", "study"])
+def test_what_has_no_second_attempt_is_told_before_anything_is_sent(folder: Path, kind: str) -> None:
+    configs = Path(__file__).resolve().parents[2] / "configs"
+    config = {"prepare": "data/shapes.yaml", "study": "study/tiny.yaml"}[kind]
+    options = Options((ROOT,), rerun=True)
+    files = files_in(configs.parent / "configs")
+    with pytest.raises(ConfigError, match=r"no second attempt.*drop --rerun"):
+        order_for(configs / config, configs, options, files)
+
+
 @pytest.mark.parametrize("root", ["results", "./here", "../there"])
 def test_a_root_that_each_node_would_have_for_itself_is_refused(folder: Path, root: str) -> None:
     with pytest.raises(ConfigError, match=r"own unpacked folder.*--root"):
         order(folder, f"storage.root={root}")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SESSION_TOKEN",
-        "RAY_AUTH_TOKEN",
-        "RAY_AUTH_TOKEN_PATH",
-        "HF_TOKEN",
-        "WANDB_API_KEY",
-        "REDIS_PASSWORD",
-    ],
-)
-def test_a_credential_is_never_sent_along(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, "hidden")
-    assert "hidden" not in variables_for(folder).values()
-    with pytest.raises(ConfigError, match=r"Ray stores and shows.*Secret"):
-        variables_for(folder, [name])
-
-
-def test_a_chosen_variable_is_sent_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POINTLAB_CACHE", "/scratch")
-    monkeypatch.delenv("POINTLAB_NOTHING", raising=False)
-    assert variables_for(folder, ["POINTLAB_CACHE"])["POINTLAB_CACHE"] == "/scratch"
-    with pytest.raises(ConfigError, match="not set here"):
-        variables_for(folder, ["POINTLAB_NOTHING"])

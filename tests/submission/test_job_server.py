@@ -1,5 +1,6 @@
 """What may be wrong between here and the cluster is told with what to do, and nothing waits for ever."""
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from pointlab.engine.jobs import server as job_server
 from pointlab.engine.jobs.job import Order
+from pointlab.engine.jobs.placing import lacking
 from pointlab.engine.jobs.server import JobServer
 from pointlab.errors import ClusterError, ConfigError, NoAnswerError
 from pointlab.submission import send
@@ -108,6 +110,35 @@ def test_a_request_that_is_refused_is_told(server: SmallServer) -> None:
     server.status = 500
     with pytest.raises(ClusterError, match="refused"):
         send(client, ORDER)
+
+
+def test_a_package_may_take_longer_than_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_server, "CONNECT_SECONDS", 0.2)
+    with SmallServer(seconds_before_taking=0.6).running() as server:
+        client = JobServer(server.address).client
+        answer = client._do_request("PUT", "/api/packages/gcs/one.zip", data=bytes(30_000_000))
+    assert answer.status_code == 200
+    assert server.taken == 30_000_000
+
+
+@pytest.mark.parametrize(
+    ("reserved", "told"),
+    [
+        ({"cpus": 4.0}, ""),
+        ({"cpus": 0.0}, ""),
+        ({"cpus": 16.0}, r"No node has the 16 CPUs .*none has more than 8 CPUs.*cpus_per_worker"),
+        ({"cpus": 1.0, "gpus": 1.0}, r"1 CPUs and 1 GPUs .*none has more than 8 CPUs and 0 GPUs"),
+    ],
+)
+def test_what_no_node_has_is_told(server: SmallServer, reserved: dict[str, float], told: str) -> None:
+    server.nodes = [{"CPU": 8.0, "memory": 1e9}, {"CPU": 2.0}]
+    said = lacking(Order("one", "true", **reserved), JobServer(server.address).nodes())
+    assert re.search(told, said) if told else said == ""
+
+
+def test_a_node_that_is_gone_does_not_count(server: SmallServer) -> None:
+    server.nodes = [{"CPU": 2.0}]
+    assert JobServer(server.address).nodes() == [{"CPU": 2.0}]
 
 
 def test_an_order_is_sent_as_it_is(server: SmallServer, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import logging
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ray._private.runtime_env.packaging import create_package
 
-from pointlab.engine.jobs.package import EXCLUDES, Package, measured
+from pointlab.engine.jobs.excludes import EXCLUDES
+from pointlab.engine.jobs.package import LIMIT, Package, measured
 from pointlab.errors import ConfigError, ResourceError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +30,15 @@ LEFT = [
     ".mypy_cache/x/y.json",
     ".env",
     ".aws/credentials",
+    ".ray/auth_token",
+    ".kube/config",
+    ".config/gcloud/application_default_credentials.json",
+    ".docker/config.json",
+    ".git-credentials",
+    ".npmrc",
+    "secrets/service-credentials.json",
+    "secrets/server.key",
+    "id_ed25519",
     "notes/secret.txt",
     "platform/scratch.tmp",
 ]
@@ -56,13 +67,45 @@ def test_data_results_environments_caches_and_credentials_stay(folder: Path) -> 
     assert files == SHIPPED
 
 
-def test_it_is_what_ray_packs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture
+def packed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Has Ray pack the folder."""
     package = tmp_path_factory.mktemp("package") / "package.zip"
-    quiet = logging.getLogger("quiet")
-    create_package(str(folder), package, include_gitignore=True, excludes=list(EXCLUDES), logger=quiet)
-    with zipfile.ZipFile(package) as packed:
-        sizes = {info.filename: info.file_size for info in packed.infolist() if not info.is_dir()}
+
+    def pack() -> Path:
+        quiet = logging.getLogger("quiet")
+        create_package(str(folder), package, include_gitignore=True, excludes=list(EXCLUDES), logger=quiet)
+        return package
+
+    return pack
+
+
+def test_it_is_what_ray_packs(folder: Path, packed: Callable[[], Path]) -> None:
+    (folder / "platform" / "empty").mkdir()
+    with zipfile.ZipFile(packed()) as package:
+        sizes = {info.filename: info.file_size for info in package.infolist()}
     assert measured(folder).files == sizes
+
+
+def test_its_size_is_that_of_the_zip(folder: Path, packed: Callable[[], Path]) -> None:
+    _write(folder / "configs" / "größe" / "a.yaml", 7)
+    (folder / "platform" / "empty").mkdir()
+    assert measured(folder).num_bytes == packed().stat().st_size
+
+
+def test_a_package_at_the_limit_is_sent_and_one_byte_more_is_not(tmp_path: Path) -> None:
+    hole = tmp_path / "scans.bin"
+    hole.touch()
+    empty = measured(tmp_path).num_bytes
+    for size in (LIMIT - empty, LIMIT - empty + 1):
+        with hole.open("wb") as stream:
+            stream.truncate(size)
+        package = measured(tmp_path)
+        if size + empty <= LIMIT:
+            package.require_sendable()
+        else:
+            with pytest.raises(ResourceError, match=r"scans\.bin.*at most 104\.9 MB"):
+                package.require_sendable()
 
 
 def test_folders_are_told_largest_first(folder: Path) -> None:

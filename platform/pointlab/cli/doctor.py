@@ -23,6 +23,7 @@ from pointlab.doctor import (
 )
 from pointlab.errors import ConfigError
 from pointlab.experiment import StorageConfig, load
+from pointlab.submission.order import require_shared
 from pointlab.terminal import say, screen
 
 Server = Annotated[
@@ -49,11 +50,16 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Find out what would fail, and what to do about it; exits with 1 where something would."""
+    if config is None:
+        _require_config_for(overrides, deep=deep)
     if address is None:
         findings = _here(config, with_options(overrides, root), root, deep=deep)
     else:
+        if config is None:
+            require_shared(root or StorageConfig().root)
         settings = tuple(with_options(overrides, root)) if config else ()
-        request = Request(address, working_dir, config, settings, None if config else root, deep)
+        place = config and config.absolute()  # checks run in threads, and a folder is the whole process's
+        request = Request(address, working_dir.absolute(), place, settings, None if config else root, deep)
         findings = examine(checks_from_outside(request))
     diagnosis = diagnosis_of(findings, versions())
     if as_json:
@@ -64,6 +70,16 @@ def doctor(
         say(_summary(diagnosis))
     if not diagnosis.passed:
         raise typer.Exit(1)
+
+
+def _require_config_for(overrides: list[str] | None, *, deep: bool) -> None:
+    """ConfigError for options that say something of an experiment, where none is named."""
+    given = [*(["--set"] if overrides else []), *(["--deep"] if deep else [])]
+    if given:
+        raise ConfigError(
+            f"{' and '.join(given)} without a config: there is no experiment to look at.",
+            remedy="name the YAML file of an experiment, or leave this out",
+        )
 
 
 def _here(config: Path | None, settings: list[str], root: str | None, *, deep: bool) -> list[Finding]:

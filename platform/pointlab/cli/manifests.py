@@ -36,8 +36,8 @@ def manifest(
     data_claim: Annotated[
         str | None, typer.Option(help="PersistentVolumeClaim with source files, mounted read-only at /data.")
     ] = None,
-    node_cpus: Annotated[int | None, typer.Option(help="CPUs of a worker pod (default: 8).")] = None,
-    node_memory: Annotated[int | None, typer.Option(help="GiB of a worker pod (default: 32).")] = None,
+    node_cpus: Annotated[int | None, typer.Option(help="CPUs of a worker pod (default: 7).")] = None,
+    node_memory: Annotated[int | None, typer.Option(help="GiB of a worker pod (default: 26).")] = None,
     node_gpus: Annotated[
         int | None, typer.Option(help="GPUs of a worker pod (default: as many as a worker needs).")
     ] = None,

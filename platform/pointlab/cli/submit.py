@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointlab.cli.options import Overrides, Root, Strict, with_options
-from pointlab.submission import Options, Sent, order_for, send
-from pointlab.submission.variables import ships_package
+from pointlab.submission import Options, Sent, order_for, send, ships_package
 from pointlab.terminal import complaints, say
 
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ def submit(
     RAY_AUTH_TOKEN_PATH names, or ~/.ray/auth_token; credentials of the storage are the cluster's own.
     """
     from pointlab.engine.jobs.package import measured
+    from pointlab.engine.jobs.placing import lacking
     from pointlab.engine.jobs.server import JobServer
 
     package = measured(working_dir)
@@ -52,10 +52,13 @@ def submit(
     order = order_for(config, working_dir, options, package.files)
     package.require_sendable()
     server = JobServer(address)
-    code = "" if ships_package(working_dir) else "; pointlab is the cluster's own"
+    code = "" if ships_package(package.files) else "; pointlab is the cluster's own"
     say(f"Ships {package}{code}", complaints)
+    lack = lacking(order, server.nodes()) if order.cpus or order.gpus else ""
     sent = send(server, order)
     say(f"{sent.job_id}: {order.command}" if sent.is_new else f"{sent.job_id} is running.", complaints)
+    if sent.is_new and lack:
+        say(lack, complaints)
     if wait:
         _follow(server, sent)
     else:

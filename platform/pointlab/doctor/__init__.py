@@ -15,8 +15,9 @@ from pointlab.doctor.disk import DiskFor
 from pointlab.doctor.environment import Environment, versions
 from pointlab.doctor.examination import Check, examine
 from pointlab.doctor.finding import Diagnosis, Finding, diagnosis_of, of_error
+from pointlab.doctor.job import OnCluster
 from pointlab.doctor.store import RoundTrip
-from pointlab.doctor.submission import OnCluster, Package, Request
+from pointlab.doctor.submission import Package, Request
 from pointlab.doctor.teachers import Teachers
 from pointlab.launch.teachers import folders_in
 

@@ -3,9 +3,8 @@
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from pointlab.doctor.examination import Check, examine
+from pointlab.doctor.examination import Check, OfExperiment, examine, longest
 from pointlab.doctor.exchange import Exchange
 from pointlab.doctor.finding import Finding, passed, warned
 from pointlab.doctor.nodes import Nodes
@@ -16,15 +15,20 @@ USED = ("meeting", "search", "survey", "waiting")
 """What the checks below use of the engine, imported before them: Ray cannot be by two threads at once."""
 
 
+JOINING_SECONDS = 60.0
+"""For Ray to be imported, and for a head or a Ray of our own to answer."""
+
+
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(OfExperiment):
     """That Ray can be joined, and then all that is asked of its nodes."""
 
-    experiment: Any
-    address: str
-    """Of the store."""
     name: str = "cluster"
-    seconds: float = 360.0
+
+    @property
+    def seconds(self) -> float:
+        """For joining, and the longest check of what is joined."""
+        return JOINING_SECONDS + longest(self._checks())
 
     def run(self) -> Iterator[Finding]:
         """Findings of its own, and those of the checks that need Ray."""
@@ -34,13 +38,15 @@ class Cluster:
         from pointlab.engine.session import is_joined
 
         yield passed(f"joined {join()}")
-        launch = self.experiment.launch if self.experiment is not None else LaunchConfig(num_workers=2)
-        checks: list[Check] = [Nodes(self.experiment, self.address), Exchange(launch)]
-        if self.experiment is not None:
-            checks.append(Resources(self.experiment))
-            if launch.kind == "local" and is_joined():
-                yield warned(
-                    "launch.kind is local: the cluster would not be used, but one process of one node.",
-                    "set launch.kind=ray to run on its workers",
-                )
-        yield from examine(checks)
+        if self.experiment is not None and self.experiment.launch.kind == "local" and is_joined():
+            yield warned(
+                "launch.kind is local: the cluster would not be used, but one process of one node.",
+                "set launch.kind=ray to run on its workers",
+            )
+        yield from examine(self._checks())
+
+    def _checks(self) -> list[Check]:
+        if self.experiment is None:
+            return [Nodes(None, self.address), Exchange(LaunchConfig(num_workers=2))]
+        launch = self.experiment.launch
+        return [Nodes(self.experiment, self.address), Exchange(launch), Resources(self.experiment)]

@@ -1,6 +1,6 @@
 """What the nodes of a cluster reported, compared with the driver and with each other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pointlab.doctor.environment import differences
 from pointlab.doctor.finding import Finding, failed, of_error, passed, warned
@@ -11,12 +11,29 @@ ODD_SKEW, WRONG_SKEW = 5.0, 600.0
 """Seconds: logs of several nodes no longer lie in order; stores refuse requests from 900 on."""
 
 
-def presence(num_reports: int, errors: Mapping[str, PointlabError]) -> Iterator[Finding]:
-    """That every node carried out its task."""
-    for error in errors.values():
-        yield of_error(error, "nodes: answer")
-    if num_reports:
-        yield passed(_count(num_reports), "nodes: answer")
+def presence(
+    num_reports: int, errors: Sequence[PointlabError], silent: Sequence[str] = (), leaving: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """That every node carried out its task: `num_reports` did, and these did not or were not asked."""
+    check = "nodes: answer"
+    for error in errors:
+        yield of_error(error, check)
+    for node in silent:
+        yield failed(
+            f"The cluster counts on {node}, and its raylet does not answer this node.",
+            "open all ports between the nodes; if it has just been lost, wait until Ray has noticed",
+            check,
+        )
+    for node in leaving:
+        yield warned(f"{node} is about to leave, and was not asked.", "it takes no new work", check)
+    if not num_reports:
+        yield failed("No node of the cluster has answered.", "start its nodes, or look at their logs", check)
+    elif errors or silent or leaving:
+        yield passed(
+            f"{num_reports} of {num_reports + len(errors) + len(silent) + len(leaving)} nodes", check
+        )
+    else:
+        yield passed(_count(num_reports), check)
 
 
 def agreement(own: Mapping[str, str], reports: Mapping[str, Report]) -> Iterator[Finding]:

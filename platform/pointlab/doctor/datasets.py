@@ -3,51 +3,60 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.data.manifest import read_dataset
 from pointlab.data.verification import Damage, verify
-from pointlab.doctor.finding import Finding, failed, of_error, passed, skipped
-from pointlab.doctor.store import PATIENCE
-from pointlab.errors import DamagedError, DataError, PointlabError, StorageError
-from pointlab.experiment import PrepareExperiment
+from pointlab.doctor.examination import OfExperiment
+from pointlab.doctor.finding import Finding, failed, of_error, passed, skipped, warned
+from pointlab.doctor.needs import fitting, sets_of
+from pointlab.doctor.store import PATIENCE, is_usable
+from pointlab.errors import DamagedError, DataError, StorageError
 from pointlab.storage import Storage, read_manifest
 
 SHOWN = 3
 """Damages that a finding names; one is often enough to see what happened."""
 
+AWAY = "The store could not be used, as the check of storage tells."
+
 
 @dataclass(frozen=True)
-class Datasets:
-    """Every set that an experiment or its parents use; `deep` reads all bytes and rows of them."""
+class Datasets(OfExperiment):
+    """Every set that an experiment or its parents use; `deep` hashes its source and reads all of its rows."""
 
-    experiment: Any
-    address: str
     deep: bool = False
     name: str = "datasets"
 
     @property
     def seconds(self) -> float:
-        """Listing takes seconds, and so does the hashing of source files; reading may take an hour."""
+        """Listing takes seconds; hashing and reading what may be many gigabytes, perhaps an hour."""
         return 3600.0 if self.deep else 120.0
 
     def run(self) -> Iterator[Finding]:
         """A finding for each set."""
-        storage = Storage(self.address, PATIENCE)
+        storage, is_away = Storage(self.address, PATIENCE), False
         for config in sets_of(self.experiment):
             check = f"dataset {config.name}"
             try:
-                yield self._look_at(config, storage, check)
+                yield skipped(AWAY, check) if is_away else self._look_at(config, storage, check)
             except (DamagedError, DataError) as error:
                 yield of_error(error, check)
-            except StorageError:
-                yield skipped("The store could not be read, as the check of storage tells.", check)
+            except StorageError as error:
+                is_away = not is_usable(self.address)
+                yield skipped(AWAY, check) if is_away else of_error(error, check)
 
     def _look_at(self, config: DatasetConfig, storage: Storage, check: str) -> Finding:
-        name = find_prepared(config, storage)
-        if name is None:
+        names = [find_prepared(config, storage)] if self.deep else fitting(config, storage)
+        found = [name for name in names if name is not None]
+        if not found:
             return _unprepared(config, storage, check)
+        if len(found) > 1:
+            return warned(
+                f"{len(found)} prepared sets may be meant: {', '.join(found)}.",
+                "--deep hashes the source files, which tells which one it is",
+                check,
+            )
+        (name,) = found
         damages = verify(storage, name).damages if self.deep else damages_by_size(storage, name)
         if damages:
             some = "; ".join(map(str, damages[:SHOWN]))
@@ -57,30 +66,8 @@ class Datasets:
                 f"delete {storage.locate(f'datasets/{name}')} and prepare it again",
                 check,
             )
-        how = (
-            "every byte and row verified" if self.deep else "all files there, with the sizes of the manifest"
-        )
+        how = "every byte and row verified" if self.deep else "all files there, of the manifest's sizes"
         return passed(f"{name}: {how}", check)
-
-
-def sets_of(experiment: Any) -> list[DatasetConfig]:
-    """The sets that an experiment and its parents use, each once."""
-    datasets = {"data": experiment.data} if isinstance(experiment, PrepareExperiment) else experiment.datasets
-    return list({config.recipe(): config for config in datasets.values()}.values())
-
-
-def prepared_bytes(experiment: Any, storage: Storage) -> dict[str, int]:
-    """Bytes of the prepared sets of an experiment by their names; those that cannot be read are left out."""
-    found = {}
-    for config in sets_of(experiment):
-        try:
-            name = find_prepared(config, storage)
-            manifest = read_manifest(storage, f"datasets/{name}") if name else None
-        except PointlabError:
-            continue  # what is wrong with it, the check of datasets tells
-        if name and manifest:
-            found[name] = sum(entry.size for entry in manifest.files.values())
-    return found
 
 
 def damages_by_size(storage: Storage, dataset: str) -> list[Damage]:

@@ -5,12 +5,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pointlab.data.cache import cache_folder
 from pointlab.data.cache_room import bytes_allowed
-from pointlab.doctor.datasets import prepared_bytes
+from pointlab.doctor.examination import OfExperiment
 from pointlab.doctor.finding import Finding, failed, passed, warned
+from pointlab.doctor.needs import needs_of
 from pointlab.doctor.store import PATIENCE
 from pointlab.storage import Storage
 
@@ -46,17 +46,15 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class DiskFor:
-    """Room on this machine for what an experiment (None: any) keeps; its sets are looked up in the store."""
+class DiskFor(OfExperiment):
+    """Room on this machine for what an experiment keeps; its sets are looked up in the store."""
 
-    experiment: Any
-    address: str
     name: str = "disk"
     seconds: float = 120.0
 
     def run(self) -> Iterator[Finding]:
         """As of `Disk`."""
-        sets = prepared_bytes(self.experiment, Storage(self.address, PATIENCE)) if self.experiment else {}
+        sets = needs_of(self.experiment, Storage(self.address, PATIENCE)).sets if self.experiment else {}
         yield from Disk(self.address, sets).run()
 
 

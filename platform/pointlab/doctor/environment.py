@@ -18,7 +18,9 @@ def versions() -> dict[str, str]:
 def differences(own: Mapping[str, str], other: Mapping[str, str]) -> str:
     """In what another process differs from this one, in words; empty where it does not."""
     return ", ".join(
-        f"{name} {other[name]} instead of {own[name]}" for name in COMPARED if own[name] != other[name]
+        f"{name} {other[name]} instead of {own[name]}"
+        for name in COMPARED
+        if name in other and own[name] != other[name]
     )
 
 

@@ -4,7 +4,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from pointlab.doctor.finding import Finding, failed, of_error
 from pointlab.errors import PointlabError
@@ -26,6 +27,19 @@ class Check(Protocol):
 
     def run(self) -> Iterable[Finding]:
         """What is found. A PointlabError that it raises counts as a failure."""
+
+
+@dataclass(frozen=True)
+class OfExperiment:
+    """What a check knows that looks at an experiment (None: any) and at the address of its store."""
+
+    experiment: Any
+    address: str
+
+
+def longest(checks: Iterable[Check]) -> float:
+    """Seconds after which all of these have ended, which whoever waits for them must allow."""
+    return max(check.seconds for check in checks)
 
 
 def examine(checks: Sequence[Check]) -> list[Finding]:

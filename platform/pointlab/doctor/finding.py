@@ -17,7 +17,7 @@ class Finding(BaseModel):
     another finding names.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
     check: str = ""
     """What was looked at; where a check leaves it empty, it is the check's own name."""
     verdict: Verdict
@@ -26,9 +26,12 @@ class Finding(BaseModel):
 
 
 class Diagnosis(BaseModel):
-    """All findings as `pointlab doctor --json` prints them, and the versions of their process."""
+    """All findings as `pointlab doctor --json` prints them, and the versions of their process.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    One of another version may have more fields, here and in a finding: these are passed over.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
     passed: bool
     """Whether nothing failed; warnings pass."""
     versions: Mapping[str, str]

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 
 from pointlab.doctor.disk import Disk
 from pointlab.doctor.environment import versions
-from pointlab.doctor.examination import Check, examine
+from pointlab.doctor.examination import Check, examine, longest
 from pointlab.doctor.finding import Finding
 from pointlab.doctor.shared_memory import SharedMemory
 from pointlab.doctor.sources import Sources
 from pointlab.doctor.store import RoundTrip, Shared
 from pointlab.doctor.teachers import Teachers
 from pointlab.launch.teachers import AskedFolder
+
+START_SECONDS = 60.0
+"""For a process to start on a node, and to import torch there."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Questions:
     sets: Mapping[str, int] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
     teachers: tuple[AskedFolder, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """For a node to start a process and end its longest check: an answer that comes late is none."""
+        return START_SECONDS + longest(_checks(self, "", 0.0))
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,15 @@ class Report:
 def report(questions: Questions, node_id: str, object_store: float) -> Report:
     """The report of the node that this runs on."""
     clock = time.time()
+    return Report(versions(), clock, tuple(examine(_checks(questions, node_id, object_store))))
+
+
+def _checks(questions: Questions, node_id: str, object_store: float) -> list[Check]:
     sees, token = questions.address, questions.token
-    checks: list[Check] = [
+    return [
         Shared(sees, token, node_id) if token else RoundTrip(sees),
         SharedMemory(object_store),
-        Disk(questions.address, questions.sets),
+        Disk(sees, questions.sets),
         Sources(questions.folders),
-        Teachers(questions.teachers),
+        *([Teachers(questions.teachers)] if questions.teachers else []),
     ]
-    return Report(versions(), clock, tuple(examine(checks)))

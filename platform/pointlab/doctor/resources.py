@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointlab.doctor.finding import Finding, of_error, passed, warned
+from pointlab.engine.jobs.job import is_job
 from pointlab.errors import ResourceError
 from pointlab.experiment import SearchExperiment, StudyExperiment
 
@@ -36,8 +37,13 @@ class Resources:
 
     def _fitting(self) -> Iterator[Finding]:
         launch = self.experiment.launch
-        if launch.kind == "local":
+        if launch.kind == "local" and not is_job():
             yield passed("launch.kind is local: one process, whatever the cluster has")
+        elif launch.kind == "local":
+            from pointlab.engine.room import tasks_at_a_time
+
+            tasks_at_a_time(launch, "job", most=1)
+            yield passed("launch.kind is local: a node has what the job reserves for its one process")
         elif isinstance(self.experiment, SearchExperiment):
             from pointlab.engine.search import trials_at_a_time
 

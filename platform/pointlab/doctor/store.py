@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointlab.doctor.finding import Finding, failed, passed, warned
+from pointlab.doctor.traces import deleted_after, new_token, sweep
 from pointlab.errors import StorageError
 from pointlab.storage import AbsentError, Storage
 from pointlab.storage.artifact import put
 
-PREFIX = "doctor-"
-"""How the files of checks begin, which lie at the root while these run: a folder would leave its marker."""
 PATIENCE = 5.0
 """Seconds for which a store is asked again: someone waits for the answer."""
 
@@ -36,18 +35,28 @@ class RoundTrip:
 
     def run(self) -> Iterator[Finding]:
         """A pass with the endpoint, or what the store objected to; nothing is left behind."""
-        storage = Storage(existing(self.address), PATIENCE)
-        began = time.monotonic()
-        try:
-            storage.check()
-            yield from _used(storage, f"{PREFIX}{secrets.token_hex(8)}")
-        except StorageError as error:
-            yield _refusal(error, storage)
-            return
-        seconds = time.monotonic() - began
-        yield passed(
-            f"{self.address} ({reached_by(storage)}): written, read, listed and deleted in {seconds:.1f} s"
-        )
+        yield from round_trip(Storage(existing(self.address), PATIENCE), self.address)
+
+
+def round_trip(storage: Storage, address: str) -> Iterator[Finding]:
+    """What using a store has shown, which messages call by this address."""
+    began = time.monotonic()
+    try:
+        storage.check()
+        sweep(storage)
+        found = list(_oddities(storage, new_token()))
+    except StorageError as error:
+        yield _refusal(error, storage)
+        return
+    yield from found
+    if all(finding.verdict != "failure" for finding in found):
+        told = f"written, read, listed and deleted in {time.monotonic() - began:.1f} s"
+        yield passed(f"{address} ({reached_by(storage)}): {told}")
+
+
+def is_usable(address: str) -> bool:
+    """Whether the round trip of a store finds nothing that fails."""
+    return all(finding.verdict != "failure" for finding in RoundTrip(address).run())
 
 
 def existing(address: str) -> str:
@@ -68,10 +77,10 @@ def _refusal(error: StorageError, storage: Storage) -> Finding:
     return failed(error.found + way, error.remedy or f"expected is {error.expected}")
 
 
-def _used(storage: Storage, token: str) -> Iterator[Finding]:
+def _oddities(storage: Storage, token: str) -> Iterator[Finding]:
     """Whatever is odd about the store, found by using it; StorageError where it refuses."""
     where = storage.address
-    try:
+    with deleted_after(storage, token, f"{token}.lease"):
         put(storage, token, secrets.token_bytes(64))
         if token not in storage.files(""):
             yield failed(
@@ -84,9 +93,6 @@ def _used(storage: Storage, token: str) -> Iterator[Finding]:
                 f"{where} does not refuse a second writer: it knows no conditional put.",
                 "start no run twice at the same moment, or use a store that has If-None-Match",
             )
-    finally:
-        for file in (token, f"{token}.lease"):
-            storage.delete_file(file)
     if storage.exists(token):
         yield failed(f"{where} keeps what is deleted.", "allow deleting in the bucket (s3:DeleteObject)")
 

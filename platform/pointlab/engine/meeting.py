@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pointlab.engine.exchange import INTERFACE_VARIABLES, interface_with, use_interface_of_node
 from pointlab.engine.failures import brief
-from pointlab.engine.room import Node
+from pointlab.engine.room import Node, labels
 from pointlab.errors import PointlabError
 
 Backend = Literal["gloo", "nccl"]
@@ -25,6 +25,10 @@ VARIABLES: dict[str, str] = dict(zip(("gloo", "nccl"), INTERFACE_VARIABLES, stri
 
 class MeetingError(PointlabError):
     """Processes on several nodes that could not reach each other, or not in time."""
+
+
+class NotStartedError(PointlabError):
+    """Processes that were to meet, one of which has not even begun."""
 
 
 @dataclass(frozen=True)
@@ -65,30 +69,49 @@ class _Member:
                 torch.distributed.destroy_process_group()
 
 
-def meet(nodes: Sequence[Node], backend: Backend, gpus: float, seconds: float) -> dict[str, str]:
-    """The interfaces over which processes on these nodes met, by the nodes' addresses.
+def meet(nodes: Sequence[Node], backend: Backend, gpus: float, seconds: float) -> list[str]:
+    """The interfaces over which processes on these nodes met, in their order.
 
-    Raises MeetingError where they did not, or not within `seconds`.
+    Each process reserves `gpus`, and all are given `seconds` to start and as many to meet. NotStartedError
+    where one did not start, MeetingError where they did not meet.
     """
+    called = labels({node.node_id: node for node in nodes}.values())
+    names = [called[node.node_id] for node in nodes]
     with _members(nodes, gpus) as members:
+        point = _started(members, " and ".join(dict.fromkeys(names)), seconds)
         try:
-            point = ray.get(members[0].meeting_point.remote(), timeout=seconds)
             promises = [
                 member.meet.remote(point, rank, len(members), backend, seconds / 2)
                 for rank, member in enumerate(members)
             ]
             parts: list[Part] = ray.get(promises, timeout=seconds)
         except GetTimeoutError:
-            addresses = " and ".join(node.address for node in nodes)
-            raise _failure(backend, f"no answer of {addresses} within {seconds:g} s") from None
+            raise _failure(backend, f"no answer of {' and '.join(names)} within {seconds:g} s") from None
         except RayError as error:
             raise _failure(backend, brief(error)) from None
-    told = {
-        f"{node.address} by {part.interface}": part.problem for node, part in zip(nodes, parts, strict=True)
-    }
-    if problems := [f"{who}: {problem}" for who, problem in told.items() if problem]:
-        raise _failure(backend, "; ".join(problems))
-    return {node.address: part.interface for node, part in zip(nodes, parts, strict=True)}
+    problems = [
+        f"{name} by {part.interface}: {part.problem}"
+        for name, part in zip(names, parts, strict=True)
+        if part.problem
+    ]
+    if problems:
+        raise _failure(backend, "; ".join(dict.fromkeys(problems)))
+    return [part.interface for part in parts]
+
+
+def _started(members: Sequence[Any], nodes: str, seconds: float) -> str:
+    """Where to meet the first of the processes, once all of them run."""
+    try:
+        return str(ray.get([member.meeting_point.remote() for member in members], timeout=seconds)[0])
+    except GetTimeoutError:
+        why = f"within {seconds:g} s"
+    except RayError as error:
+        why = brief(error)
+    raise NotStartedError(
+        f"On {nodes} not every process started: {why}.",
+        remedy="ask again when other work has ended; look at the logs of these nodes' raylets where there"
+        " is none",
+    )
 
 
 @contextlib.contextmanager

@@ -5,10 +5,11 @@ node, a whole CPU for the data tasks that feed them: fractions left on several n
 """
 
 import socket
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import ray._private.state
@@ -17,6 +18,7 @@ from pointlab.errors import ResourceError
 from pointlab.experiment.placement import LaunchConfig
 
 Resources = Mapping[str, float]
+Standing = Literal["present", "leaving", "silent"]
 DATA_CPUS = 1.0
 """Logical CPUs left to data tasks; without any, training would wait for its first batch for ever."""
 ANSWER_SECONDS = 2.0
@@ -26,7 +28,7 @@ ROUNDING = 1e-4
 
 @dataclass(frozen=True)
 class Node:
-    """A node that answers: all its resources, and those that nobody holds at present."""
+    """A node: all its resources, and those that nobody holds at present."""
 
     node_id: str
     address: str
@@ -78,16 +80,33 @@ def present_nodes() -> list[Node]:
 
     Ray needs many seconds to notice that a node is gone; until then it would place workers there.
     """
+    return nodes_by_standing()["present"]
+
+
+def nodes_by_standing() -> dict[Standing, list[Node]]:
+    """All nodes that Ray takes to be alive: those present, those about to leave, those that do not answer
+    this process."""
     leaving = ray._private.state.state.get_draining_nodes()
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
     free = ray._private.state.available_resources_per_node()
+    found: dict[Standing, list[Node]] = {"present": [], "leaving": [], "silent": []}
+    alive = [node for node in ray.nodes() if node["Alive"]]
     with ThreadPoolExecutor(max_workers=16) as threads:
-        answers = threads.map(_answers, nodes)
-    return [
-        Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"], free.get(node["NodeID"], {}))
-        for node, does_answer in zip(nodes, answers, strict=True)
-        if does_answer
-    ]
+        answers = threads.map(_answers, alive)
+    for node, does_answer in zip(alive, answers, strict=True):
+        name, address = node["NodeID"], node["NodeManagerAddress"]
+        standing: Standing = "leaving" if name in leaving else "present" if does_answer else "silent"
+        found[standing].append(Node(name, address, node["Resources"], free.get(name, {})))
+    return found
+
+
+def labels(nodes: Iterable[Node]) -> dict[str, str]:
+    """What to call each node, by its id: its address, and the beginning of the id where others share that."""
+    nodes = list(nodes)
+    sharing = Counter(node.address for node in nodes)
+    return {
+        node.node_id: node.address if sharing[node.address] == 1 else f"{node.address} ({node.node_id[:8]})"
+        for node in nodes
+    }
 
 
 def _answers(node: Mapping[str, Any]) -> bool:

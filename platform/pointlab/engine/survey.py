@@ -7,7 +7,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pointlab.engine.room import Node
+from pointlab.engine.room import Node, labels
 from pointlab.errors import PointlabError
 
 Answer = TypeVar("Answer")
@@ -20,21 +20,21 @@ class UnansweredError(PointlabError):
 def on_each_node(
     ask: Callable[[Node], Answer], nodes: Sequence[Node], seconds: float
 ) -> dict[str, Answer | UnansweredError]:
-    """What `ask(node)` returned on each node, by their addresses; why there is no answer where there is none.
+    """What `ask(node)` returned on each node, by their ids; why there is no answer where there is none.
 
     All are asked at once and given `seconds`; no resources are needed, so busy nodes answer too.
     """
     task = ray.remote(num_cpus=0, max_retries=0)(_carry_out)
-    asked = {}
+    asked, called = {}, labels(nodes)
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-        asked[node.address] = task.options(scheduling_strategy=there).remote(ask, node)
+        asked[node.node_id] = task.options(scheduling_strategy=there).remote(ask, node)
     over, late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
     for reference in late:
         ray.cancel(reference, force=True)
     return {
-        address: _answer(reference, address) if reference in over else _late(address, seconds)
-        for address, reference in asked.items()
+        name: _answer(reference, called[name]) if reference in over else _late(called[name], seconds)
+        for name, reference in asked.items()
     }
 
 
@@ -42,24 +42,24 @@ def _carry_out(ask: Callable[[Node], Answer], node: Node) -> Answer:
     return ask(node)
 
 
-def _late(address: str, seconds: float) -> UnansweredError:
+def _late(node: str, seconds: float) -> UnansweredError:
     return UnansweredError(
-        f"{address} did not carry out a task within {seconds:g} s.",
+        f"{node} did not carry out a task within {seconds:g} s.",
         remedy="look at the logs of its raylet; a runtime environment may still be installing there",
     )
 
 
-def _answer(reference: "ray.ObjectRef[Answer]", address: str) -> "Answer | UnansweredError":
+def _answer(reference: "ray.ObjectRef[Answer]", node: str) -> "Answer | UnansweredError":
     try:
         answer: Answer = ray.get(reference)
     except RayTaskError as error:
         return UnansweredError(
-            f"{address} cannot carry out pointlab's tasks: {_last_line(error)}.",
+            f"{node} cannot carry out pointlab's tasks: {_last_line(error)}.",
             remedy="start every node from the same image, or submit with the working directory",
         )
     except RayError as error:
         return UnansweredError(
-            f"{address} could not be asked: {_last_line(error)}.",
+            f"{node} could not be asked: {_last_line(error)}.",
             remedy="look at the logs of its raylet, and take the node out or start it again",
         )
     return answer

@@ -12,14 +12,17 @@ from pointlab.kuberay.redis import ADDRESS, PASSWORD_KEY, REDIS_SECRET
 from pointlab.kuberay.settings import RAY_VERSION, ManifestSettings, NodeShape
 from pointlab.kuberay.sizing import Size
 
-HEAD = NodeShape(cpus=4, memory=16, gpus=0)
-"""For the control store, the dashboard and the drivers of jobs, which gather what workers found."""
+HEAD = NodeShape(cpus=3, memory=11, gpus=0)
+"""For the control store, the dashboard and the drivers of jobs, which gather what workers found. With the
+autoscaler beside it, a machine of 4 CPUs and 16 GiB holds it."""
 IDLE_SECONDS = 300
 """Before a worker pod that nobody uses is given back: between two experiments of a study there are fewer."""
+METRICS: Document = {"name": "metrics", "containerPort": 8080}
+"""Of every node; Prometheus finds it by its name."""
 PORTS: list[Document] = [
     {"name": "gcs-server", "containerPort": 6379},
     {"name": "dashboard", "containerPort": 8265},
-    {"name": "metrics", "containerPort": 8080},
+    METRICS,
 ]
 STANDING = Size(1, 4, NodeShape(gpus=1))
 """The cluster to which jobs are submitted: one worker stays, as a search or study without any is refused."""
@@ -59,7 +62,7 @@ def cluster_spec(settings: ManifestSettings, size: Size, config_map: str | None 
 
 def _workers(settings: ManifestSettings, size: Size, config_map: str | None) -> Document:
     """Ray counts the CPUs, GPUs and memory that the operator reads from the container's limits."""
-    pod = ray_pod("ray-worker", size.node, settings, config_map)
+    pod = ray_pod("ray-worker", size.node, settings, config_map, ports=[METRICS])
     pod["spec"]["automountServiceAccountToken"] = False  # only the head's autoscaler speaks to Kubernetes
     return {
         "groupName": "gpu" if size.node.gpus else "cpu",

@@ -13,6 +13,7 @@ from pointlab.errors import ConfigError
 from pointlab.experiment import Experiment, PrepareExperiment
 from pointlab.kuberay.cluster import cluster_spec
 from pointlab.kuberay.documents import Document, document
+from pointlab.kuberay.folders import require_mounted
 from pointlab.kuberay.pods import CONTAINER_SECURITY, POD_SECURITY, RAY_ROLE, SCRATCH, resources, template
 from pointlab.kuberay.settings import ManifestSettings
 from pointlab.kuberay.sizing import Size, size_of
@@ -24,8 +25,8 @@ SECONDS_KEPT = 3600
 """For which the pods of a finished job stay, and their logs with them."""
 SECONDS_TO_START = 3600
 """Within which the cluster must stand: clouds take minutes for a node, and GPUs may have to be waited for."""
-LARGEST_CONFIG = 1_000_000
-"""Bytes; a ConfigMap may have 1 MiB."""
+LARGEST_CONFIG = 250_000
+"""Bytes; `kubectl apply` notes the whole ConfigMap in an annotation, and those may have 256 KiB together."""
 
 
 def ray_job(experiment: Experiment, settings: ManifestSettings) -> list[Document]:
@@ -35,11 +36,12 @@ def ray_job(experiment: Experiment, settings: ManifestSettings) -> list[Document
     does not fit on a node.
     """
     _require_shared(experiment.storage.root)
+    require_mounted(experiment, settings)
     name, config = name_of(experiment), dump(experiment)
     if len(config.encode()) > LARGEST_CONFIG:
         raise ConfigError(
             f"The resolved config has {len(config.encode()):,} bytes.",
-            expected=f"at most {LARGEST_CONFIG:,}, which a ConfigMap can hold",
+            expected=f"at most {LARGEST_CONFIG:,}, which `kubectl apply` takes",
             remedy="split the study, or put the file into the image",
         )
     size = size_of(experiment, settings.node)

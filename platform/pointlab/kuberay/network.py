@@ -19,7 +19,8 @@ OPERATOR: Document = {
 """In whatever namespace it runs."""
 MONITORING: Document = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 """Where Prometheus runs."""
-ANYONE: Document = {"namespaceSelector": {}}
+NAMES = (53, 5353)
+"""DNS, as most clusters and as OpenShift offers it; to anyone, as a cache of the node's own is no pod."""
 
 
 def policies(endpoint: str | None) -> list[Document]:
@@ -40,7 +41,7 @@ def _into_ray() -> list[Document]:
 
 
 def _out_of_ray(endpoint: str | None) -> list[Document]:
-    names = {"to": [ANYONE], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
+    names = {"ports": [_port(port, protocol) for port in NAMES for protocol in ("UDP", "TCP")]}
     outside = {"ports": [_port(port) for port in sorted({HTTPS, KUBERNETES, *_own_port(endpoint)})]}
     beside = [_rule("to", _pods(service.NAME), service.PORT) for service in (redis, object_store)]
     return [names, {"to": [_pods(RAY_ROLE)]}, *beside, outside]
@@ -68,8 +69,8 @@ def _rule(direction: str, peer: Document, *ports: int) -> Document:
     return {direction: [peer], "ports": [_port(port) for port in ports]}
 
 
-def _port(number: int) -> Document:
-    return {"protocol": "TCP", "port": number}
+def _port(number: int, protocol: str = "TCP") -> Document:
+    return {"protocol": protocol, "port": number}
 
 
 def _pods(role: str) -> Document:

@@ -10,6 +10,8 @@ from pointlab.kuberay.settings import ManifestSettings, NodeShape
 USER = 1000
 """The user of the image."""
 RAY_ROLE = "ray"
+SOURCES = "/data"
+"""Where the volume with source files is mounted."""
 SHARED_MEMORY = 0.4
 """Of a container's memory, which /dev/shm counts against: Ray's object store takes 0.3, NCCL a little."""
 GRACE_SECONDS = SECONDS_TO_SAVE + 30
@@ -96,7 +98,7 @@ def _disks_of_a_job(settings: ManifestSettings, config_map: str | None) -> list[
         sources["experiment"] = ("/etc/pointlab", {"configMap": {"name": config_map}})
     if settings.data_claim is not None:
         claim = {"claimName": settings.data_claim, "readOnly": True}
-        sources["data"] = ("/data", {"persistentVolumeClaim": claim})
+        sources["data"] = (SOURCES, {"persistentVolumeClaim": claim})
     return [
         ({"name": name, "mountPath": path, "readOnly": True}, {"name": name, **source})
         for name, (path, source) in sources.items()

@@ -19,10 +19,10 @@ MUTABLE = ("latest", "nightly", "main", "master", "dev")
 class NodeShape(StrictModel):
     """What one worker pod has, which is what one node of Ray has."""
 
-    cpus: int = Field(default=8, ge=1)
-    """Eight feed one GPU, and are a common size of its machine."""
-    memory: int = Field(default=32, ge=4)
-    """GiB; four for every CPU, as general-purpose machines have."""
+    cpus: int = Field(default=7, ge=1)
+    """Of the eight of a common machine with one GPU: the node's own services keep a part of one."""
+    memory: int = Field(default=26, ge=4)
+    """GiB, of the 32 of such a machine: Kubernetes keeps up to four, and pods of every node have theirs."""
     gpus: int | None = Field(default=None, ge=0)
     """null takes as many whole ones as a worker of the experiment needs."""
 

@@ -5,7 +5,9 @@ typed on the head.
 """
 
 from pointlab.submission.order import Options, order_for
+from pointlab.submission.reading import place_in
 from pointlab.submission.sending import Sent, send
+from pointlab.submission.source import ships_package
 from pointlab.submission.variables import variables_for
 
-__all__ = ["Options", "Sent", "order_for", "send", "variables_for"]
+__all__ = ["Options", "Sent", "order_for", "place_in", "send", "ships_package", "variables_for"]

@@ -1,12 +1,11 @@
 """A job's log as it grows, up to the job's end: a connection that breaks is made anew.
 
 The server sends a log from its beginning to whoever asks, so that a new connection begins where it should by
-leaving out what was shown. A connection can also die without a word (a laptop that slept, a router that
-forgot it): one that was silent for a minute is replaced as well.
+leaving out what was shown. A log of hours is long, and a connection that says nothing is therefore kept: its
+death is TCP's to find out, and whether the job still runs is asked beside it.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -20,14 +19,19 @@ from pointlab.errors import ClusterError, NoAnswerError
 
 logger = logging.getLogger(__name__)
 Show = Callable[[str], None]
+NUM_LAST_TRIES = 3
+"""Of asking a cluster that answers for the log of a job that is over."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds that a log may be silent, between two connections, and that a cluster may be away."""
+    """Seconds that a log may be silent before the job is looked at, between two attempts to connect, that a
+    job may wait for its start before that is told, and that a cluster may be away."""
 
     silence: float = 60.0
     pause: float = 2.0
+    start: float = 20.0
+    """A runtime environment and a process of its own take a few seconds on an idle cluster."""
     absence: float = 600.0
     """Ten minutes: a head that is replaced, or a laptop between two networks."""
 
@@ -52,43 +56,73 @@ class Transcript:
 def follow(server: JobServer, job_id: str, show: Show, patience: Patience | None = None) -> Job:
     """Show the job's log until it ends, and return how; ClusterError where the cluster stays away."""
     patience = patience or Patience()
-    transcript, told = Transcript(show), ""
+    transcript, told, begin, last_tries = Transcript(show), "", time.monotonic(), 0
     while True:
-        news = asyncio.run(_read(server, job_id, transcript, patience.silence))
         try:
-            job = server.look(job_id)
+            job = _look(server, job_id, transcript)
+            if job.is_over:
+                last_tries += 1
+                if _is_done_with(server, job_id, transcript, is_last=last_tries == NUM_LAST_TRIES):
+                    return job
+                news = ""
+            elif job.state == "PENDING":
+                news = job.message if time.monotonic() - begin > patience.start else ""
+            else:
+                news = asyncio.run(_read(server, job_id, transcript, patience.silence))
         except NoAnswerError as error:
             seconds = time.monotonic() - transcript.last_sign
             if seconds > patience.absence:
                 raise _given_up(server, job_id, seconds) from error
             news = f"{error.found} It goes on without this connection, which is tried again."
-        else:
-            transcript.last_sign = time.monotonic()
-            if job.is_over:
-                with contextlib.suppress(ClusterError):  # the node that had the log may be gone
-                    transcript.add(0, server.log(job_id))
-                return job
-            news = job.message if job.state == "PENDING" else news
         if news and news != told:
             logger.warning("%s: %s", job_id, news)
         told = news
         time.sleep(patience.pause)
 
 
+def _look(server: JobServer, job_id: str, transcript: Transcript) -> Job:
+    """The job as the cluster knows it, which is a sign of it."""
+    job = server.look(job_id)
+    transcript.last_sign = time.monotonic()
+    return job
+
+
 async def _read(server: JobServer, job_id: str, transcript: Transcript, silence: float) -> str:
-    """Show the log up to its end, or to a silence; what there is to tell where the connection broke."""
-    pieces, place = server.client.tail_job_logs(job_id), 0
+    """Show the log up to its end, or to that of the job; what there is to tell where the connection broke.
+
+    NoAnswerError where it is silent, and the cluster does not say whether the job runs.
+    """
+    pieces, place = server.tail(job_id), 0
+    awaited = asyncio.ensure_future(anext(pieces))
     try:
         while True:
-            piece = await asyncio.wait_for(anext(pieces), silence)
+            if not (await asyncio.wait([awaited], timeout=silence))[0]:
+                if _look(server, job_id, transcript).is_over:
+                    return ""
+                continue
+            piece = awaited.result()
             transcript.add(place, piece)
             place += len(piece)
-    except (StopAsyncIteration, TimeoutError):
+            awaited = asyncio.ensure_future(anext(pieces))
+    except StopAsyncIteration:
         return ""
-    except (OSError, RuntimeError, aiohttp.ClientError) as error:
+    except (OSError, aiohttp.ClientError) as error:
         return f"The connection broke ({type(error).__name__}: {error}); the job goes on without it."
     finally:
+        awaited.cancel()
+        await asyncio.wait([awaited])
         await pieces.aclose()
+
+
+def _is_done_with(server: JobServer, job_id: str, transcript: Transcript, *, is_last: bool) -> bool:
+    """Whether the rest of the log is shown now, or given up, which is told."""
+    try:
+        transcript.add(0, server.log(job_id))
+    except ClusterError as error:  # the node that had the log may be gone
+        if isinstance(error, NoAnswerError) and not is_last:
+            return False
+        logger.warning("%s is over, but the end of its log cannot be had: %s", job_id, error.found)
+    return True
 
 
 def _given_up(server: JobServer, job_id: str, seconds: float) -> ClusterError:

@@ -1,5 +1,6 @@
 """A job as it is asked for, and as the cluster knows it."""
 
+import os
 import re
 import signal
 from collections.abc import Mapping
@@ -8,6 +9,8 @@ from pathlib import Path
 
 TAIL = re.compile(r"Job entrypoint command\s+failed with exit code.*last available logs[^\n]*:\n", re.DOTALL)
 """What Ray puts before the last lines of a failed job's log."""
+SET_BY_RAY = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""In the environment of a submitted job's command."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,8 @@ class Job:
 def next_id(name: str, attempts: int) -> str:
     """What the job after so many of this name is called: `name`, `name-2`, `name-3`."""
     return name if attempts == 0 else f"{name}-{attempts + 1}"
+
+
+def is_job() -> bool:
+    """Whether this process is the command of a submitted job, or comes from one."""
+    return SET_BY_RAY in os.environ

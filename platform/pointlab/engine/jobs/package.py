@@ -13,39 +13,13 @@ from pathlib import Path
 from ray._private import ray_constants
 from ray._private.runtime_env import packaging
 
+from pointlab.engine.jobs.excludes import EXCLUDES
 from pointlab.errors import ConfigError, ResourceError
 
-EXCLUDES = (
-    # environments
-    ".venv",
-    "venv",
-    ".tox",
-    ".nox",
-    # version control, caches, builds
-    ".git",
-    ".hg",
-    "__pycache__",
-    ".*_cache",
-    "*.egg-info",
-    "/build",
-    "/dist",
-    # data and results, which are in the storage
-    "/data",
-    "/datasets",
-    "/runs",
-    "/studies",
-    "/results",
-    "/mlruns",
-    "/wandb",
-    # credentials, which the cluster has of its own
-    ".env",
-    ".env.*",
-    ".aws",
-    ".ssh",
-    ".netrc",
-    "*.pem",
-)
-"""What no job ships, in the notation of `.gitignore`; `.rayignore` says the same to `ray job submit`."""
+LIMIT = min(ray_constants.DASHBOARD_CLIENT_MAX_SIZE, packaging.GCS_STORAGE_MAX_SIZE - 1)
+"""Bytes: the head takes 100 MiB in one request, and keeps less than the other number in its memory."""
+HEADERS, END = 30 + 46, 22
+"""Bytes of a zip: of each entry beside its content and twice its name, and of the whole (APPNOTE 4.3)."""
 NUM_NAMED = 3
 WALK = logging.getLogger("ray._private.runtime_env")
 """Where Ray tells of every ignore file that it meets."""
@@ -53,17 +27,19 @@ WALK = logging.getLogger("ray._private.runtime_env")
 
 @dataclass(frozen=True)
 class Package:
-    """The files of `folder` that are shipped, by their paths in it, with their sizes in bytes."""
+    """The files of `folder` that are shipped, by their paths in it, with their sizes in bytes.
+
+    Empty folders are shipped as well: `name/`, of no size.
+    """
 
     folder: Path
     files: Mapping[str, int]
-    limit: int = packaging.GCS_STORAGE_MAX_SIZE
-    """The most that Ray takes: the head's memory holds it, and every node fetches it from there."""
+    limit: int = LIMIT
 
     @property
     def num_bytes(self) -> int:
-        """The size of the whole; Ray does not compress."""
-        return sum(self.files.values())
+        """The size of the zip that is sent; Ray does not compress."""
+        return END + sum(HEADERS + 2 * len(path.encode()) + size for path, size in self.files.items())
 
     def by_folder(self) -> dict[str, int]:
         """Bytes of every folder at the top, and of every file there, largest first."""
@@ -81,7 +57,7 @@ class Package:
         raise ResourceError(
             f"{self.folder} would ship {in_megabytes(self.num_bytes)}: most is in"
             f" {_listed(self.by_folder())}; the largest files are {_listed(dict(largest))}.",
-            expected=f"at most {in_megabytes(self.limit)}, which is Ray's limit",
+            expected=f"at most {in_megabytes(self.limit)}, which is what the head takes",
             remedy="put data into the storage, and name in .rayignore what the job does not need",
         )
 
@@ -96,8 +72,11 @@ def measured(folder: Path, excludes: tuple[str, ...] = EXCLUDES) -> Package:
     root, files = folder.absolute(), dict[str, int]()
 
     def count(path: Path) -> None:
+        name = path.relative_to(root).as_posix()
         if path.is_file():
-            files[path.relative_to(root).as_posix()] = path.stat().st_size
+            files[name] = path.stat().st_size
+        elif path.is_dir() and next(path.iterdir(), None) is None:
+            files[f"{name}/"] = 0
 
     WALK.setLevel(logging.ERROR)
     patterns = [*ray_constants.get_runtime_env_default_excludes(), *excludes]

@@ -8,20 +8,26 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
+from pointlab.engine.jobs.excludes import EXCLUDES
 from pointlab.engine.jobs.job import Job, Order
-from pointlab.engine.jobs.package import EXCLUDES
+from pointlab.engine.jobs.tail import tail
 from pointlab.errors import ClusterError, ConfigError, NoAnswerError
 
 CONNECT_SECONDS = 10.0
+SENDING_SECONDS = 900.0
+"""For the whole of a package, of 100 MiB at most: a line of 1 Mbit/s carries it."""
 ANSWER_SECONDS = 60.0
 """A head that is busy, or takes in a package of hundreds of megabytes, may need as long as this."""
+AWAY = re.compile(r"status code 50[0234]")
+"""What a proxy says without a head, and a head whose books are away for a while, as when it starts again."""
 NAMED_BY = "RAY_API_SERVER_ADDRESS"
 WANTED = "the address of the head's dashboard, such as http://head:8265"
 
@@ -30,7 +36,9 @@ class Client(JobSubmissionClient):  # type: ignore[misc]
     """Ray's client, with an end to its patience."""
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-        return super()._do_request(method, endpoint, timeout=(CONNECT_SECONDS, ANSWER_SECONDS), **options)
+        # the first one is also that of sending all of a body
+        first = CONNECT_SECONDS if options.get("data") is None else SENDING_SECONDS
+        return super()._do_request(method, endpoint, timeout=(first, ANSWER_SECONDS), **options)
 
 
 class JobServer:
@@ -73,6 +81,25 @@ class JobServer:
             jobs = [_as_job(details) for details in self.client.list_jobs() if details.submission_id]
         return sorted((job for job in jobs if job.attempt_at(name)), key=lambda job: job.attempt_at(name))
 
+    def nodes(self) -> list[dict[str, float]]:
+        """What each node has in all, such as CPUs; empty where the cluster does not tell."""
+        with _explained(self.address):
+            answer = self.client._do_request("GET", "/api/v0/nodes?detail=1&limit=10000")
+            if answer.status_code != HTTPStatus.OK:
+                return []
+            rows = answer.json()["data"]["result"]["result"]
+        return [row["resources_total"] for row in rows if row["state"] == "ALIVE"]
+
+    def tail(self, job_id: str) -> AsyncGenerator[str, None]:
+        """A job's log in pieces from its beginning, up to the job's end, as it grows."""
+        client = self.client
+        return tail(f"{client._address}/api/jobs/{job_id}/logs/tail", client._headers, client._ssl_context)
+
+    def stop(self, job_id: str) -> None:
+        """Ask a job to end; nothing happens to one that has ended."""
+        with _explained(self.address):
+            self.client.stop_job(job_id)
+
     def log(self, job_id: str) -> str:
         """All that a job has said so far."""
         with _explained(self.address):
@@ -98,7 +125,7 @@ def _explained(address: str) -> Iterator[None]:
     except (RuntimeError, ValueError) as error:  # the client has no classes for what the server says
         if "Version check" in str(error):
             raise _of_another_service(address, "there is no /api/version") from None
-        kind = NoAnswerError if re.search(r"status code 50[234]", str(error)) else ClusterError
+        kind = NoAnswerError if AWAY.search(str(error)) else ClusterError
         raise kind(f"{address}: {_brief(error)}.") from None
 
 
