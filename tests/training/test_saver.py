@@ -11,7 +11,7 @@ from conftest import tiny_pretrain
 from pointlab.errors import StorageError
 from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import resolve
 from pointlab.storage import Storage
 from pointlab.training import LocalContext, Run

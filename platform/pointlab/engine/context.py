@@ -10,6 +10,7 @@ from ray.train.v2._internal.execution.context import get_train_context
 from pointlab import distributed
 from pointlab.data.sample import Arrays
 from pointlab.engine.feed import ray_feed
+from pointlab.engine.gauges import publish
 from pointlab.engine.progress import StopQuestion
 from pointlab.paradigms import Trainable
 from pointlab.storage import Storage
@@ -24,6 +25,7 @@ class RayContext(TrainContext):
     def __init__(self, storage: Storage, board: Any, stall_timeout: float, fence: Fence | None) -> None:
         """Take the device that Ray gave to this worker; `board` is the driver's."""
         self.storage, self.stall_timeout, self.fence = storage, stall_timeout, fence
+        self.telemetry = publish
         self.device = ray.train.torch.get_device()
         self._board = board
         self._is_wanted_to_stop = StopQuestion(board)

@@ -20,6 +20,7 @@ from pointlab.data.sample import Arrays
 from pointlab.paradigms import Trainable
 from pointlab.storage import Storage
 from pointlab.storage.lease import Fence
+from pointlab.training.telemetry import Telemetry, ignore_telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class TrainContext(ABC):
     """Proof that this run is ours to write, checked before each checkpoint."""
     stall_timeout: float = 900
     """Seconds without a batch after which the feed counts as hung."""
+    telemetry: Telemetry = staticmethod(ignore_telemetry)
+    """Told how training goes, as it goes."""
 
     @abstractmethod
     def feed(self, plan: FeedPlan) -> Iterator[Arrays]:
@@ -91,6 +94,7 @@ class LocalContext(TrainContext):
         fence: Fence | None = None,
         stop: threading.Event | None = None,
         stall_timeout: float = TrainContext.stall_timeout,
+        telemetry: Telemetry = ignore_telemetry,
     ) -> None:
         """`reporter` gets each validation's epoch and figures; the device defaults to a GPU where present.
 
@@ -98,7 +102,7 @@ class LocalContext(TrainContext):
         """
         self.storage = storage
         self.device = device or default_device()
-        self.fence, self.stall_timeout = fence, stall_timeout
+        self.fence, self.stall_timeout, self.telemetry = fence, stall_timeout, telemetry
         self._watcher, self._reporter, self._stop = watcher, reporter, stop
 
     def feed(self, plan: FeedPlan) -> Iterator[Arrays]:

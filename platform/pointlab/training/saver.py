@@ -6,7 +6,8 @@ much is kept in memory and how much work an interruption can cost.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
@@ -21,19 +22,21 @@ Logs = Mapping[str, Sequence[Mapping[str, Any]]]
 class Saver:
     """Stores snapshots of `run` one after the other and keeps the newest `keep` checkpoints.
 
-    As a context manager it waits at its end for what is on its way.
+    As a context manager it waits at its end for what is on its way. `tell_lag` is told of each checkpoint, in
+    the thread that stores it, for how many seconds it was on its way.
     """
 
-    def __init__(self, run: Run, keep: int) -> None:
+    def __init__(self, run: Run, keep: int, tell_lag: Callable[[float], None] = lambda _: None) -> None:
         """Start idle."""
-        self.run, self.keep = run, keep
+        self.run, self.keep, self.tell_lag = run, keep, tell_lag
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._on_its_way: Future[None] | None = None
 
     def submit(self, snapshot: Snapshot, logs: Logs) -> None:
         """Store `snapshot`, with the lines of each log since the one before, after the one on its way."""
+        taken = time.monotonic()
         self.wait()
-        self._on_its_way = self._thread.submit(self._store, snapshot, logs)
+        self._on_its_way = self._thread.submit(self._store, snapshot, logs, taken)
 
     def wait(self) -> None:
         """Wait until everything submitted is stored; raises the StorageError that kept it from being."""
@@ -46,13 +49,14 @@ class Saver:
         if self._on_its_way is not None and self._on_its_way.done():
             self.wait()
 
-    def _store(self, snapshot: Snapshot, logs: Logs) -> None:
+    def _store(self, snapshot: Snapshot, logs: Logs, taken: float) -> None:
         """Logs before the checkpoint that makes them count, old checkpoints last."""
         self.run.require_lease()
         for log, lines in logs.items():
             self.run.write_log(snapshot.step, lines, log)
         details = {"step": snapshot.step, "conditions": snapshot.conditions}
         self.run.write_checkpoint(snapshot.step, snapshot.files(), details)
+        self.tell_lag(time.monotonic() - taken)
         self.run.require_lease()
         self.run.retain(self.keep)
 
