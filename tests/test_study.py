@@ -35,8 +35,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     runs: list[str] = []
     execute = runs_of_launch._execute
 
-    def noting(resolved: Any, *arguments: Any) -> Any:
-        findings = execute(resolved, *arguments)
+    def noting(resolved: Any, *arguments: Any, **named: Any) -> Any:
+        findings = execute(resolved, *arguments, **named)
         runs.append(resolved.run)
         return findings
 
@@ -128,15 +128,15 @@ def test_a_failed_cell_is_noted_and_the_rest_goes_on_without_sealing_the_study(
         stored,
         samples_per_class=[2, 1],
         starts={"unlucky": broken},
-        only=[{"samples_per_class": 2}, {"start": "unlucky"}],
+        only=[{"samples_per_class": 2}, {"start": ["unlucky", "scratch"]}],
     )
-    with pytest.raises(TrainingError, match=r"2 of the 4 cells.*its pretraining.*pointlab report tiny-"):
+    with pytest.raises(TrainingError, match=r"2 of the 5 cells.*its pretraining.*pointlab report tiny-"):
         launch.run(study)
     run = launch.resolve(study, stored).run
     assert read_record(stored, run) is None
     page = build_report(stored, [run])
     assert '<section id="study">' in page
-    assert "2 of 4 finished, 2 failed" in page
+    assert "3 of 5 finished, 2 failed" in page
     assert "lower training.optimiser.learning_rate" in page
     assert "however few training labels it had; its test split was read once" in page
     assert "<summary>2 cells</summary>" in page  # which failed alike, and are told once
@@ -169,6 +169,23 @@ def test_while_a_study_is_unfinished_only_whole_places_are_pooled(stored: Storag
     assert [row["pairs"] for row in partial.curves["pooled"]] == [1.0]
 
 
+def test_every_measure_is_compared_by_itself_at_the_cells_that_have_it(stored: Storage) -> None:
+    study = tiny_study(stored, further_measures=["validation/accuracy"])
+    plan = make_plan(study, launch.resolve(study, stored).datasets, stored)
+    scratch = next(run for run, cell in plan.cells.items() if cell.levels.start == "scratch")
+    untold = {"metrics": {"test/accuracy": plan.records[scratch].metrics["test/accuracy"]}}
+    partial = plan.records | {scratch: plan.records[scratch].model_copy(update=untold)}
+    for records, starts in ((plan.records, ["scratch", "supervised"]), (partial, ["supervised"])):
+        rows = findings_of_cells(study, plan, records, {}).curves["comparison"]
+        assert [(row["measure"], row["start"]) for row in rows if row["measure"] == study.measure] == [
+            ("test/accuracy", "scratch"),
+            ("test/accuracy", "supervised"),
+        ]
+        further = [row for row in rows if row["measure"] == "validation/accuracy"]
+        assert [row["start"] for row in further] == starts
+        assert [row["difference"] != "" for row in further if row["start"] != "scratch"] == [len(starts) == 2]
+
+
 def test_a_failure_that_may_pass_is_tried_again_so_often_and_no_more(stored: Storage) -> None:
     study = tiny_study(
         stored, samples_per_class=[1], starts={"supervised": None}, exclude=[{"start": "supervised"}]
@@ -189,9 +206,9 @@ def test_what_defines_a_study_is_its_runs(storage: Storage) -> None:
     assert (
         name() == name(launch={"max_failures": 1}) == name(routes={"to-scans": {"transfer": {"test": True}}})
     )
-    assert (
-        len({name(), name(seeds=[1]), name(measure="validation/accuracy"), name(baseline="supervised")}) == 4
-    )
+    others = ({"seeds": [1]}, {"measure": "validation/accuracy"}, {"baseline": "supervised"})
+    more = {"further_measures": ["validation/accuracy"]}
+    assert len({name(), name(**more), *(name(**changes) for changes in others)}) == 5
 
 
 def test_adjustments_and_exclusions_reach_the_cells_that_they_name_alone(storage: Storage) -> None:
@@ -221,6 +238,15 @@ def test_adjustments_and_exclusions_reach_the_cells_that_they_name_alone(storage
         ({"only": [{"seed": 0}], "exclude": [{"seed": 0}]}, "leave no cell"),
         ({"samples_per_class": [2, 2]}, "two cells are called"),
         ({"measure": "test/acuracy"}, "measure is 'test/acuracy'.*it has validation/accuracy, test/accuracy"),
+        (
+            {"measure": "test/acuracy", "further_measures": ["test/miou"]},
+            "measure is 'test/acuracy' or 'test/miou', which the cell scratch-",
+        ),
+        (
+            {"further_measures": ["test/miou"]},
+            "no cell will have 'test/miou'; they have test/accuracy, valid",
+        ),
+        ({"further_measures": ["test/accuracy"]}, "name one twice: test/accuracy, test/accuracy"),
         ({"protocols": {"probe": {"test": False}}}, "measure is 'test/accuracy', which the cell scratch-"),
         (
             {
@@ -261,10 +287,11 @@ def test_a_study_on_ray_has_the_cells_of_one_in_this_process(stored: Storage) ->
     ]
 
 
-def test_the_analysis_of_the_laptop_study_is_of_the_studys_own_runs() -> None:
+@pytest.mark.parametrize("name", ["laptop", "starts"])
+def test_the_analysis_of_a_study_is_of_the_studys_own_runs(name: str) -> None:
     """So that nothing is trained again for it."""
     configs = Path(__file__).parents[1] / "configs"
-    study, analysis = load(configs / "study/laptop.yaml"), load(configs / "analyse/laptop.yaml")
+    study, analysis = load(configs / f"study/{name}.yaml"), load(configs / f"analyse/{name}.yaml")
     assert isinstance(study, StudyExperiment)
     assert isinstance(analysis, AnalyseExperiment)
     cells = {cell.experiment.name: cell.experiment for cell in study.cells if cell.levels.seed == 0}

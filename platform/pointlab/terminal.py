@@ -8,7 +8,7 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +22,7 @@ from rich.table import Table
 from pointlab.data.catalogue import Card
 from pointlab.errors import PointlabError, PreemptedError
 from pointlab.interruption import EXIT_CODE
-from pointlab.storage import Record, Storage, read_record
+from pointlab.storage import Record
 from pointlab.training import Watcher
 
 screen = Console()
@@ -125,48 +125,29 @@ _POSITIONS = {"step", "epoch", "samples"}
 
 
 def show_table(table: Table, console: Console = screen) -> None:
-    """Print the table in full: a name that was cut is a name that cannot be copied."""
+    """Print the table in full, and what stands below it unbroken: a name or a number that was cut cannot be
+    copied."""
+    below, table.caption = table.caption, None
     whole = Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum
     Console(width=max(whole, console.width), stderr=console.stderr).print(table)
+    if below:
+        console.print(below, style="dim italic", soft_wrap=True, highlight=False)
 
 
 def table_of_metrics(record: Record) -> Table:
-    """Every figure of a record."""
+    """Every figure of a record, but those at single severities of a corruption."""
     title = escape(f"{record.run} ({record.protocol})")
-    chosen = [f"{what}: {told}" for what, told in record.notes.items() if what.startswith(BELOW_FIGURES)]
-    table = Table("metric", "value", title=title, title_justify="left", caption=escape("\n".join(chosen)))
-    for name, value in sorted(record.metrics.items()):
+    below = [f"{what}: {told}" for what, told in record.notes.items() if what.startswith(BELOW_FIGURES)]
+    shown = {name: value for name, value in record.metrics.items() if not _is_of_a_severity(name)}
+    if left_out := len(record.metrics) - len(shown):
+        below.append(f"{left_out} accuracies at single severities are in the record and on the page")
+    table = Table("metric", "value", title=title, title_justify="left", caption=escape("\n".join(below)))
+    for name, value in sorted(shown.items()):
         table.add_row(escape(name), f"{value:.4g}")
     return table
 
 
-def begun_runs(storage: Storage) -> list[str]:
-    """Names of the runs that have begun; of one whose settings were refused, the lease alone is left."""
-    names = storage.folders("runs")
-    return [
-        name
-        for name in names
-        if storage.folders(f"runs/{name}") != ["lease"] or storage.exists(f"runs/{name}/config.yaml")
-    ]
-
-
-def table_of_runs(storage: Storage, names: Sequence[str]) -> Table:
-    """These runs of a storage root, with their accuracies."""
-    table = Table("run", "kind", "protocol", "finished", "accuracies")
-    for name in names:
-        record = read_record(storage, name)
-        if record is None:
-            table.add_row(escape(name), "", "", "unfinished", "")
-            continue
-        shown = "  ".join(f"{split} {value:.1%}" for split, value in _accuracies(record))
-        table.add_row(*map(escape, (name, record.kind, record.protocol, record.finished, shown)))
-    return table
-
-
-def _accuracies(record: Record) -> Iterator[tuple[str, float]]:
-    """The accuracy on each split, its mean under corruptions, and the mean IoU of segmentations."""
-    titles = {"accuracy": "", "mOA": " mOA", "miou": " mIoU"}
-    for metric, value in sorted(record.metrics.items()):
-        split, _, name = metric.partition("/")
-        if name in titles:
-            yield f"{split}{titles[name]}", value
+def _is_of_a_severity(name: str) -> bool:
+    """Whether it is `<split>/<corruption>/<severity>/accuracy`, of which a suite has dozens."""
+    path = name.split("/")
+    return len(path) == 4 and path[2].isdecimal()

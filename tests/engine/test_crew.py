@@ -10,9 +10,11 @@ import pytest
 import steps
 from ray import cloudpickle
 
-from pointlab.engine.study import carry_out, on_ray
+from pointlab.engine.study import carry_out, measured_on_ray, on_ray
 from pointlab.errors import PreemptedError
 from pointlab.experiment import StudyExperiment
+from pointlab.experiment.budgeting import lineage_of_pretraining
+from pointlab.experiment.measured import measure
 from pointlab.experiment.resolve import Findings
 from pointlab.interruption import stop_on_sigterm
 from pointlab.launch import resolve
@@ -62,3 +64,13 @@ def test_a_process_of_other_code_carries_nothing_out(storage: Storage, tmp_path:
     assert isinstance(result, Failure)
     assert "the study's is another version" in result.error
     assert not result.may_pass
+
+
+def test_a_step_is_timed_where_the_experiments_of_a_study_train(storage: Storage) -> None:
+    study = tiny_study(storage, launch={"kind": "ray", "cpus_per_worker": 0.5})
+    cell = next(cell for cell in study.cells if cell.experiment.pretrained is not None)
+    *_, pretraining = lineage_of_pretraining(cell, resolve(study, storage).datasets)
+    found = measured_on_ray(measure, study.launch, pretraining, storage)
+    assert found.seconds > 0
+    assert found.flops == measure(pretraining, storage).flops
+    assert storage.folders("runs") == []

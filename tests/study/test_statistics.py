@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pointlab.study.statistics import paired_difference, pooled_difference, summarise
+from pointlab.study.statistics import mean_interval, paired, pooled_difference, summarise
 
 VALUES = {0: 0.81, 1: 0.78, 2: 0.86, 3: 0.80}
 BASELINE = {0: 0.70, 1: 0.71, 2: 0.72, 3: 0.75, 4: 0.10}
@@ -17,24 +17,18 @@ def test_mean_and_spread_are_those_of_a_sample() -> None:
     assert summarise([0.5]).deviation is None
 
 
-def test_the_paired_interval_is_students_at_the_seeds_that_both_have() -> None:
-    difference = paired_difference(VALUES, BASELINE)
+def test_the_interval_of_paired_differences_is_students_at_the_seeds_that_both_have() -> None:
+    found = paired(VALUES, BASELINE)
+    difference = pooled_difference([found], [1.0])
     assert difference is not None
     expected = stats.ttest_rel([VALUES[s] for s in range(4)], [BASELINE[s] for s in range(4)])
     assert difference.count == 4
     assert difference.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
-
-
-@pytest.mark.parametrize("seeds", [[0], [0, 1]])
-def test_one_pair_or_equal_differences_have_no_interval(seeds: list[int]) -> None:
-    difference = paired_difference(dict.fromkeys(seeds, 0.9), dict.fromkeys(seeds, 0.7))
-    assert difference is not None
-    assert difference.mean == pytest.approx(0.2)
-    assert difference.interval is None
+    assert mean_interval(found) == pytest.approx(difference.interval)
 
 
 def test_without_a_common_seed_there_is_no_difference() -> None:
-    assert paired_difference({0: 0.9}, {1: 0.7}) is None
+    assert paired({0: 0.9}, {1: 0.7}) == []
 
 
 def test_the_pooled_interval_of_one_stratum_is_students() -> None:

@@ -11,11 +11,9 @@ from pointlab.experiment.matrix import Levels
 from pointlab.report.collect import Material
 from pointlab.report.study import study_sections
 from pointlab.report.study_finding import study_finding
-from pointlab.storage import Record, Storage
+from pointlab.storage import Record
 from pointlab.study.comparison import Measured, comparison, pooled
-from pointlab.study.tables import _work
 from pointlab.study.words import words_of_cells
-from tiny_study import tiny_study
 
 GAIN = {"scratch": 0.0, "good": 0.1, "bad": -0.1}
 
@@ -33,7 +31,7 @@ def measured(seeds: int = 3, *, share: bool = False) -> list[Measured]:
         wobble = 0.004 * seed if start != "scratch" else 0.0
         levels = Levels(start, "patches", route, protocol, labels, seed)
         pretraining = "" if start == "scratch" else f"{start}-{'' if share else route}-{seed}"
-        cells.append(Measured(levels, level + GAIN[start] + wobble, pretraining))
+        cells.append(Measured(levels, "test/accuracy", level + GAIN[start] + wobble, pretraining))
     return cells
 
 
@@ -72,7 +70,7 @@ def test_what_rests_on_one_pretrained_backbone_is_one_draw() -> None:
 
 def test_every_route_counts_alike_however_many_seeds_it_has() -> None:
     cells = [
-        Measured(cell.levels, cell.value + (0.2 if cell.levels.start == "good" else 0.0), cell.pretraining)
+        replace(cell, value=cell.value + (0.2 if cell.levels.start == "good" else 0.0))
         if cell.levels.route == "near"
         else cell
         for cell in measured()
@@ -80,6 +78,22 @@ def test_every_route_counts_alike_however_many_seeds_it_has() -> None:
     ]
     row = next(iter(pooled(cells, "scratch")))
     assert row["difference"] == pytest.approx(((0.1 + 0.004 + 0.2) + (0.1 + 0.002)) / 2)
+
+
+def test_measures_are_compared_by_themselves() -> None:
+    """A second measure, ten times the first, changes no row of it; without a cell it makes no row."""
+    accuracy = measured()
+    robustness = [
+        replace(cell, measure="test/mOA", value=10 * cell.value)
+        for cell in accuracy
+        if cell.levels.route == "near"
+    ]
+    for table in (comparison, pooled):
+        rows = list(table([*accuracy, *robustness], "scratch"))
+        assert [row for row in rows if row["measure"] == "test/accuracy"] == list(table(accuracy, "scratch"))
+        others = [row for row in rows if row["measure"] == "test/mOA"]
+        assert others == list(table(robustness, "scratch"))
+        assert all(row.get("route", "near") == "near" for row in others)
 
 
 def test_a_cell_without_its_baseline_is_not_compared() -> None:
@@ -115,17 +129,15 @@ def test_the_answer_says_what_is_surely_better_or_worse_and_what_cannot_be_said(
     assert "Under full, good comes first with +10.0 (no interval)" in unsure
     behind = [cell for cell in measured(seeds=1) if cell.levels.start != "good"]
     assert "Under probe, none is ahead; bad comes closest with -10.0" in study_finding(study_record(behind))
-    lonely = [
-        Measured(replace(cell.levels, backbone="lonely"), cell.value, cell.pretraining)
-        for cell in measured(seeds=1)
-    ]
+    lonely = [replace(cell, levels=replace(cell.levels, backbone="lonely")) for cell in measured(seeds=1)]
     assert "with scratch on patches, the backbone" in study_finding(study_record(measured() + lonely))
     assert study_finding(study_record([])).endswith("no start can be compared yet.")
 
 
 def test_without_a_baseline_the_figures_are_told_and_why_they_are_not_compared() -> None:
     record = study_record([cell for cell in measured() if cell.levels.start == "good"])
-    record.curves["cells"].append({"start": "good", "outcome": "finished"})
+    place = {"backbone": "patches", "route": "near", "protocol": "probe", "samples_per_class": "all"}
+    record.curves["cells"].append({"start": "good", **place, "outcome": "finished"})
     told = study_finding(record)
     assert "the baseline scratch is not among the cells, as `only` or `exclude` leave it out" in told
     assert all(f"under {protocol}, good " in told for protocol in ("probe", "full"))
@@ -153,7 +165,7 @@ def test_tables_have_a_route_and_a_number_of_labels_each_and_mark_what_is_clear(
     verdicts = {start: [cell.verdict for cell in cells if cell] for start, _, cells in first.rows}
     assert verdicts == {"scratch": ["", ""], "good": ["better"] * 2, "bad": ["worse"] * 2}
     assert section.note.startswith("20 of 20 intervals")
-    assert len(section.pictures) == 1 + 4
+    assert (len(section.pictures), len(section.few_labels)) == (1, 4)
 
 
 def test_tables_say_which_class_words_zero_shot_figures_rest_on() -> None:
@@ -177,17 +189,4 @@ def test_tables_say_which_class_words_zero_shot_figures_rest_on() -> None:
         " image query: 1, as set.",
     )
     assert [caption.partition(" Prompts")[0] for caption in far] == ["probe of good: Class words: none."]
-    assert section.pooled.captions == near + far
-
-
-@pytest.mark.parametrize(("kind", "num_views"), [("supervised", 1), ("geometric", 1), ("contrastive", 2)])
-def test_the_work_of_a_pretraining_counts_every_view_that_was_encoded(kind: str, num_views: int) -> None:
-    study = tiny_study(Storage("unused"), starts={"supervised": {"paradigm": {"kind": kind}}})
-    (cell,) = [cell for cell in study.cells if cell.levels.start == "supervised"]
-    assert cell.experiment.pretrained is not None
-    about = {"run": "", "kind": "pretrain", "name": "", "seed": 0, "protocol": "", "config": {}}
-    record = Record(**about, code_version="", samples_seen=64)
-    assert _work(cell, record) == {
-        "pretraining_clouds": 64.0 * num_views,
-        "pretraining_steps": 64 / cell.experiment.pretrained.training.batch_size,
-    }
+    assert section.pooled[0].captions == near + far

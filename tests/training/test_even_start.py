@@ -6,7 +6,7 @@ from torch import nn
 
 from conftest import tiny_pretrain
 from pointlab.backbones.pointwise import RowNorm
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import run
 from pointlab.storage import Storage
 from pointlab.training.even_start import EvenStart

@@ -15,7 +15,7 @@ from pointlab.data.sample import Arrays
 from pointlab.errors import TrainingError, TransferError
 from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import resolve, run
 from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage

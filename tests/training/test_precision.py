@@ -8,7 +8,7 @@ import torch
 
 from conftest import tiny_pretrain
 from pointlab.experiment.pretraining import pretrain
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import resolve
 from pointlab.storage import Storage
 from pointlab.training import LocalContext, Run

@@ -12,7 +12,7 @@ from pointlab import distributed
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import resolve
 from pointlab.paradigms import Paradigm
 from pointlab.storage import Storage

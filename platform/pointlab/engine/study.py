@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
@@ -21,6 +21,7 @@ from pointlab.provenance import code_version
 from pointlab.storage import Record, Storage
 from pointlab.study import Crew, Failure, Ledger, Make, Step, attempt
 from pointlab.training import ignore_progress
+from pointlab.training.step_cost import StepCost
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -48,11 +49,26 @@ def on_ray(make: Make, study: StudyExperiment, storage: Storage) -> Crew:
     return work
 
 
+def measured_on_ray(
+    measure: Callable[[Resolved[Any], Storage], StepCost],
+    launch: LaunchConfig,
+    resolved: Resolved[Any],
+    storage: Storage,
+) -> StepCost:
+    """What a step takes where the study's experiments train, with the resources of one of them."""
+    connect()
+    try:
+        found: StepCost = ray.get(_task(launch, measure).remote(resolved, storage))
+    except RayTaskError as error:
+        raise error.cause from error
+    return found
+
+
 class _Tasks:
     """The tasks at work, and what starts and ends them."""
 
     def __init__(self, make: Make, study: StudyExperiment, storage: Storage, board: Any) -> None:
-        self.study, self.task = study, _task(study.launch)
+        self.study, self.task = study, _task(study.launch, carry_out)
         self.common = (make, storage, board, code_version())
         self.running: dict[Any, Step] = {}
         self._limit, self._next_look = 0, 0.0
@@ -100,11 +116,11 @@ class _Tasks:
             yield from ((step, result) for step, result in self._over() if isinstance(result, Record))
 
 
-def _task(launch: LaunchConfig) -> Any:
+def _task(launch: LaunchConfig, work: Callable[..., Any]) -> Any:
     """Ray does not try it again: the ledger does, which tells a lost node from a mistake."""
     each = resources_of_a_worker(launch)
     resources = {"num_cpus": each["CPU"], "num_gpus": each.get("GPU", 0)}
-    return ray.remote(max_retries=0, **resources)(carry_out)
+    return ray.remote(max_retries=0, **resources)(work)
 
 
 def carry_out(

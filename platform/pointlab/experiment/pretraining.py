@@ -1,21 +1,51 @@
 """How a pretraining is carried out: data, a new backbone, frozen networks to learn from, and the loop."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pointlab.errors import PreemptedError
 from pointlab.experiment.features import Watch, build_features
 from pointlab.experiment.finished_teachers import require_same_teachers
 from pointlab.experiment.pixel_maps import build_pixel_maps, notes_on_pixels
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import build_providers, needs_of
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
-from pointlab.experiment.wiring import open_data, publish_model, seeded, seeded_backbone
-from pointlab.paradigms import build_paradigm
+from pointlab.experiment.stored_models import publish_model, seeded, seeded_backbone
+from pointlab.paradigms import Paradigm, build_paradigm
 from pointlab.training import Run, TrainContext, Trainer
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A paradigm on its data, at the step that its run has come to."""
+
+    paradigm: Paradigm
+    trainer: Trainer
+    data: Data
+    needs: dict[str, Any]
+    """What the exported modules cannot be used without."""
 
 
 def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> Findings:
     """Train, store the exported modules, and hand over the validation figures of the selected step."""
+    experiment, made = resolved.experiment, put_together(resolved, context)
+    result = made.trainer.train()
+    publish_model(
+        context.storage,
+        resolved.run,
+        made.paradigm.exported(),
+        experiment.backbone,
+        made.data.class_names_of(made.paradigm),
+        needs=made.needs,
+    )
+    findings = findings_of(result)
+    told = experiment.notes | notes_on_pixels(experiment.paradigm, made.data)
+    return replace(findings, notes=findings.notes | told)
+
+
+def put_together(resolved: Resolved[PretrainExperiment], context: TrainContext) -> Pretraining:
+    """All that is trained and learned from; features of teachers that this machine lacks are computed."""
     experiment = resolved.experiment
     data = open_data(context.storage, resolved.datasets["data"], experiment.num_points)
     providers = build_providers(resolved, context.storage)
@@ -32,18 +62,8 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
         experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm
     )
     run = Run(context.storage, resolved.run, context.fence)
-    result = Trainer(paradigm, experiment.training, context, training, run).train()
-    publish_model(
-        context.storage,
-        resolved.run,
-        paradigm.exported(),
-        experiment.backbone,
-        data.class_names_of(paradigm),
-        needs=needs,
-    )
-    findings = findings_of(result)
-    told = experiment.notes | notes_on_pixels(experiment.paradigm, data)
-    return replace(findings, notes=findings.notes | told)
+    trainer = Trainer(paradigm, experiment.training, context, training, run)
+    return Pretraining(paradigm, trainer, data, needs)
 
 
 def _watched(run: str, context: TrainContext) -> Watch:

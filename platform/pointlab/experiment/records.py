@@ -28,6 +28,7 @@ def build_record(resolved: Resolved[TrainedExperiment], findings: Findings, wall
         notes=findings.notes,
         samples_seen=findings.samples_seen,
         device_seconds=findings.device_seconds,
+        flops=findings.flops,
         wall_seconds=wall_seconds,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         environment=environment(),

@@ -79,6 +79,8 @@ class Findings:
     notes: dict[str, str] = field(default_factory=dict)
     samples_seen: int = 0
     device_seconds: float = 0.0
+    flops: float = 0.0
+    """0 where they are not counted."""
     parents: dict[str, str] = field(default_factory=dict)
     """Runs that it starts from, where only the run itself tells which: those of a search's best trial."""
 
@@ -95,6 +97,7 @@ def findings_of(result: TrainingResult) -> Findings:
         notes={"selected step": f"{result.selected_step} of {result.steps}"},
         samples_seen=result.samples_seen,
         device_seconds=result.device_seconds,
+        flops=result.flops,
     )
 
 

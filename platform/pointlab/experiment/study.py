@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import Field, model_validator
 
+from pointlab.config import ADDED_LATER
 from pointlab.data.dataset import DatasetConfig
+from pointlab.experiment.baselines import require_random_weights
+from pointlab.experiment.budget import Budget, require_no_length
 from pointlab.experiment.cells import OF_THE_CELL, Settings, StudyCells
 from pointlab.experiment.chains import OF, chain_of, require_chains
 from pointlab.experiment.matrix import Selection, require_known
@@ -16,7 +19,11 @@ class StudyExperiment(StudyCells):
     baseline: str = "scratch"
     """The start with which all others are compared."""
     measure: str = "test/accuracy"
-    """What is compared: an accuracy that every cell will have, or `test/miou` of segmentations."""
+    """What is compared: an accuracy, or such as `test/miou` of segmentations."""
+    further_measures: tuple[str, ...] = ()
+    """What is compared as well, each by itself, at the cells that have it; every cell has one of all."""
+    budget: Budget | None = Field(default=None, json_schema_extra=ADDED_LATER)
+    """What all pretrainings get equally much of; their epochs follow, and nothing else says them."""
     max_concurrent: int | None = Field(default=None, ge=1, json_schema_extra={"identity": False})
     """Experiments at a time; null runs as many as the cluster has room for."""
 
@@ -24,6 +31,11 @@ class StudyExperiment(StudyCells):
     def seed(self) -> int:
         """Its cells have seeds; of its own it has none."""
         return 0
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """All that is compared."""
+        return self.measure, *self.further_measures
 
     @property
     def stamp(self) -> str:
@@ -42,11 +54,14 @@ class StudyExperiment(StudyCells):
             require_known(selection, self.axes, where)
         self._require_adjustments_that_count()
         self._require_room_that_counts()
+        if self.budget is not None:
+            require_no_length(self._pretraining_settings())
         names = [(cell.experiment.name, cell.levels.seed) for cell in self.cells]
         if not names:
             raise ValueError("only and exclude leave no cell")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two cells are called {twice[0]} with seed {twice[1]}: rename a level")
+        require_random_weights(self.cells)
         self._require_measured()
         self._require_one_stamp_a_column()
         self._require_one_set_a_place()
@@ -74,13 +89,21 @@ class StudyExperiment(StudyCells):
                 )
 
     def _require_measured(self) -> None:
-        """ValueError where a cell will lack what is compared, such as a test that it leaves out."""
+        """ValueError for a measure that no cell has, and for a cell without any, such as an untested one."""
+        measures, found = self.measures, set[str]()
+        if len(set(measures)) < len(measures):
+            raise ValueError(f"measure and further_measures name one twice: {', '.join(measures)}")
         for cell in self.cells:
-            if self.measure not in (known := cell.experiment.accuracies):
+            found.update(known := cell.experiment.accuracies)
+            if not set(known) & set(measures):
                 raise ValueError(
-                    f"measure is {self.measure!r}, which the cell {cell.levels.name} will not have: it has"
-                    f" {', '.join(known)}"
+                    f"measure is {' or '.join(map(repr, measures))}, which the cell {cell.levels.name} will"
+                    f" not have: it has {', '.join(known)}"
                 )
+        for measure in measures:
+            if measure not in found:
+                known_names = ", ".join(sorted(found))
+                raise ValueError(f"further_measures: no cell will have {measure!r}; they have {known_names}")
 
     def _require_one_stamp_a_column(self) -> None:
         """ValueError where an adjustment makes another protocol, or other sentences, of some cells.
@@ -123,6 +146,14 @@ class StudyExperiment(StudyCells):
         for number, adjustment in enumerate(self.adjustments):
             yield f"adjustments[{number}].pretraining", adjustment.pretraining, OF_THE_CELL | {"data"}
             yield f"adjustments[{number}].transfer", adjustment.transfer, target | {"data", "shifted"}
+
+    def _pretraining_settings(self) -> Iterator[tuple[str, Settings]]:
+        """Where settings of pretrainings are, but for adjustments, which say what a budget has come to."""
+        yield "pretraining", self.pretraining
+        for name, start in self.starts.items():
+            yield f"starts.{name}", start or {}
+        for name, route in self.routes.items():
+            yield f"routes.{name}.pretrain", route.pretrain
 
     def _selections(self) -> Iterator[tuple[str, Selection]]:
         for number, selection in enumerate(self.only):

@@ -20,5 +20,5 @@ def make_cell_definite(cell: Cell, datasets: Mapping[str, str]) -> list[Resolved
 def make_study_definite(study: StudyExperiment, datasets: dict[str, str]) -> Resolved[StudyExperiment]:
     """The study's own run, `<name>-<hash>`: a study is the runs that it is made of, and what it compares."""
     runs = sorted(make_cell_definite(cell, datasets)[-1].run for cell in study.cells)
-    digest = stable_hash(json.dumps([runs, study.baseline, study.measure]), digits=10)
+    digest = stable_hash(json.dumps([runs, study.baseline, *study.measures]), digits=10)
     return Resolved(study, f"{study.name}-{digest}", datasets)

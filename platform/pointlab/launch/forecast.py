@@ -4,7 +4,7 @@ Nothing is made or changed. The identity of a run rests on prepared sets, so tha
 cannot be there either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from pointlab.storage import Storage, read_manifest
 from pointlab.teachers.folders import is_to_fetch
 
 ITSELF = "itself"
+OWN = ("data", "shifted")
+"""Roles of sets that an experiment describes itself, by the names of their fields."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,15 @@ def _sets(datasets: dict[str, DatasetConfig], storage: Storage) -> Iterator[Need
             yield Needed(config.name, tuple(named), f"not to be had: {error.found}", is_to_be_had=False)
             continue
         is_lost = config.source.needs_root and config.root is None
-        absent = "missing, and no root is given" if is_lost else "to prepare"
+        absent = f"missing, and no root is given: {_remedy(named)}" if is_lost else "to prepare"
         state = "prepared" if found else absent
         yield Needed(found or config.name, tuple(named), state, is_to_be_had=bool(found) or not is_lost)
+
+
+def _remedy(roles: Sequence[str]) -> str:
+    """What to set for a set whose files nobody has named; by its path where the experiment itself has it."""
+    own = [f"{role}.root" for role in roles if role in OWN]
+    return f"set {own[0] if own else 'the root of that set'} to the folder that holds its files"
 
 
 def _teachers(experiment: Any) -> Iterator[Needed]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pointlab.config import dump
@@ -30,10 +31,12 @@ from pointlab.experiment import (
     TransferExperiment,
 )
 from pointlab.experiment.analysing import analyse
+from pointlab.experiment.budgeting import Lineage
 from pointlab.experiment.evaluating import evaluate
 from pointlab.experiment.imported import bring_in
 from pointlab.experiment.lineage import in_one_process, parents_of, placed_by
 from pointlab.experiment.matching import match
+from pointlab.experiment.measured import measure
 from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
@@ -42,15 +45,19 @@ from pointlab.experiment.study_runs import make_study_definite
 from pointlab.experiment.teaching import teach
 from pointlab.experiment.transferring import transfer
 from pointlab.interruption import stop_on_sigterm
+from pointlab.launch.budgets import spread
 from pointlab.launch.datasets import ensure_prepared, require_roots
 from pointlab.launch.lineage import announce_parents, require_learnable
+from pointlab.launch.reruns import require_repeatable
 from pointlab.launch.splits import require_splits
 from pointlab.launch.teachers import require_teachers
 from pointlab.provenance import code_version
-from pointlab.storage import Record, Storage, open_storage, read_record, write_record
+from pointlab.storage import Record, Storage, add_to_view, open_storage, read_record, write_record
 from pointlab.storage.lease import Fence, hold
 from pointlab.study import alone, conduct, forget_interim
 from pointlab.training import LocalContext, Run, TrainContext, Watcher, ignore_progress
+from pointlab.training.step_cost import StepCost
+from pointlab.training.telemetry import Telemetry, ignore_telemetry
 from pointlab.training.tensorboard import publish_tensorboard
 
 logger = logging.getLogger(__name__)
@@ -94,20 +101,12 @@ def run(experiment: Experiment, *, rerun: bool = False, watcher: Watcher = ignor
     """Carry out `experiment` after all it depends on; `rerun` makes a new attempt of it alone."""
     code_version()  # what is on the disk now is what runs, whatever is edited meanwhile
     storage = open_storage(experiment.storage.root)
+    if rerun:
+        require_repeatable(experiment)
     if isinstance(experiment, PrepareExperiment):
-        if rerun:
-            raise ConfigError(
-                "A prepared set is named by its content: there is no second attempt of it.",
-                remedy="drop --rerun, or delete the set's folder to make it anew",
-            )
         found = find_prepared(experiment.data, storage)
         name = ensure_prepared(experiment.data, storage, experiment.launch, watcher)
         return Outcome(storage, f"datasets/{name}", None, was_finished=found is not None)
-    if isinstance(experiment, StudyExperiment) and rerun:
-        raise ConfigError(
-            "A study has no second attempt: it is the runs of its cells, which would be the same.",
-            remedy="drop --rerun; for new runs give it another name, or delete the folders of old ones",
-        )
     return _run(experiment, storage, rerun, watcher)
 
 
@@ -138,6 +137,8 @@ def _make(
     watcher: Watcher,
     waits: bool,
     stop: threading.Event | None = None,
+    *,
+    telemetry: Telemetry = ignore_telemetry,
 ) -> Outcome:
     """Carry the run out as its only writer; unless it `waits`, LeaseError where another process is at it."""
     path, description = f"runs/{resolved.run}", f"pointlab run of {resolved.experiment.name}"
@@ -151,11 +152,12 @@ def _make(
         storage.write(f"{path}/config.yaml", dump(resolved.experiment).encode())
         started = time.monotonic()
         with _withdrawn_if_refused(storage, path):
-            findings = _execute(resolved, storage, watcher, lease.fence, stop)
+            findings = _execute(resolved, storage, watcher, lease.fence, stop=stop, telemetry=telemetry)
         record = build_record(resolved, findings, time.monotonic() - started)
         publish_tensorboard(Run(storage, resolved.run))
         lease.require()
         write_record(storage, record)
+        add_to_view(storage, record)
         if isinstance(resolved.experiment, StudyExperiment):
             forget_interim(storage, resolved.run)  # the record has taken its place
     return Outcome(storage, path, record, was_finished=False)
@@ -181,7 +183,9 @@ def _execute(
     storage: Storage,
     watcher: Watcher,
     fence: Fence,
-    stop: threading.Event | None = None,
+    *,
+    stop: threading.Event | None,
+    telemetry: Telemetry,
 ) -> Findings:
     """What the experiment finds; SIGTERM asks it to save and end, and so does `stop`."""
     experiment = resolved.experiment
@@ -195,7 +199,9 @@ def _execute(
     with stop_on_sigterm(stop) as asked:
         if experiment.launch.kind == "local":
             timeout = experiment.launch.stall_timeout
-            context = LocalContext(storage, watcher, fence=fence, stop=asked, stall_timeout=timeout)
+            context = LocalContext(
+                storage, watcher, fence=fence, stop=asked, stall_timeout=timeout, telemetry=telemetry
+            )
             return stage(resolved, context)
         from pointlab.engine.trainer import fit
 
@@ -209,12 +215,24 @@ def _study(resolved: Resolved[StudyExperiment], storage: Storage, watcher: Watch
             return conduct(resolved, storage, watcher, alone(make_here, storage), stop)
         from pointlab.engine.study import on_ray
 
-        return conduct(resolved, storage, watcher, on_ray(make_here, resolved.experiment, storage), stop)
+        return conduct(resolved, storage, watcher, on_ray(make_in_task, resolved.experiment, storage), stop)
 
 
 def make_here(resolved: Resolved[Any], storage: Storage, stop: threading.Event) -> Record:
     """Carry out one experiment of a study in this process; if another process is at it, wait for that."""
     record = _make(resolved, storage, ignore_progress, True, stop).record
+    assert record is not None, "a run leaves a record"
+    return record
+
+
+def make_in_task(resolved: Resolved[Any], storage: Storage, stop: threading.Event) -> Record:
+    """As `make_here`, in a task of Ray, whose node shows how it goes."""
+    from pointlab.engine import gauges
+
+    try:
+        record = _make(resolved, storage, ignore_progress, True, stop, telemetry=gauges.publish).record
+    finally:
+        gauges.end(resolved.run)  # the task's process may be given another experiment
     assert record is not None, "a run leaves a record"
     return record
 
@@ -240,14 +258,30 @@ def resolve(
     require_learnable(experiment, datasets, storage)
     require_splits(experiment, datasets, storage)
     announce_parents(experiment, datasets, storage)
+    if isinstance(experiment, StudyExperiment):
+        measured = partial(_measured, study=experiment, storage=storage, watcher=watcher)
+        return make_study_definite(spread(experiment, datasets, storage, measured), datasets)
     parents = {}
     for role, parent in parents_of(experiment).items():
         outcome = _run(placed_by(experiment, parent), storage, False, watcher, waits=waits)
         assert outcome.record is not None, "a run leaves a record"
         parents[role] = outcome.record.run
-    if isinstance(experiment, StudyExperiment):
-        return make_study_definite(experiment, datasets)
     return make_definite(experiment, datasets, parents)
+
+
+def _measured(lineage: Lineage, study: StudyExperiment, storage: Storage, watcher: Watcher) -> StepCost:
+    """What a step of a study's pretraining takes where it will run, after what it learns from is made."""
+    *before, pretraining = lineage
+    for parent in before:
+        if read_record(storage, parent.run) is None:
+            placed = parent.experiment.model_copy(update={"launch": study.launch})
+            _make(replace(parent, experiment=placed), storage, watcher, waits=True)
+    logger.info("%s: a step is timed, as the budget asks for it", pretraining.run)
+    if study.launch.kind == "local":
+        return measure(pretraining, storage)
+    from pointlab.engine.study import measured_on_ray
+
+    return measured_on_ray(measure, study.launch, pretraining, storage)
 
 
 def parents_here(experiment: TransferExperiment, storage: Storage) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pointlab.errors import DataError
 from pointlab.experiment import MatchExperiment, RetrieveExperiment, TransferExperiment
 from pointlab.experiment.class_map import classes_between
 from pointlab.experiment.modalities import require_prepared
-from pointlab.experiment.wiring import open_data
+from pointlab.experiment.prepared_data import open_data
 from pointlab.launch.lineage import everything_in
 from pointlab.storage import Storage
 

@@ -77,6 +77,10 @@ class KnownMaps(PixelMaps):
         super().__init__()
         self._maps, self._size = maps, size
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "KnownMaps":
+        """Itself: a copy of a paradigm shares the table, which may be large and never changes."""
+        return self
+
     @property
     def width(self) -> int:
         """Channels of a map."""

@@ -124,6 +124,10 @@ class KnownFeatures(Targets):
         super().__init__()
         self.register_buffer("features", features, persistent=False)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "KnownFeatures":
+        """Itself: a copy of a paradigm shares the table, which may be large and never changes."""
+        return self
+
     @property
     def width(self) -> int:
         """Channels of a feature."""

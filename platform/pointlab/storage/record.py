@@ -20,7 +20,8 @@ class Record(BaseModel):
     """One finished experiment.
 
     `metrics` are named `split/metric`; `curves` are tables (a list of rows with equal keys), such as the
-    accuracy at every mixing coefficient. `device_seconds` adds up the training workers' wall time.
+    accuracy at every mixing coefficient. `device_seconds` adds up the training workers' wall time, `flops`
+    their operations as far as they are counted (`training/flops.py`); 0 where they are not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,7 @@ class Record(BaseModel):
     notes: dict[str, str] = {}
     samples_seen: int = 0
     device_seconds: float = 0.0
+    flops: float = 0.0
     wall_seconds: float = 0.0
     finished: str = ""
     environment: dict[str, str] = {}

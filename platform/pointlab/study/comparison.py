@@ -1,25 +1,30 @@
 """Starts against the baseline: each group of seeds by itself, and pooled over routes, labels and seeds.
 
-In a table "" stands for what is not known or cannot be had, as rows hold numbers and words alone.
+Every measure is compared by itself. In a table "" stands for what is not known or cannot be had, as rows hold
+numbers and words alone.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+
+import numpy as np
 
 from pointlab.experiment.matrix import ALL, Levels
-from pointlab.study.statistics import Difference, paired_difference, pooled_difference, summarise
+from pointlab.study.bootstrap import bootstrap_interval
+from pointlab.study.clusters import Draw, Stratum, strata_of
+from pointlab.study.statistics import paired, pooled_difference, summarise
 
 Row = dict[str, float | str]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished cell's place, its figure, the run of its pretraining, "" where it has none, and whether it
-    has habits of released code."""
+    """One figure of a finished cell: where the cell lies, what was measured, the run of its pretraining, ""
+    where it has none, and whether it has habits of released code."""
 
     levels: Levels
+    measure: str
     value: float
     pretraining: str
     is_legacy: bool = False
@@ -29,30 +34,32 @@ class Measured:
 class Pair:
     """A cell against the baseline's at the same place."""
 
+    measure: str
     levels: Levels
     difference: float
     cluster: tuple[str, str, int]
     """The pretrained backbones that the two rest on, and the seed: what gives one draw, and not two."""
 
 
-def comparison(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
+def comparison(measured: Iterable[Measured], baseline: str) -> Iterator[Row]:
     """A row for each group of seeds: mean, spread, and the paired difference to the baseline's group.
 
     The best of the seeds is told of cells with habits of released code alone, as their papers tell it.
     """
-    groups: dict[tuple[str, str, str, str, str], dict[int, float]] = {}
+    groups: dict[tuple[str, tuple[str, ...]], dict[int, float]] = {}
     legacy = set()
     for cell in measured:
-        groups.setdefault(group_of(cell.levels), {})[cell.levels.seed] = cell.value
+        key = (cell.measure, group_of(cell.levels))
+        groups.setdefault(key, {})[cell.levels.seed] = cell.value
         if cell.is_legacy:
-            legacy.add(group_of(cell.levels))
-    for (start, *others), values in groups.items():
+            legacy.add(key)
+    for (measure, (start, *others)), values in groups.items():
+        same = groups.get((measure, (baseline, *others)), {}) if start != baseline else {}
         backbone, route, protocol, labels = others
         summary = summarise(list(values.values()))
-        same = groups.get((baseline, backbone, route, protocol, labels))
-        has_difference = start != baseline and same is not None
-        difference = paired_difference(values, same) if has_difference and same else None
+        found = paired(values, same)
         yield {
+            "measure": measure,
             "start": start,
             "backbone": backbone,
             "route": route,
@@ -61,19 +68,28 @@ def comparison(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
             "mean": summary.mean,
             "deviation": "" if summary.deviation is None else summary.deviation,
             "seeds": float(summary.count),
-            "best": max(values.values()) if (start, *others) in legacy else "",
-            **_difference_cells(difference),
-            "pairs": 0.0 if difference is None else float(difference.count),
+            "best": max(values.values()) if (measure, (start, *others)) in legacy else "",
+            **_difference_cells([Stratum(np.array(found)[:, None], 1.0)] if found else []),
+            "pairs": float(len(found)),
         }
 
 
-def pooled(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
-    """A row for each start and protocol: the mean difference over routes, labels and seeds.
+def pooled(measured: Iterable[Measured], baseline: str) -> Iterator[Row]:
+    """A row for each measure, start and protocol: the mean difference over routes, labels and seeds.
 
     Of each backbone, and, where there are several, of all together; every route counts alike, and within it
     every pretrained backbone.
     """
-    pairs = list(_pairs(list(measured), baseline))
+    groups: dict[str, list[Pair]] = {}
+    for pair in _pairs(list(measured), baseline):
+        groups.setdefault(pair.measure, []).append(pair)
+    for measure, pairs in groups.items():
+        for row in _pooled(pairs):
+            yield {"measure": measure, **row}
+
+
+def _pooled(pairs: Sequence[Pair]) -> Iterator[Row]:
+    """The rows of one measure."""
     backbones = list(dict.fromkeys(pair.levels.backbone for pair in pairs))
     for start, protocol, backbone in itertools.product(
         dict.fromkeys(pair.levels.start for pair in pairs),
@@ -86,51 +102,49 @@ def pooled(measured: Iterable[Measured], baseline: str) -> Iterable[Row]:
             if (pair.levels.start, pair.levels.protocol) == (start, protocol)
             and backbone in (ALL, pair.levels.backbone)
         ]
-        strata = _strata(chosen)
-        difference = pooled_difference(list(strata.values()), [float(len(routes)) for _, routes in strata])
-        if difference is not None:
+        strata = strata_of(_draw(pair) for pair in chosen)
+        if strata:
             yield {
                 "start": start,
                 "backbone": backbone,
                 "protocol": protocol,
-                **_difference_cells(difference),
+                **_difference_cells(strata),
                 "pairs": float(len(chosen)),
-                "clusters": float(difference.count),
+                "clusters": float(sum(len(stratum.clusters) for stratum in strata)),
             }
 
 
-def _pairs(cells: Sequence[Measured], baseline: str) -> Iterable[Pair]:
-    base = {place_of(cell.levels): cell for cell in cells if cell.levels.start == baseline}
+def _pairs(cells: Sequence[Measured], baseline: str) -> Iterator[Pair]:
+    base = {(cell.measure, place_of(cell.levels)): cell for cell in cells if cell.levels.start == baseline}
     for cell in cells:
-        other = base.get(place_of(cell.levels))
+        other = base.get((cell.measure, place_of(cell.levels)))
         if other is not None and cell.levels.start != baseline:
             cluster = (cell.pretraining, other.pretraining, cell.levels.seed)
-            yield Pair(cell.levels, cell.value - other.value, cluster)
+            yield Pair(cell.measure, cell.levels, cell.value - other.value, cluster)
 
 
-def _strata(pairs: Iterable[Pair]) -> Mapping[tuple[str, tuple[str, ...]], list[float]]:
-    """Each cluster's mean difference, by backbone and by the routes that rest on the same pretraining.
-
-    Routes that share none are strata of their own.
-    """
-    clusters: dict[tuple[str, tuple[str, str, int]], dict[str, list[float]]] = {}
-    for pair in pairs:
-        routes = clusters.setdefault((pair.levels.backbone, pair.cluster), {})
-        routes.setdefault(pair.levels.route, []).append(pair.difference)
-    strata: dict[tuple[str, tuple[str, ...]], list[float]] = {}
-    for (backbone, _), routes in clusters.items():
-        mean = fmean(fmean(differences) for differences in routes.values())
-        strata.setdefault((backbone, tuple(sorted(routes))), []).append(mean)
-    return strata
+def _draw(pair: Pair) -> Draw:
+    return Draw(pair.levels.backbone, pair.levels.route, pair.cluster, np.array([pair.difference]))
 
 
-def _difference_cells(difference: Difference | None) -> Row:
-    interval = difference.interval if difference else None
+def _difference_cells(strata: Sequence[Stratum]) -> Row:
+    """The mean difference, Student's interval, and the one of resampled clusters."""
+    difference = pooled_difference(
+        [stratum.clusters[:, 0].tolist() for stratum in strata], [stratum.weight for stratum in strata]
+    )
+    low, high = _ends(difference.interval if difference else None)
+    bootstrap_low, bootstrap_high = _ends(bootstrap_interval(strata))
     return {
         "difference": "" if difference is None else difference.mean,
-        "low": "" if interval is None else interval[0],
-        "high": "" if interval is None else interval[1],
+        "low": low,
+        "high": high,
+        "bootstrap_low": bootstrap_low,
+        "bootstrap_high": bootstrap_high,
     }
+
+
+def _ends(interval: tuple[float, float] | None) -> tuple[float | str, float | str]:
+    return interval or ("", "")
 
 
 def group_of(levels: Levels) -> tuple[str, str, str, str, str]:

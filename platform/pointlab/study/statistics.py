@@ -4,7 +4,7 @@ Differences are paired: what a seed does to both sides, such as the labels that 
 seed's interval is Student's. So is that of many cells together: those that rest on one pretrained backbone
 stand or fall together and count as one draw, a cluster; routes and backbones are what they are, and are no
 draws. That is a stratified sample of clusters (Cochran, Sampling Techniques, 1977, chapter 5), whose variance
-is pooled over strata, as each has few. A bootstrap of so few clusters gives intervals that are too short.
+is pooled over strata, as each has few. `bootstrap` resamples the same clusters.
 """
 
 import math
@@ -48,20 +48,16 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(statistics.fmean(values), deviation, len(values))
 
 
-def paired_difference(values: Mapping[Seed, float], baseline: Mapping[Seed, float]) -> Difference | None:
-    """Mean of the differences at the seeds that both have; None where they share none.
-
-    The interval is Student's. There is none for one pair, nor for pairs that differ by the same amount:
-    accuracies on a few hundred clouds do so by chance, which says nothing of their spread.
-    """
-    found = [values[seed] - baseline[seed] for seed in values if seed in baseline]
-    return Difference(statistics.fmean(found), mean_interval(found), len(found)) if found else None
+def paired(values: Mapping[Seed, float], baseline: Mapping[Seed, float]) -> list[float]:
+    """The differences at the seeds that both have."""
+    return [values[seed] - baseline[seed] for seed in values if seed in baseline]
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Student's 95 % interval of the mean of what at least one draw, such as a seed, gave.
 
-    None where it cannot be had: of a single value, and of values without any spread.
+    None where it cannot be had: of a single value, and of values without any spread. Accuracies on a few
+    hundred clouds differ by the same amount by chance, which says nothing of their spread.
     """
     summary = summarise(values)
     if summary.deviation is None or summary.deviation < NO_SPREAD:

@@ -1,18 +1,20 @@
 """What a study has found, whole or so far: every cell, what the starts gain, what was spent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pointlab.errors import ConfigError
 from pointlab.experiment.cells import Cell
-from pointlab.experiment.pretrain import PretrainExperiment
-from pointlab.experiment.resolve import FINE_TUNED, Findings
+from pointlab.experiment.resolve import Findings
 from pointlab.experiment.study import StudyExperiment
-from pointlab.experiment.transfer import TransferExperiment
 from pointlab.provenance import code_version
 from pointlab.storage import Record
+from pointlab.study.bootstrap import BOOTSTRAP_NOTE
 from pointlab.study.comparison import Measured, Row, comparison, group_of, place_of, pooled
+from pointlab.study.costs import PRETRAINED, ancestors, costs, costs_of_cell
 from pointlab.study.planning import Plan
+from pointlab.study.ranking import agreement, ranking
 from pointlab.study.words import words_of_cells
+from pointlab.training.flops import COUNTED
 
 
 def findings_of_cells(
@@ -20,48 +22,77 @@ def findings_of_cells(
 ) -> Findings:
     """All tables, and the sums of what was spent; of cells that are not finished, what is known.
 
-    Pooled are the places alone at which all starts of the study are finished: a start must not look good for
-    having come to the easy places first.
+    Pooled and ranked are the places alone at which all starts of the study are finished: a start must not
+    look good for having come to the easy places first.
     """
-    measured = {
-        run: _measured(run, plan, study.measure, records[run]) for run in plan.cells if run in records
-    }
-    open_places = {place_of(cell.levels) for run, cell in plan.cells.items() if run not in measured}
-    whole = [cell for cell in measured.values() if place_of(cell.levels) not in open_places]
-    metrics = _accuracies(records[run] for run in measured)
+    finished = [run for run in plan.cells if run in records]
+    open_places = {place_of(cell.levels) for run, cell in plan.cells.items() if run not in records}
+    measured = [each for run in finished for each in _measured(run, plan, study.measures, records[run])]
+    whole = [each for each in measured if place_of(each.levels) not in open_places]
+    metrics = _accuracies(records[run] for run in finished)
     spent = [records[run] for run in plan.steps if run in records]
-    failed = sum(run in errors for run in plan.cells)
     return Findings(
-        metrics={"study/cells": float(len(plan.cells)), "study/finished": float(len(measured))},
+        metrics={"study/cells": float(len(plan.cells)), "study/finished": float(len(finished))},
         curves={
             "cells": [_cell_row(run, plan, records, errors, metrics) for run in plan.cells],
-            "comparison": list(comparison(measured.values(), study.baseline)),
+            "comparison": list(comparison(measured, study.baseline)),
             "pooled": list(pooled(whole, study.baseline)),
-            "words": words_of_cells((plan.cells[run].levels, records[run]) for run in measured),
+            "ranking": list(ranking(whole)),
+            "agreement": list(agreement(whole)),
+            "costs": list(costs(plan, records)),
+            "ancestors": list(ancestors(plan, records, errors)),
+            "words": words_of_cells((plan.cells[run].levels, records[run]) for run in finished),
         },
-        notes={
-            "cells": f"{len(measured)} of {len(plan.cells)} finished, {failed} failed",
-            "measure": study.measure,
-            "baseline": study.baseline,
-            "interval": "95 %, Student's: over seeds; pooled, over pretrained backbones within each route"
-            " and backbone",
-            **_legacy_note(plan.cells[run] for run in measured),
-            **_code_note(spent),
-        },
+        notes=_notes(study, plan, records, errors),
         samples_seen=sum(record.samples_seen for record in spent),
         device_seconds=sum(record.device_seconds for record in spent),
+        flops=sum(record.flops for record in spent),
     )
 
 
-def _measured(run: str, plan: Plan, measure: str, record: Record) -> Measured:
-    if measure not in record.metrics:
+def _measured(run: str, plan: Plan, measures: Sequence[str], record: Record) -> Iterator[Measured]:
+    """Those of the measures that the finished cell has; ConfigError where it has none."""
+    found = [name for name in measures if name in record.metrics]
+    if not found:
         raise ConfigError(
-            f"The study compares {measure}, which the finished cell {run} lacks.",
+            f"The study compares {', '.join(measures)}, which the finished cell {run} lacks.",
             expected=f"one of {', '.join(_accuracies([record]))}",
-            remedy="set measure to one of these; finished cells are kept",
+            remedy="set measure or further_measures to one of these; finished cells are kept",
         )
-    cell = plan.cells[run]
-    return Measured(cell.levels, record.metrics[measure], _pretraining(run, plan), cell.experiment.is_legacy)
+    cell, parent = plan.cells[run], plan.steps[run].resolved.parents.get(PRETRAINED, "")
+    for name in found:
+        yield Measured(cell.levels, name, record.metrics[name], parent, cell.experiment.is_legacy)
+
+
+def _notes(
+    study: StudyExperiment, plan: Plan, records: Mapping[str, Record], errors: Mapping[str, str]
+) -> dict[str, str]:
+    """What a reader of the tables should know."""
+    finished = [cell for run, cell in plan.cells.items() if run in records]
+    failed = sum(run in errors for run in plan.cells)
+    return {
+        "cells": f"{len(finished)} of {len(plan.cells)} finished, {failed} failed",
+        "measure": study.measure,
+        "baseline": study.baseline,
+        "interval": "95 %, Student's: over seeds; pooled, over pretrained backbones within each route"
+        " and backbone",
+        "bootstrap": BOOTSTRAP_NOTE,
+        "flops": COUNTED,
+        **_budget_note(study),
+        **_legacy_note(finished),
+        **_code_note(records[run] for run in plan.steps if run in records),
+    }
+
+
+def _budget_note(study: StudyExperiment) -> dict[str, str]:
+    """What all pretrainings had equally much of, where a study says so."""
+    if study.budget is None:
+        return {}
+    told = study.budget.quantity.replace("_", " ")
+    return {
+        "budget": f"{study.budget.amount:,g} {told} for each pretraining, in whole steps; what it learns from"
+        " comes on top"
+    }
 
 
 def _legacy_note(cells: Iterable[Cell]) -> dict[str, str]:
@@ -89,28 +120,17 @@ def _accuracies(records: Iterable[Record]) -> list[str]:
     return sorted(name for name in names if name.count("/") == 1)
 
 
-def _pretraining(run: str, plan: Plan) -> str:
-    """The run of the cell's pretraining, "" where it has none."""
-    return plan.steps[run].resolved.parents.get("pretrained", "")
-
-
 def _cell_row(
     run: str, plan: Plan, records: Mapping[str, Record], errors: Mapping[str, str], metrics: list[str]
 ) -> Row:
-    record, parent = records.get(run), _pretraining(run, plan)
-    fine_tuning = plan.steps[run].resolved.parents.get(FINE_TUNED, "")
+    record = records.get(run)
     return {
         **_place(plan.cells[run]),
         **{name: "" if record is None else record.metrics.get(name, "") for name in metrics},
         "outcome": "finished" if record else "failed" if run in errors else "not run",
         "error": errors.get(run, ""),
         "run": run,
-        **_cost(record, ""),
-        "fine_tuning": fine_tuning,
-        **_cost(records.get(fine_tuning), "fine_tuning_"),
-        "pretraining": parent,
-        **_cost(records.get(parent), "pretraining_"),
-        **_work(plan.cells[run], records.get(parent)),
+        **costs_of_cell(run, plan, records),
     }
 
 
@@ -124,24 +144,3 @@ def _place(cell: Cell) -> Row:
         "samples_per_class": labels,
         "seed": float(cell.levels.seed),
     }
-
-
-def _cost(record: Record | None, prefix: str) -> Row:
-    return {
-        f"{prefix}samples": "" if record is None else float(record.samples_seen),
-        f"{prefix}seconds": "" if record is None else record.device_seconds,
-    }
-
-
-def _work(cell: Cell, record: Record | None) -> Row:
-    """Clouds that a pretraining encoded, each view by itself, and the optimiser's steps; of a transfer to
-    start from, the clouds that it was shown. Without those of what these start from."""
-    match cell.experiment.pretrained, record:
-        case PretrainExperiment() as start, Record():
-            views, steps = start.paradigm.num_views, record.samples_seen / start.training.batch_size
-        case TransferExperiment() as start, Record():
-            trains = start.has_epochs and not start.averages
-            views, steps = 1, record.samples_seen / start.training.batch_size if trains else 0.0
-        case _:
-            return {"pretraining_clouds": "", "pretraining_steps": ""}
-    return {"pretraining_clouds": float(record.samples_seen * views), "pretraining_steps": steps}

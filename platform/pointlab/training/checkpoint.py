@@ -37,6 +37,8 @@ class Progress:
 
     step: int = 0
     device_seconds: float = 0.0
+    flops_per_step: float | None = None
+    """Over all workers, as counted at the first step; None before it."""
     best_score: float | None = None
     best_step: int = 0
     best_weights: Weights | None = None
@@ -148,7 +150,7 @@ def conditions() -> dict[str, str]:
     }
 
 
-_NUMBERS = ("step", "device_seconds", "best_score", "best_step")
+_NUMBERS = ("step", "device_seconds", "flops_per_step", "best_score", "best_step")
 _PARTS = ("paradigm", "statistics", "average")
 
 

@@ -36,12 +36,14 @@ from pointlab.training.checkpoint import (
 from pointlab.training.context import FeedPlan, TrainContext
 from pointlab.training.even_start import EvenStart
 from pointlab.training.faults import FiniteWatch, explained_memory, require_scale
+from pointlab.training.flops import flops_of_step
 from pointlab.training.moving_average import MovingAverage, averaged
 from pointlab.training.numerics import autocast, build_scaler, prepare_process, without_exchange
 from pointlab.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 from pointlab.training.run import METRICS, SAMPLES, Line, Run
 from pointlab.training.saver import Saver
 from pointlab.training.settings import TrainingConfig
+from pointlab.training.telemetry import Speed
 from pointlab.training.validation import ValidationBatches, evaluate
 
 
@@ -69,6 +71,8 @@ class TrainingResult:
     samples_seen: int
     device_seconds: float
     metrics: dict[str, float]
+    flops: float = 0.0
+    """Of all steps, by what the first one took; what is counted, `flops.COUNTED` says."""
 
 
 class Trainer:
@@ -101,7 +105,8 @@ class Trainer:
         self.last_step = num_steps(data.num_rows, config.end, config.batch_size)
         self.steps_per_epoch = data.num_rows / config.batch_size
         self.pace = distributed.Pace(context.device)
-        self.saver = Saver(run, config.keep_checkpoints)
+        self.saver = Saver(run, config.keep_checkpoints, lambda lag: self._tell({"upload_seconds": lag}))
+        self.speed = Speed(self.state.progress.step * config.batch_size)
         self.watch = FiniteWatch()
         self.lines: list[Line] = []
         self.samples: list[list[int]] = []
@@ -114,7 +119,7 @@ class Trainer:
         self.context.announce(self._description())
         progress, last = self.state.progress, time.perf_counter()
         with self.saver:
-            for step, arrays in enumerate(self._feed(), start=progress.step):
+            for step, arrays in enumerate(self.speed.waiting_for(self.feed()), start=progress.step):
                 self.step(step, arrays)
                 progress.step, taken, last = step + 1, time.perf_counter() - last, time.perf_counter()
                 progress.device_seconds += taken * self.share.world_size
@@ -145,7 +150,10 @@ class Trainer:
             for number, (first, last) in enumerate(share.borders):
                 batch = to_batch({name: a[first - offset : last - offset] for name, a in arrays.items()})
                 micro_batch = share.rank * share.accumulation + number
-                torch.manual_seed(stable_integer(self.data.recipe.seed, "step", step, micro_batch))
+                key = stable_integer(self.data.recipe.seed, "step", step, micro_batch)
+                if state.progress.flops_per_step is None:
+                    self._count(batch, key)
+                torch.manual_seed(key)
                 self._accumulate(batch, is_last=number == share.accumulation - 1)
             self._clip()
             state.scaler.step(optimiser)
@@ -153,6 +161,14 @@ class Trainer:
         if state.average is not None:
             state.average.update()
         self.paradigm.after_step(step, self.num_steps)
+
+    def _count(self, batch: PointBatch, key: int) -> None:
+        """Note what a step takes: what this micro-batch does, for as many samples as a step has."""
+        progress, started = self.state.progress, time.perf_counter()
+        flops = flops_of_step(self.paradigm, batch, self.context.device, self.config.precision, key)
+        progress.flops_per_step = flops * self.share.batch_size / len(batch)
+        # the step's time, which is added when it is over, would else be longer by the counting
+        progress.device_seconds -= (time.perf_counter() - started) * self.share.world_size
 
     def _accumulate(self, batch: PointBatch, *, is_last: bool) -> None:
         """Add one micro-batch's gradient; workers exchange gradients with the last one only."""
@@ -186,6 +202,10 @@ class Trainer:
         line = self._line("train", self.state.means.take())
         self.lines.append(line)
         self.context.watch(self.run.name, self.state.progress.step, self.last_step, line)
+        self._tell({"loss": line["train/loss"], **self.speed.take(round(line["samples"]))})
+
+    def _tell(self, figures: dict[str, float]) -> None:
+        self.context.telemetry(self.run.name, figures)
 
     def validate(self, batches: ValidationBatches) -> None:
         """Measure the validation split, keep the weights if they are the best, tell the context."""
@@ -230,7 +250,8 @@ class Trainer:
             remedy="run the same command again: it goes on from there",
         )
 
-    def _feed(self) -> Iterable[Arrays]:
+    def feed(self) -> Iterable[Arrays]:
+        """This worker's share of each step that is still to be done."""
         data, first_step = self.data, self.state.progress.step
         plan = FeedPlan(self.run.storage, data.dataset, data.recipe, self.share, first_step, self.last_step)
         return read_ahead(self.context.feed(plan), self.context.stall_timeout)
@@ -265,6 +286,7 @@ class Trainer:
             samples_seen=progress.step * self.config.batch_size,
             device_seconds=progress.device_seconds,
             metrics={name: value for line in lines for name, value in line.items() if "/" in name},
+            flops=(progress.flops_per_step or 0.0) * progress.step,
         )
 
     def _description(self) -> str:
