@@ -7,11 +7,11 @@ TORCH_INDEX ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c cluster/constraints.txt
-# Tests that are left out are slow, or need root: other targets run them
-EVERY_TIME := not slow and not cluster
+# Tests that are left out are slow, or need root or a browser: other targets run them
+EVERY_TIME := not slow and not cluster and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-cluster test-image check clean
+.PHONY: help demo test test-browser test-faults test-cluster test-image check clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ test: $(VENV)/.installed  ## Run the tests, those that need Ray beside the other
 		trap "kill $$beside" INT TERM; \
 		$(BIN)/python -m pytest -m "$(EVERY_TIME) and not ray" || failed=1; \
 		wait $$beside || failed=1; cat $$log; rm -f $$log; exit $$failed
+
+test-browser: $(VENV)/.installed  ## Open reports in an installed Chromium, use them and draw figures: minutes
+	POINTLAB_SCREENSHOTS=.pytest_cache/screenshots $(BIN)/python -m pytest -m browser tests/browser
 
 test-faults: $(VENV)/.installed  ## Break runs in every way and show how each took it: many minutes
 	@mkdir -p .pytest_cache && rm -f .pytest_cache/faults.jsonl

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import BACKBONE, PRETRAIN, SCANS, SHAPES, TRANSFER
+from conftest import BACKBONE, SCANS, SHAPES, TRANSFER
 from pointlab.backbones import BackboneConfig
-from pointlab.cli.reports import MAX_ROWS, abridged
+from pointlab.cli.show import MAX_ROWS, abridged
 from pointlab.config import merge, validate
 from pointlab.data.cache import CachedSplit
 from pointlab.data.subsets import evenly_by_class
@@ -20,39 +20,18 @@ from pointlab.errors import ConfigError, DataError, PreemptedError
 from pointlab.experiment import AnalyseExperiment
 from pointlab.experiment.analysing import Task, analyse
 from pointlab.experiment.analysis_notes import HEADS, favoured
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import Resolved, make_definite
+from pointlab.experiment.stored_models import read_module, seeded_backbone
 from pointlab.experiment.subjects import Reading
-from pointlab.experiment.wiring import open_data, read_module, seeded_backbone
 from pointlab.launch import Outcome, resolve, run
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage, open_storage, read_record
 from pointlab.training import LocalContext
 from pointlab.transfer.batch_norm import batch_norms
+from tiny_analyse import BRIEF, FINE_TUNED, SUBJECTS, tiny_analyse
 
-BRIEF = merge(PRETRAIN, {"training": {"epochs": 1}})
-FINE_TUNED = merge(
-    TRANSFER,
-    {"pretrained": BRIEF, "shifted": None, "protocol": "full", "training": {"epochs": 1}, "test": False},
-)
-SUBJECTS = {"tuned": FINE_TUNED, "random": {"kind": "random", "backbone": BACKBONE}}
 STAGES = ["embedding", "block_1", "block_2"]
-
-
-def settings_of(storage: Storage, **changes: Any) -> dict[str, Any]:
-    base = {
-        "kind": "analyse",
-        "name": "tiny-analysis",
-        "subjects": SUBJECTS,
-        "num_clouds": 60,
-        "analysis": {"num_neighbours": 3, "probe": {"penalties": [0.01]}},
-        "storage": {"root": storage.address},
-    }
-    return base | changes
-
-
-def tiny_analyse(storage: Storage, **changes: Any) -> AnalyseExperiment:
-    experiment: AnalyseExperiment = validate(AnalyseExperiment, settings_of(storage, **changes), "test")
-    return experiment
 
 
 @pytest.fixture(scope="module")

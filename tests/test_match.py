@@ -23,8 +23,8 @@ from pointlab.evaluation.matching import draw_pairs
 from pointlab.experiment import MatchExperiment
 from pointlab.experiment.matched import read_frames
 from pointlab.experiment.matching import finished_ppkt, match
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.reading_texts import teacher_of_pretraining
-from pointlab.experiment.wiring import open_data
 from pointlab.launch import resolve, run
 from pointlab.paradigms.ppkt import Ppkt
 from pointlab.report import build_report
@@ -32,37 +32,11 @@ from pointlab.report.answer import answers
 from pointlab.report.collect import Material
 from pointlab.storage import Record, Storage, open_storage, read_manifest
 from pointlab.training import LocalContext
-from tiny_recon import NUM_VALIDATION, PICTURED, RECON, SPARSE, TOWERS, publish_in_place_of
+from tiny_match import settings_of, tiny_match
+from tiny_recon import NUM_VALIDATION, PICTURED, RECON, SPARSE, publish_in_place_of
 
-PPKT: dict[str, Any] = {
-    **{name: value for name, value in RECON.items() if not name.endswith("_teacher")},
-    "name": "ppkt",
-    "data": PICTURED,
-    "backbone": {"kind": "pointnet", "widths": [8, 8, 8, 12, 24], "transforms": False},
-    "paradigm": {"kind": "ppkt", "num_pairs": 64, "width": 8},
-    "image_teacher": TOWERS,
-}
 BLIND = merge(PICTURED, {"name": "blind"})
 """Of whose clouds none has a picture."""
-
-
-def settings_of(root: str, **changes: Any) -> dict[str, Any]:
-    base = {
-        "kind": "match",
-        "name": "tiny-matching",
-        "pretrained": PPKT,
-        "split": "validation",
-        "num_pairs": 6,
-        "frames_shown": 2,
-        "batch_size": 4,
-        "storage": {"root": root},
-    }
-    return merge(base, changes)
-
-
-def tiny_match(storage: Storage, **changes: Any) -> MatchExperiment:
-    experiment: MatchExperiment = validate(MatchExperiment, settings_of(storage.address, **changes), "test")
-    return experiment
 
 
 def record_of(experiment: MatchExperiment) -> Record:

@@ -1,4 +1,4 @@
-"""The answer on top: seeds of a retrieval told together, others apart, and what zero-shot figures rest on."""
+"""The answer on top: seeds of a retrieval told together, others apart; what figures rest on and are about."""
 
 from typing import Any
 
@@ -78,3 +78,43 @@ def test_zero_shot_is_told_with_the_class_words_that_were_read() -> None:
     assert answer.figures[0].note.startswith("by chance 25.0%")
     (answer,) = answers_on(record.model_copy(update={"metrics": {"test/accuracy": 0.5}}))
     assert answer.choice.endswith("image query: 1.")
+
+
+def answer_of(protocol: str, metrics: dict[str, float], notes: dict[str, str]) -> Answer:
+    record = Record(
+        run="a-0123456789-s0",
+        kind="transfer",
+        name="a",
+        seed=0,
+        protocol=protocol,
+        config={},
+        code_version="",
+        metrics=metrics,
+        notes=notes,
+    )
+    (found,) = answers_on(record)
+    return found
+
+
+def test_coefficients_by_depth_are_told_as_they_are_and_nothing_was_chosen() -> None:
+    found = answer_of(
+        "wise_ft_lp",
+        {"test/accuracy": 0.5, "selection/coefficient": 0.65},
+        {"by depth": "0.3, 1 from the first stage to the last; the coefficient is their mean"},
+    )
+    assert "at coefficients 0.3, 1 from the first stage to the last reaches" in found.finding
+    assert "chosen on validation" not in found.choice
+    (mean,) = (figure for figure in found.figures if figure.label == "mixing coefficient")
+    assert mean.note.startswith("the mean of those by depth")
+
+
+def test_figures_of_shared_classes_say_so_and_of_how_many_clouds() -> None:
+    notes = {
+        "shifted test clouds": "100; 220 of classes that are not shared are left out",
+        "shifted validation clouds": "30; 60 of classes that are not shared are left out",
+    }
+    metrics = {"test/accuracy": 0.9, "shifted-test/accuracy": 0.5}
+    found = answer_of("full", metrics, notes)
+    assert "on the shifted test (shared classes alone, 100 clouds)" in found.finding
+    assert "target test (" not in found.finding
+    assert [figure.note for figure in found.figures] == ["", "shared classes alone, 100 clouds"]

@@ -90,6 +90,16 @@ def test_one_seed_has_a_line_and_no_band() -> None:
     assert "seeds" not in section.pictures[0].caption
 
 
+def test_a_single_mixture_was_given_and_not_chosen() -> None:
+    record = mixed("wise_ft_lp", 0)
+    rows = [row for row in record.curves["coefficients"] if row["coefficient"] == 0.5]
+    told = record.model_copy(update={"curves": {"coefficients": rows}})
+    (section,) = coefficient_sections(Material((told,), (told,), {}, {}))
+    assert "The given one has" in section.pictures[0].caption
+    (annotation,) = section.pictures[0].figure.layout.annotations
+    assert annotation.text == "given: 0.5"
+
+
 def test_there_is_a_plane_for_each_way_of_making_the_target_harder() -> None:
     record = mixed("wise_ft_lp", 0, splits=("target", "shifted", "corrupted"))
     (section,) = coefficient_sections(Material((record,), (record,), {}, {}))

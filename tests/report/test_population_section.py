@@ -11,7 +11,9 @@ from pointlab.storage import Record
 
 RATE, HEAD = "training.optimiser.learning_rate", "supervised.head.kind"
 SCORES = ((0.9, 0.2), (0.3, 0.5))
-"""By generation and member: the best of all was compared after half the epochs."""
+"""By generation and member, of the epoch that each kept: the best of all came after half the epochs."""
+LAST = ((0.8, 0.1), (0.3, 0.4))
+"""At the end of a generation, by which members were compared."""
 RATES = ((1e-3, 2e-3), (3e-3, 1.2e-3))
 PARENTS: tuple[tuple[float | str, ...], ...] = (("", ""), (0.0, 0.0))
 """Both members of the last generation go on from the first trial."""
@@ -25,6 +27,7 @@ def row(generation: int, member: int) -> dict[str, float | str]:
         "parent": PARENTS[generation][member],
         RATE: RATES[generation][member],
         HEAD: "linear",
+        "compared": LAST[generation][member],
         "score": SCORES[generation][member],
         "coefficient": "",
         "epochs": 2.0,
@@ -46,7 +49,7 @@ def population() -> Record:
         name="search",
         seed=0,
         protocol="full/search-4",
-        config={},
+        config={"space": {RATE: {"kind": "log_uniform", "low": 1e-3, "high": 4e-3}}},
         code_version="",
         curves={"trials": [row(g, m) for g in range(2) for m in range(2)], "schedule": schedule},
         notes={"chosen trial": "trial-1-1"},
@@ -79,6 +82,32 @@ def test_a_trial_is_told_by_its_member_and_whom_it_went_on_from(table: TrialTabl
         ("0", "1", ""),
     ]
     assert all(len(cells) == len(table.columns) for cells in table.rows)
+
+
+def test_members_stand_beside_the_figures_that_they_were_compared_by(table: TrialTable) -> None:
+    at, score = table.columns.index("at its end"), table.columns.index("score")
+    told = [
+        tuple(cells[column].split("\N{NO-BREAK SPACE}")[0] for column in (at, score)) for cells in table.rows
+    ]
+    assert told == [("40.0", "50.0"), ("30.0", "30.0"), ("80.0", "90.0"), ("10.0", "20.0")]
+
+
+def test_what_was_drawn_on_a_logarithmic_scale_is_shown_on_one(table: TrialTable) -> None:
+    rates, heads = (one.figure.layout.xaxis.type for one in table.pictures)
+    assert (rates, heads) == ("log", "category")
+
+
+def test_what_no_trial_mixed_or_stopped_has_no_column_and_no_sign(table: TrialTable) -> None:
+    assert "coefficient" not in table.columns
+    assert not table.has_stopped
+
+
+def test_a_setting_that_never_changed_is_drawn_above_zero_where_it_is() -> None:
+    record = population()
+    for each in record.curves["schedule"]:
+        each[RATE] = 3e-3
+    (found,) = trial_tables(Material((record,), (record,), {}, {}))
+    assert tuple(found.schedule[0].figure.layout.yaxis.range) == (0, 6e-3)
 
 
 def test_only_scores_of_the_last_generation_are_drawn_against_settings(table: TrialTable) -> None:

@@ -16,7 +16,7 @@ from pointlab.data.cache import cache_folder
 from pointlab.errors import StorageError
 from pointlab.experiment.classifier import Answers
 from pointlab.experiment.mistaken import publish_mistakes
-from pointlab.experiment.wiring import open_data
+from pointlab.experiment.prepared_data import open_data
 from pointlab.report import build_report
 from pointlab.report.collect import MAX_TRIAL_LOGS, best_trials, collect
 from pointlab.report.figures import MAX_POINTS, axis_type

@@ -9,7 +9,8 @@ from pointlab.report.collect import Material
 from pointlab.report.matching_findings import matching_figures, matching_finding
 from pointlab.report.results import Group, group_by_seed, interval, summary
 from pointlab.report.retrieval_findings import key_figures, retrieval_finding
-from pointlab.report.study_finding import study_finding
+from pointlab.report.situations import headline as study_headline
+from pointlab.report.situations import situations
 from pointlab.report.sweeps import ENDS
 from pointlab.report.wording import METHODS, WORDS_OF_STAMPS, percent
 from pointlab.study.words import words_read
@@ -64,6 +65,8 @@ class Answer:
     finding: str
     choice: str
     figures: tuple[KeyFigure, ...]
+    situations: tuple[tuple[str, str], ...] = ()
+    """Of a study: where one stands, and what to start from there."""
 
 
 def answers(material: Material) -> list[Answer]:
@@ -77,6 +80,7 @@ def answers(material: Material) -> list[Answer]:
             _finding(group),
             _choice(group),
             tuple(_key_figures(material, group)),
+            tuple(told for record in group.records if record.kind == "study" for told in situations(record)),
         )
         for group in groups
     ]
@@ -84,19 +88,31 @@ def answers(material: Material) -> list[Answer]:
 
 def _finding(group: Group) -> str:
     if group.records[0].kind == "study":
-        return " ".join(study_finding(record) for record in group.records)
+        return " ".join(study_headline(record) for record in group.records)
     if group.records[0].kind == "analyse":
         return " ".join(headline(record) for record in group.records)
     if group.records[0].kind == "retrieve":
         return retrieval_finding(group)
     if group.records[0].kind == "match":
         return matching_finding(group)
-    reached = [f"{summary(group, metric)} {where}" for metric, where in _headlines(group).items()]
+    reached = [
+        f"{summary(group, metric)} {where}{_asked(group, metric)}"
+        for metric, where in _headlines(group).items()
+    ]
     if not reached:
         return f"{_subject(group)} has ended; its record holds no accuracy."
     seeds = f" (mean and deviation over {len(group.records)} seeds)" if len(group.records) > 1 else ""
     chance = f", by chance {_chance(group)}" if _chance(group) else ""
     return f"{_subject(group)} reaches {' and '.join(reached)}{seeds}{chance}."
+
+
+def _asked(group: Group, metric: str) -> str:
+    """Of a shifted set that shares some classes alone: that only these were asked about, and of how many
+    clouds."""
+    split = metric.partition("/")[0].removeprefix("shifted-")
+    told = group.records[0].notes.get(f"shifted {split} clouds", "")
+    is_asked = told and metric.startswith("shifted-")
+    return f" (shared classes alone, {told.partition(';')[0]} clouds)" if is_asked else ""
 
 
 def _chance(group: Group) -> str:
@@ -120,6 +136,8 @@ def _subject(group: Group) -> str:
     coefficients = sorted(set(group.values("selection/coefficient")))
     if not coefficients:
         return method
+    if by_depth := group.records[0].notes.get("by depth"):
+        return f"{method} at coefficients {by_depth.partition(';')[0]}"
     if len(coefficients) == 1:
         end = f" (the {ENDS[coefficients[0]]} end)" if coefficients[0] in ENDS else ""
         return f"{method} at coefficient {coefficients[0]:g}{end}"
@@ -194,7 +212,7 @@ def _key_figures(material: Material, group: Group) -> list[KeyFigure]:
         bounds = interval(material, group, metric)
         spread = f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
         chance = f"by chance {_chance(group)}" if _chance(group) else ""
-        note = "; ".join(filter(None, [chance, spread]))
+        note = "; ".join(filter(None, [chance, spread, _asked(group, metric).strip(" ()")]))
         what = where if metric.endswith("/miou") else f"accuracy {where}"
         figures.append(KeyFigure(what, summary(group, metric), note))
     if group.records[0].kind == "retrieve":
@@ -203,7 +221,8 @@ def _key_figures(material: Material, group: Group) -> list[KeyFigure]:
         figures += [KeyFigure(*told) for told in matching_figures(group)]
     if group.values("selection/coefficient"):
         value = summary(group, "selection/coefficient")
-        figures.append(KeyFigure("mixing coefficient", value, "0 is pretrained, 1 is fine-tuned"))
+        given = "the mean of those by depth; " if "by depth" in group.records[0].notes else ""
+        figures.append(KeyFigure("mixing coefficient", value, f"{given}0 is pretrained, 1 is fine-tuned"))
     if group.values("trials"):
         figures.append(KeyFigure("trials", summary(group, "trials"), "compared on validation data"))
     return figures

@@ -109,7 +109,8 @@ def _curve(name: str, sweep: Sweep, own: str) -> Picture:
             for split in sweep.splits
         ]
         traces.append(ring([x for x, _ in marked], [y for _, y in marked]))
-        layout |= _marks(sorted({choice.coefficient for choice in choices}))
+        how = "given" if sweep.is_given else "chosen on validation"
+        layout |= _marks(sorted({choice.coefficient for choice in choices}), how)
     ticks = [0.25 * step for step in range(5)]
     text = [f"{tick:g}<br>{ENDS[tick]}" if tick in ENDS else f"{tick:g}" for tick in ticks]
     x: dict[str, Any] = {"title": {"text": "mixing coefficient"}, "range": [-0.07, 1.07]}
@@ -147,15 +148,15 @@ def _band(sweep: Sweep, method: str, split: str) -> Any:
     )
 
 
-def _marks(coefficients: Sequence[float]) -> dict[str, Any]:
-    """A line at every chosen coefficient, and a word on them above, on the right: so it stays within."""
+def _marks(coefficients: Sequence[float], how: str) -> dict[str, Any]:
+    """A line at every coefficient, and a word on them above, on the right: so it stays within."""
     line = {"type": "line", "y0": 0, "y1": 1, "yref": "paper"}
     line |= {"line": {"color": CHOSEN, "width": 1, "dash": "dot"}}
     told = " to ".join(f"{coefficient:g}" for coefficient in sorted({coefficients[0], coefficients[-1]}))
     word = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "right", "yanchor": "bottom"}
     return {
         "shapes": [{**line, "x0": coefficient, "x1": coefficient} for coefficient in coefficients],
-        "annotations": [{**word, "text": f"chosen on validation: {told}", "showarrow": False}],
+        "annotations": [{**word, "text": f"{how}: {told}", "showarrow": False}],
     }
 
 

@@ -23,7 +23,8 @@ class Material:
 
     `records` holds each run once, parents before their children. `logs` is by run, trials included; of a
     trial that mixes, it is the log of its fine-tuning. `datasets` is by name and lacks the sets that are no
-    longer in the store. `cells` are the finished transfers of the studies among `records`, by run.
+    longer in the store. `cells` are the finished transfers of the studies among `records`, by run, and
+    `ancestors` the finished runs that these rest on.
     """
 
     asked: tuple[Record, ...]
@@ -31,6 +32,7 @@ class Material:
     logs: dict[str, list[Line]]
     datasets: dict[str, DatasetManifest]
     cells: dict[str, Record] = field(default_factory=dict)
+    ancestors: dict[str, Record] = field(default_factory=dict)
 
     def clouds_in(self, dataset: str | None, split: str) -> int | None:
         """Number of clouds in a split, or None where it is not known."""
@@ -57,7 +59,8 @@ def collect(storage: Storage, runs: Sequence[str]) -> Material:
         records=tuple(found.values()),
         logs={run: lines for run, lines in logs.items() if lines},
         datasets={name: read_dataset(storage, name) for name in sorted(names) if _is_there(storage, name)},
-        cells=dict(_cells(storage, found.values())),
+        cells=dict(_finished(storage, found.values(), "cells")),
+        ancestors=dict(_finished(storage, found.values(), "ancestors")),
     )
 
 
@@ -98,9 +101,9 @@ def _add_with_parents(storage: Storage, run: str, found: dict[str, Record]) -> N
     found[run] = record
 
 
-def _cells(storage: Storage, records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
-    """The records of finished cells, as far as they are still there."""
-    for row in (row for record in records for row in record.curves.get("cells", [])):
+def _finished(storage: Storage, records: Iterable[Record], curve: str) -> Iterator[tuple[str, Record]]:
+    """The records of the finished runs that studies list in a curve, as far as they are still there."""
+    for row in (row for record in records for row in record.curves.get(curve, [])):
         run = str(row["run"])
         record = read_record(storage, run) if row["outcome"] == "finished" else None
         if record is not None:

@@ -13,6 +13,8 @@ from pointlab.report.collect import Material
 from pointlab.report.corruption_radar import Lines, radar
 from pointlab.report.figures import SERIES, Picture
 from pointlab.report.results import Group, group_by_seed, summary
+from pointlab.study.comparison import Row
+from pointlab.study.statistics import summarise
 
 NOTES = ("suite", "origin", "suite hash", "content hash", "baseline", "comparability", "warning")
 """Notes of a record on its suite, in the order in which they are shown."""
@@ -39,6 +41,8 @@ class CorruptionComparison:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     pictures: tuple[Picture, ...]
+    numbers: tuple[Row, ...]
+    """Mean and deviation of each classifier under each corruption, unrounded."""
 
 
 def corruption_tables(material: Material) -> list[CorruptionTable]:
@@ -154,7 +158,29 @@ def _comparison(
         for place, family in enumerate(families.values())
         for picture in radar(f"radar-{number}-{place}", corruptions, family)
     ]
-    return CorruptionComparison(title, tuple(groups), tuple(rows) if len(groups) > 1 else (), tuple(pictures))
+    return CorruptionComparison(
+        title=title,
+        columns=tuple(groups),
+        rows=tuple(rows) if len(groups) > 1 else (),
+        pictures=tuple(pictures),
+        numbers=tuple(
+            _numbers(each, name, group.values(f"{splits[each]}/{metric}"))
+            for each, group in groups.items()
+            for name, metric in measures.items()
+            if group.values(f"{splits[each]}/{metric}")
+        ),
+    )
+
+
+def _numbers(classifier: str, corruption: str, values: Sequence[float]) -> Row:
+    found = summarise(values)
+    return {
+        "classifier": classifier,
+        "corruption": corruption,
+        "mean": found.mean,
+        "deviation": "" if found.deviation is None else found.deviation,
+        "seeds": float(found.count),
+    }
 
 
 def _require(split: str | None) -> str:

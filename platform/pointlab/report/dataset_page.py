@@ -9,7 +9,6 @@ from pointlab.data.manifest import DatasetManifest
 from pointlab.data.source import SPLITS
 from pointlab.report.dataset_plots import class_name, class_picture, size_pictures
 from pointlab.report.dataset_sample import NUM_DRAWS, DatasetSample, Drawn, sample_dataset
-from pointlab.report.figures import Picture
 from pointlab.report.frames import Frame, draw_frame
 from pointlab.report.rendering import render
 from pointlab.report.scenes import scene
@@ -146,11 +145,11 @@ def _drawn_class(sample: DatasetSample, number: int, views: tuple[View | None, .
     )
 
 
-def _scenes(by_class: list[tuple[View | None, ...]]) -> list[Picture]:
-    """A scene for every draw, with a cloud of each class."""
+def _scenes(by_class: list[tuple[View | None, ...]]) -> list[tuple[str, Markup]]:
+    """A title and a scene for every draw, with a cloud of each class."""
     draws = list(zip(*by_class, strict=True))
     present = [views for views in draws if any(view is not None for view in views)]
-    return [Picture(scene(views, number), ORDINALS[number]) for number, views in enumerate(present)]
+    return [(ORDINALS[number], scene(views, number)) for number, views in enumerate(present)]
 
 
 def _frames(sample: DatasetSample) -> list[Frame]:

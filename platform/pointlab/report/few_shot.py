@@ -22,8 +22,10 @@ HEADS = {"linear": "logistic regression", "svm": "linear SVM", "full": "all weig
 
 @dataclass(frozen=True)
 class FewShotRow:
-    """One setting of one start on one split, in words."""
+    """One setting of one start on one split, in words; `measure` of `group` is what they tell."""
 
+    group: Group
+    measure: str
     name: str
     setting: str
     head: str
@@ -88,6 +90,8 @@ def _rows(name: str, group: Group) -> Iterator[FewShotRow]:
         if metric.endswith("/accuracy_std"):
             measure = metric.removesuffix("_std")
             yield FewShotRow(
+                group,
+                measure,
                 name,
                 setting.replace("-", " "),
                 HEADS.get(head, head),

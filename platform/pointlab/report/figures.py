@@ -30,10 +30,16 @@ SETTINGS = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 
 @dataclass(frozen=True)
 class Picture:
-    """One plot, as markup, and the sentence below it."""
+    """One plot, its name, which is its own on the page, and the sentence below it."""
 
-    markup: Markup
+    figure: Any
+    name: str
     caption: str
+
+    @property
+    def markup(self) -> Markup:
+        """The plot as a page shows it."""
+        return embed(self.figure, self.name)
 
 
 def picture(
@@ -56,7 +62,7 @@ def picture(
     figure.update_layout(**layout)
     figure.update_xaxes(title_font_size=13)
     figure.update_yaxes(title_font_size=13)
-    return Picture(embed(figure, name), caption)
+    return Picture(figure, name, caption)
 
 
 def axis_type(values: Sequence[float | str]) -> str:

@@ -27,6 +27,84 @@ for (const table of document.querySelectorAll(".stacked")) {
     for (const [place, cell] of [...row.cells].entries()) cell.dataset.label = names[place];
 }
 
+// A sortable table: a button in every heading, and words to look for where there are many rows. Numbers begin with
+// the largest, words with the first of the alphabet; what is empty comes last either way.
+const MANY_ROWS = 5;
+const keyOf = (row, place) => {
+  const cell = row.cells[place], text = cell.textContent.trim();
+  const told = cell.dataset.value ?? text.replaceAll(",", "");
+  return told === "" ? null : Number.isNaN(Number(told)) ? text.toLowerCase() : Number(told);
+};
+const isNumber = (key) => typeof key === "number";
+const compare = (one, other) => // numbers before words, so that a column of both has an order
+  isNumber(one) && isNumber(other) ? one - other
+  : isNumber(one) !== isNumber(other) ? (isNumber(one) ? -1 : 1)
+  : one.localeCompare(other);
+const sortBy = (table, place) => {
+  const heads = [...table.tHead.rows[0].cells], before = heads[place].ariaSort, body = table.tBodies[0];
+  const rows = [...body.rows].map((row) => ({ row, key: keyOf(row, place) }));
+  const first = rows.some(({ key }) => isNumber(key)) ? "descending" : "ascending";
+  const next = before ? (before === "ascending" ? "descending" : "ascending") : first;
+  const sign = next === "ascending" ? 1 : -1;
+  rows.sort((one, other) =>
+    one.key === null || other.key === null
+      ? (one.key === null) - (other.key === null)
+      : sign * compare(one.key, other.key));
+  for (const head of heads) head.removeAttribute("aria-sort");
+  heads[place].setAttribute("aria-sort", next);
+  body.append(...rows.map(({ row }) => row));
+};
+const keepRows = (table, isWanted) => {
+  const rows = [...table.tBodies[0].rows];
+  for (const row of rows) row.hidden = !isWanted(row);
+  const kept = rows.filter((row) => !row.hidden).length;
+  if (table.told) table.told.textContent = kept < rows.length ? `${kept} of ${rows.length} rows` : "";
+};
+const addFilter = (table) => {
+  const label = document.createElement("label"), input = document.createElement("input");
+  table.told = document.createElement("output");
+  label.className = "filter";
+  input.type = "search";
+  input.placeholder = "Find rows";
+  input.setAttribute("aria-label", "Find the rows that hold these words");
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    keepRows(table, (row) => words.every((word) => row.textContent.toLowerCase().includes(word)));
+  });
+  label.append(input, table.told);
+  (table.closest(".scroll") ?? table).before(label);
+};
+for (const table of document.querySelectorAll("table.sortable")) {
+  for (const [place, head] of [...table.tHead.rows[0].cells].entries()) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sort";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => sortBy(table, place));
+  }
+  if (table.tBodies[0].rows.length > MANY_ROWS) addFilter(table);
+}
+
+// A link to a row that is folded away, or was filtered out, shows it; a figure of many cells keeps their rows alone.
+const showTarget = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folded = target?.closest("details");
+  if (!folded) return;
+  folded.open = true;
+  target.hidden = false;
+  (target.tBodies ? folded : target).scrollIntoView({ block: target.tBodies ? "start" : "center" });
+};
+for (const link of document.querySelectorAll("a[data-rows]"))
+  link.addEventListener("click", () => {
+    const table = document.querySelector(link.hash), levels = JSON.parse(link.dataset.rows);
+    const says = (row, level) => [...row.cells].some((cell) => cell.textContent.trim() === level);
+    keepRows(table, (row) => levels.every((level) => says(row, level)));
+    if (link.hash === location.hash) showTarget(); // the address stays the same, of which no event tells
+  });
+addEventListener("hashchange", showTarget);
+showTarget();
+
 // The gallery: a button picks one class in all scenes, and the scenes turn together.
 const scenes = [...document.querySelectorAll(".scene .plotly-graph-div")];
 const buttons = [...document.querySelectorAll("[data-class]")];

@@ -17,6 +17,7 @@ from pointlab.report.gallery import SetViews, build_gallery
 from pointlab.report.matching import SIMILARITIES, matching_sections
 from pointlab.report.mistakes import mistake_sections
 from pointlab.report.pareto import study_planes
+from pointlab.report.provenance import provenance
 from pointlab.report.rendering import render
 from pointlab.report.results import result_tables
 from pointlab.report.retrieval import retrieval_sections
@@ -24,6 +25,7 @@ from pointlab.report.runs import anchors_of, run_rows
 from pointlab.report.scenes import scene
 from pointlab.report.segmentation import segmentation_sections
 from pointlab.report.soups import soup_sections
+from pointlab.report.stages import stage_sections
 from pointlab.report.study import study_sections
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.training_curves import training_pictures
@@ -57,6 +59,7 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         runs=run_rows(material),
         coefficients=coefficient_sections(material),
         soups=soup_sections(material),
+        stages=stage_sections(material),
         few_shots=few_shot_sections(material),
         training=training_pictures(material),
         searches=trial_tables(material),
@@ -74,6 +77,7 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         similarities=SIMILARITIES,
         most_points=f"{MOST_POINTS:,}",
         studies=study_sections(material),
+        provenance=provenance(material),
         planes=study_planes(material),
         colours={"finished": TARGET, "chosen": CHOSEN},
         max_points=MAX_POINTS,

@@ -1,6 +1,7 @@
 """The schedule that a population found: what its best member was trained with, over the epochs."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -29,6 +30,9 @@ def _steps(name: str, setting: str, rows: Sequence[dict[str, float | str]]) -> P
         hovertemplate="from epoch %{x:g}: %{y} (member %{customdata:g})<extra></extra>",
     )
     x = {"title": {"text": "epoch"}, "rangemode": "tozero"}
-    y = {"title": {"text": label(setting.rpartition(".")[2].replace("_", " "))}, "type": axis_type(values)}
+    y: dict[str, Any] = {"title": {"text": label(setting.rpartition(".")[2].replace("_", " "))}}
+    y["type"] = axis_type(values)
+    if len(set(values)) == 1 and isinstance(values[0], float) and values[0]:
+        y["range"] = sorted((0.0, 2 * values[0]))  # left alone, it would be one to both sides
     caption = f"{setting} of the chosen trial: each mark is a generation's value, from its first epoch on"
     return picture(name, [trace], x, y, caption, height=235, showlegend=False, margin=MARGIN)

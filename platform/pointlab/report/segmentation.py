@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from pointlab.experiment.segmented import SegmentedScene, read_scene
 from pointlab.experiment.shown import has_files
-from pointlab.experiment.wiring import model_manifest
+from pointlab.experiment.stored_models import model_manifest
 from pointlab.report.collect import Material
 from pointlab.report.figures import SHIFTED, TARGET, VALIDATION, Picture, in_percent, label, picture
 from pointlab.report.gallery import part_names_of

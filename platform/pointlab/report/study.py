@@ -1,40 +1,36 @@
-"""A study on the page: which start helps, by how much and how surely, in tables and plots.
+"""A study on the page: which start helps, by how much and how surely, at what cost, in tables and plots.
 
-Every table belongs to one route and number of labels, and every column to one protocol: figures of two
-protocols are never mixed. Differences are told in points, hundredths of what is measured.
+Every table belongs to one measure, route and number of labels, and every column to one protocol: figures of
+two measures or protocols are never mixed. Differences are told in points, hundredths of what is measured.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pointlab.report.cells import told_labels
 from pointlab.report.collect import Material
 from pointlab.report.figures import Picture
-from pointlab.report.study_finding import points, verdict_of
+from pointlab.report.measures import by_measure, measure_words, measures_of, of_measure
+from pointlab.report.study_costs import COLUMNS, cost_pictures, cost_rows
+from pointlab.report.study_finding import verdict_of
 from pointlab.report.study_plots import difference_picture, few_shot_pictures
-from pointlab.report.wording import GAP, duration, percent
+from pointlab.report.study_ranks import RankRow, rank_rows, told_agreement
+from pointlab.report.study_tables import StudyTable, cell_anchor, pooled_tables, route_tables
+from pointlab.report.wording import percent
 from pointlab.storage import Record
 from pointlab.study.comparison import Row
 
 
 @dataclass(frozen=True)
-class CellText:
-    """A group of seeds in words; `verdict` is better or worse where the interval leaves out 0."""
+class CellRow:
+    """A cell by itself: where it lies, every measure of it or what became of it, and its run."""
 
-    value: str
-    difference: str
-    verdict: str
-
-
-@dataclass(frozen=True)
-class StudyTable:
-    """Rows of starts and backbones; a cell for each protocol."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[CellText | None, ...]], ...]
-    captions: tuple[str, ...]
-    """What zero-shot figures in it rest on."""
+    anchor: str
+    place: tuple[str, ...]
+    seed: int
+    figures: tuple[tuple[str, float | str], ...]
+    outcome: str
+    error: str
+    run: str
 
 
 @dataclass(frozen=True)
@@ -42,13 +38,19 @@ class StudySection:
     """All that the page tells of one study."""
 
     record: Record
-    pooled: StudyTable
+    name: str
+    """Its own on the page."""
+    measures: tuple[str, ...]
+    pooled: tuple[StudyTable, ...]
     tables: tuple[StudyTable, ...]
     pictures: tuple[Picture, ...]
-    costs: tuple[tuple[str, str, tuple[str, ...]], ...]
-    """Start and backbone of a pretraining; samples, clouds encoded, steps and device time, in the mean."""
-    cells: tuple[tuple[tuple[str, ...], str, str], ...]
-    """Place, figure or outcome, and run of every cell."""
+    few_labels: tuple[Picture, ...]
+    cost_pictures: tuple[Picture, ...]
+    cost_columns: tuple[str, ...]
+    costs: list[tuple[tuple[str, ...], tuple[tuple[str, float | str], ...]]]
+    ranks: list[RankRow]
+    agreement: tuple[str, ...]
+    cells: tuple[CellRow, ...]
     failures: tuple[tuple[str, tuple[str, ...]], ...]
     """Every error, and the runs of the cells that failed with it."""
     note: str
@@ -57,33 +59,38 @@ class StudySection:
 def study_sections(material: Material) -> list[StudySection]:
     """One for every study on the page."""
     studies = [record for record in material.records if record.kind == "study"]
-    return [_section(number, record) for number, record in enumerate(studies)]
+    return [_section(f"study-{number}", record) for number, record in enumerate(studies)]
 
 
-def _section(number: int, record: Record) -> StudySection:
-    rows = record.curves["comparison"]
-    name = f"study-{number}"
+def _section(name: str, record: Record) -> StudySection:
+    measures = measures_of(record)
     return StudySection(
         record=record,
-        pooled=pooled_table(record),
-        tables=route_tables(record),
-        pictures=(*difference_picture(name, record.curves["pooled"]), *few_shot_pictures(name, rows)),
-        costs=tuple(_costs(record.curves["cells"])),
-        cells=tuple(_cell(row, record.notes["measure"]) for row in record.curves["cells"]),
+        name=name,
+        measures=tuple(measure_words(measure) for measure in measures),
+        pooled=pooled_tables(record),
+        tables=route_tables(record, name),
+        pictures=tuple(_differences(name, record)),
+        few_labels=tuple(_few_labels(name, record)),
+        cost_pictures=tuple(cost_pictures(name, record)),
+        cost_columns=tuple(heading for _, heading in COLUMNS),
+        costs=cost_rows(record),
+        ranks=rank_rows(record),
+        agreement=tuple(told_agreement(record)),
+        cells=tuple(_cells(name, record.curves["cells"], measures)),
         failures=tuple(_failures(record.curves["cells"])),
-        note=_note([*record.curves["pooled"], *rows]),
+        note=_note([*record.curves["pooled"], *record.curves["comparison"]]),
     )
 
 
-def pooled_table(record: Record) -> StudyTable:
-    """Differences to the baseline over all routes, labels and seeds."""
-    title = f"Differences to {record.notes['baseline']} over all routes, labels and seeds"
-    return _table(title, record.curves["pooled"], record.curves.get("words", []))
+def _differences(name: str, record: Record) -> Iterator[Picture]:
+    for number, (measure, rows) in enumerate(by_measure(record, "pooled").items()):
+        yield from difference_picture(f"{name}-{number}", rows, of_measure(measure, record))
 
 
-def route_tables(record: Record) -> tuple[StudyTable, ...]:
-    """What every start reaches, in a table for each route and number of labels."""
-    return tuple(_route_tables(record.curves["comparison"], record.curves.get("words", [])))
+def _few_labels(name: str, record: Record) -> Iterator[Picture]:
+    for number, (measure, rows) in enumerate(by_measure(record, "comparison").items()):
+        yield from few_shot_pictures(f"{name}-{number}", rows, measure_words(measure))
 
 
 def _failures(cells: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -92,71 +99,19 @@ def _failures(cells: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield error, tuple(str(row["run"]) for row in cells if row["error"] == error)
 
 
-def _route_tables(rows: Sequence[Row], words: Sequence[Row]) -> Iterator[StudyTable]:
-    """A table for each route and number of labels."""
-    for route in dict.fromkeys(str(row["route"]) for row in rows):
-        of_route, told_of_route = ([row for row in some if row["route"] == route] for some in (rows, words))
-        for labels in dict.fromkeys(str(row["samples_per_class"]) for row in of_route):
-            shown = [row for row in of_route if row["samples_per_class"] == labels]
-            yield _table(f"{route}, {told_labels(labels)}", shown, told_of_route)
-
-
-def _table(title: str, rows: Sequence[Row], words: Sequence[Row]) -> StudyTable:
-    """Backbone by backbone; in the order in which levels first appear."""
-    protocols = tuple(dict.fromkeys(str(row["protocol"]) for row in rows))
-    found = {(str(row["backbone"]), str(row["start"]), str(row["protocol"])): row for row in rows}
-    places = dict.fromkeys((backbone, start) for backbone, start, _ in found)
-    backbones = list(dict.fromkeys(backbone for backbone, _ in places))
-    lines = [
-        (start, backbone, tuple(_text(found.get((backbone, start, protocol))) for protocol in protocols))
-        for backbone, start in sorted(places, key=lambda place: backbones.index(place[0]))
-    ]
-    columns = tuple(name.replace("-", " ") for name in protocols)
-    captions = [_caption(row) for row in words if row["protocol"] in protocols]
-    return StudyTable(title, columns, tuple(lines), tuple(dict.fromkeys(captions)))
-
-
-def _caption(row: Row) -> str:
-    return f"{str(row['protocol']).replace('-', ' ')} of {row['starts']}: {row['told']}"
-
-
-def _text(row: Row | None) -> CellText | None:
-    if row is None:
-        return None
-    value = _mean(row) if "mean" in row else f"{row['pairs']:.0f} pairs, {row['clusters']:.0f} clusters"
-    if row.get("best", "") != "":
-        value += f"; best of seeds {percent(float(row['best']))}"
-    return CellText(value, "" if row["difference"] == "" else points(row), verdict_of(row))
-
-
-def _mean(row: Row) -> str:
-    if row["deviation"] == "":
-        return percent(float(row["mean"]))
-    return f"{100 * float(row['mean']):.1f} ± {100 * float(row['deviation']):.1f}{GAP}% ({row['seeds']:.0f})"
-
-
-def _costs(cells: Sequence[Row]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Each pretraining counts once, however many cells start from it."""
-    pretrainings = {
-        (row["start"], row["backbone"], row["pretraining"]): row
-        for row in cells
-        if row["pretraining_samples"] != ""
-    }
-    for start, backbone in dict.fromkeys((start, backbone) for start, backbone, _ in pretrainings):
-        rows = [row for key, row in pretrainings.items() if key[:2] == (start, backbone)]
-        counts = (f"{_mean_of(rows, f'pretraining_{what}'):,.0f}" for what in ("samples", "clouds", "steps"))
-        yield str(start), str(backbone), (*counts, duration(_mean_of(rows, "pretraining_seconds")))
-
-
-def _mean_of(rows: Sequence[Row], column: str) -> float:
-    return sum(float(row[column]) for row in rows) / len(rows)
-
-
-def _cell(row: Row, measure: str) -> tuple[tuple[str, ...], str, str]:
-    place = (row["route"], row["backbone"], row["samples_per_class"], row["protocol"], row["start"])
-    value = row.get(measure, "")
-    told = percent(float(value)) if value != "" else str(row["outcome"])
-    return (*map(str, place), f"{row['seed']:.0f}"), told, str(row["run"])
+def _cells(name: str, rows: Sequence[Row], measures: Sequence[str]) -> Iterator[CellRow]:
+    levels = ("route", "backbone", "samples_per_class", "protocol", "start")
+    for number, row in enumerate(rows):
+        values = [row.get(measure, "") for measure in measures]
+        yield CellRow(
+            cell_anchor(name, number),
+            tuple(str(row[level]) for level in levels),
+            int(row["seed"]),
+            tuple(("" if value == "" else percent(float(value)), value) for value in values),
+            str(row["outcome"]),
+            str(row["error"]),
+            str(row["run"]),
+        )
 
 
 def _note(rows: Iterable[Row]) -> str:

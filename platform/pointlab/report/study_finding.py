@@ -1,8 +1,10 @@
 """The answer of a study in sentences, and a difference with its interval in words: in points of a hundred."""
 
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from pointlab.experiment.matrix import ALL
+from pointlab.report.measures import by_measure, measure_words, of_measure
 from pointlab.report.wording import measure_name, percent
 from pointlab.storage import Record
 from pointlab.study.comparison import Row
@@ -13,18 +15,41 @@ def study_finding(record: Record) -> str:
 
     Where runs of several versions of the code are compared, it says so.
     """
-    baseline = record.notes["baseline"]
-    rows = _widest(record)
-    if not rows:
+    baseline, cells = record.notes["baseline"], record.notes["cells"]
+    compared = by_measure(record, "pooled")
+    if not compared:
         return _uncompared(record)
-    protocols = dict.fromkeys(str(row["protocol"]) for row in rows)
-    sentences = [_verdict(protocol, [r for r in rows if r["protocol"] == protocol]) for protocol in protocols]
-    told = " ".join(sentences)
     code = f" Mind the code: {record.notes['code']}." if "code" in record.notes else ""
-    is_one_of_many = rows[0]["backbone"] != ALL and len(rows) < len(record.curves["pooled"])
-    on = f" on {rows[0]['backbone']}, the backbone with seeds enough" if is_one_of_many else ""
-    what = measure_name(record.notes["measure"])
-    return f"Compared with {baseline}{on}, in points of {what} ({record.notes['cells']}): {told}{code}"
+    if len(compared) == 1:
+        ((measure, rows),) = compared.items()
+        what = measure_name(measure)
+        return f"Compared with {baseline}{_on(rows)}, in points of {what} ({cells}): {_told(rows)}{code}"
+    told = (
+        f"In points of {measure_words(measure)}{_on(rows)}: {_told(rows)}"
+        for measure, rows in compared.items()
+    )
+    return f"Compared with {baseline} ({cells}): {' '.join(told)}{code}"
+
+
+def _told(rows: Sequence[Row]) -> str:
+    """A sentence for each protocol."""
+    found = widest(rows)
+    return " ".join(_verdict(protocol, of_it) for protocol, of_it in by_protocol(found).items())
+
+
+def _on(rows: Sequence[Row]) -> str:
+    """On which backbone, where one alone has an interval."""
+    backbone = widest(rows)[0]["backbone"]
+    is_one_of_many = backbone != ALL and any(row["backbone"] != backbone for row in rows)
+    return f" on {backbone}, the backbone with seeds enough" if is_one_of_many else ""
+
+
+def by_protocol(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of each protocol."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(str(row["protocol"]), []).append(row)
+    return found
 
 
 def _uncompared(record: Record) -> str:
@@ -44,9 +69,10 @@ def _uncompared(record: Record) -> str:
 def _reached(record: Record) -> list[str]:
     """The figure of each start under each protocol, in the mean over routes, backbones and labels."""
     values: dict[str, dict[str, list[float]]] = {}
-    for row in record.curves["comparison"]:
-        of_starts = values.setdefault(str(row["protocol"]), {})
-        of_starts.setdefault(str(row["start"]), []).append(float(row["mean"]))
+    for measure, rows in by_measure(record, "comparison").items():
+        for row in rows:
+            of_starts = values.setdefault(f"{row['protocol']}{of_measure(measure, record)}", {})
+            of_starts.setdefault(str(row["start"]), []).append(float(row["mean"]))
     return [
         f"under {protocol.replace('-', ' ')}, "
         + ", ".join(f"{start} {percent(fmean(means))}" for start, means in of_starts.items())
@@ -54,9 +80,8 @@ def _reached(record: Record) -> list[str]:
     ]
 
 
-def _widest(record: Record) -> list[Row]:
+def widest(rows: Sequence[Row]) -> list[Row]:
     """The pooled rows over all backbones; of the first one with an interval where only it has any."""
-    rows = record.curves["pooled"]
     backbones = dict.fromkeys(str(row["backbone"]) for row in rows)
     found = [
         [row for row in rows if row["backbone"] == backbone] for backbone in sorted(backbones, key=_rank)
@@ -70,26 +95,30 @@ def _rank(backbone: str) -> bool:
 
 
 def _verdict(protocol: str, rows: list[Row]) -> str:
-    method = protocol.replace("-", " ")
+    return f"Under {protocol.replace('-', ' ')}, {verdict(rows)}."
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """What is surely better or worse, in part of a sentence; who comes first where nothing is."""
     best = max(rows, key=lambda row: float(row["difference"]))
     better = [row for row in rows if verdict_of(row) == "better"]
     worse = [row for row in rows if verdict_of(row) == "worse"]
     if better:
         names = ", ".join(f"{row['start']} {points(row)}" for row in _by_difference(better))
-        told = f"Under {method}, better: {names}"
+        told = f"better: {names}"
     elif float(best["difference"]) <= 0:
-        told = f"Under {method}, none is ahead; {best['start']} comes closest with {points(best)}"
+        told = f"none is ahead; {best['start']} comes closest with {points(best)}"
     elif all(row["low"] == "" for row in rows):
-        told = f"Under {method}, {best['start']} comes first with {points(best)}"
+        told = f"{best['start']} comes first with {points(best)}"
     else:
-        told = f"Under {method}, none is surely better; {best['start']} comes first with {points(best)}"
+        told = f"none is surely better; {best['start']} comes first with {points(best)}"
     if worse:
         names = ", ".join(f"{row['start']} {points(row)}" for row in _by_difference(worse))
         told += f"; worse: {names}"
-    return f"{told}."
+    return told
 
 
-def _by_difference(rows: list[Row]) -> list[Row]:
+def _by_difference(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: -float(row["difference"]))
 
 

@@ -12,8 +12,11 @@ SHORT = 15
 """Longest name of a place in one line: a phone has no room for more beside the plot."""
 
 
-def difference_picture(name: str, pooled: Sequence[Row]) -> Iterator[Picture]:
-    """Differences to the baseline over routes and labels, a colour for each protocol; none without any."""
+def difference_picture(name: str, pooled: Sequence[Row], measure: str = "") -> Iterator[Picture]:
+    """Differences to the baseline over routes and labels, a colour for each protocol; none without any.
+
+    The caption tells of the `measure` where there are several.
+    """
     if not pooled:
         return
     protocols = dict.fromkeys(str(row["protocol"]) for row in pooled)
@@ -33,7 +36,7 @@ def difference_picture(name: str, pooled: Sequence[Row]) -> Iterator[Picture]:
         traces,
         x,
         {"showgrid": False, "automargin": True, "autorange": "reversed"},
-        "Mean difference to the baseline over routes, labels and seeds, with its 95 % interval:"
+        f"Mean difference to the baseline over routes, labels and seeds{measure}, with its 95 % interval:"
         " over further pretrainings, for these routes, backbones and test clouds. Hollow: no interval can be"
         " had.",
         height=110 + 34 * places,
@@ -73,33 +76,40 @@ def _reach(row: Row, side: str) -> float:
     return round(100 * abs(float(row[side]) - float(row["difference"])), 2) if row[side] != "" else 0.0
 
 
-def few_shot_pictures(name: str, comparison: Sequence[Row]) -> Iterator[Picture]:
-    """Accuracy against labels by route and protocol, of the backbones with the most seeds."""
+def few_shot_pictures(name: str, comparison: Sequence[Row], measure: str = "accuracy") -> Iterator[Picture]:
+    """One measure of two starts or more against labels, by route and protocol, of the backbones with the most
+    seeds."""
     most = max((float(row["seeds"]) for row in comparison), default=0.0)
     studied = dict.fromkeys(row["backbone"] for row in comparison if float(row["seeds"]) == most)
     rows = [row for row in comparison if row["backbone"] in studied]
+    starts = dict.fromkeys(str(row["start"]) for row in comparison)
+    colours = dict(zip(starts, (NEUTRAL, *SERIES * len(starts)), strict=False))
     places = dict.fromkeys((str(row["route"]), str(row["protocol"]), str(row["backbone"])) for row in rows)
     for number, (route, protocol, backbone) in enumerate(places):
         place = (route, protocol, backbone)
         here = [row for row in rows if (row["route"], row["protocol"], row["backbone"]) == place]
-        if len({row["samples_per_class"] for row in here}) > 1:
+        numbers, found = ({row[level] for row in here} for level in ("samples_per_class", "start"))
+        if len(numbers) > 1 and len(found) > 1:
             yield _few_shot(
                 f"{name}-labels-{number}",
                 here,
+                colours,
+                measure,
                 f"{route}, {protocol.replace('-', ' ')}, {backbone}: mean and deviation over seeds, on these"
                 " test clouds; hollow: one seed.",
             )
 
 
-def _few_shot(name: str, rows: Sequence[Row], caption: str) -> Picture:
+def _few_shot(name: str, rows: Sequence[Row], colours: dict[str, str], measure: str, caption: str) -> Picture:
+    """A start has one colour in all of a study's plots."""
     starts = dict.fromkeys(str(row["start"]) for row in rows)
     order = sorted({str(row["samples_per_class"]) for row in rows}, key=_num_labels)
     traces = [
-        _curve(start, colour, sorted((r for r in rows if r["start"] == start), key=_labels_of))
-        for start, colour in zip(starts, (NEUTRAL, *SERIES * len(starts)), strict=False)
+        _curve(start, colours[start], sorted((r for r in rows if r["start"] == start), key=_labels_of))
+        for start in starts
     ]
     x = {"title": {"text": "training labels of each class"}, "type": "category", "categoryorder": "array"}
-    y = {"title": {"text": "accuracy"}, "ticksuffix": " %"}
+    y = {"title": {"text": measure}, "ticksuffix": " %"}
     return picture(name, traces, {**x, "categoryarray": order}, y, caption, height=300)
 
 

@@ -61,6 +61,11 @@ class Sweep:
         """How many runs each point rests on."""
         return max(len(found) for found in next(iter(self.by_method.values()))[0].accuracies.values())
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there was one mixture alone, as with coefficients by depth, and so nothing to choose."""
+        return all(len(self.by_method.get(method, ())) == 1 for method in self.own)
+
     def at(self, method: str, coefficient: float) -> Point | None:
         """The point of a method at `coefficient`, if that is on the grid."""
         points = self.by_method.get(method, ())
@@ -106,12 +111,14 @@ def describe(sweep: Sweep, method: str) -> str:
     if not choices:
         return opening
     means = {split: fmean(choice.accuracies[split] for choice in choices) for split in sweep.splits}
-    told = f"The chosen one has {_in_words(means)}"
-    if len(choices) > 1:
+    told = f"The {'given' if sweep.is_given else 'chosen'} one has {_in_words(means)}"
+    if len(choices) > 1 and not sweep.is_given:
         told = f"Those that were chosen have {_in_words(means)} in the mean"
     fine_tuned = sweep.at(method, 1.0)
     if fine_tuned is not None and any(choice.coefficient != 1.0 for choice in choices):
         told += f", the fine-tuned end {_in_words({s: fine_tuned.mean(s) for s in sweep.splits})}"
+    if sweep.is_given:
+        return f"{opening} {told}."
     return (
         f"{opening} {told}. Choosing went by these very figures, which flatters it; the test splits decide."
     )

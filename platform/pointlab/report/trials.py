@@ -24,6 +24,7 @@ OWN_COLUMNS = (
     "generation",
     "member",
     "parent",
+    "compared",
     "score",
     "coefficient",
     "epochs",
@@ -46,6 +47,10 @@ class TrialTable:
     objectives: tuple[str, ...]
     """The figures that were compared, where there are several."""
     is_population: bool
+    has_coefficients: bool
+    """Whether trials mix weights."""
+    has_stopped: bool
+    """Whether a trial that is drawn was stopped early."""
     rows: tuple[tuple[str, ...], ...]
     """Cells as text, in the order of `columns`; the last is the trial's run."""
     chosen: str
@@ -61,9 +66,10 @@ class TrialTable:
     def columns(self) -> tuple[str, ...]:
         """Headings of the table; a setting goes by the last word of its dotted path if that is unique."""
         figures = (f"{split_name(self.record, each)}: {measure_name(each)}" for each in self.objectives)
-        cost = ("coefficient", "epochs", "samples", "time", "outcome", "run")
-        lineage = ("generation", "member", "parent") if self.is_population else ()
-        return ("score", *figures, *lineage, *_short(self.settings), *cost)
+        mixed = ("coefficient",) if self.has_coefficients else ()
+        cost = ("epochs", "samples", "time", "outcome", "run")
+        lineage = ("generation", "member", "parent", "at its end") if self.is_population else ()
+        return ("score", *figures, *lineage, *_short(self.settings), *mixed, *cost)
 
 
 def trial_tables(material: Material) -> list[TrialTable]:
@@ -85,17 +91,22 @@ def _table(number: int, record: Record) -> TrialTable:
     objectives = tuple(objectives_of(record))
     last = last_generation(trials)
     shown = [row for row in last if row["outcome"] in OUTCOMES and row["score"] != ""]
-    chosen = record.notes.get("chosen trial", "")
     pictures = [
-        _against(f"trials-{number}-{i}", setting, shown, chosen, metric) for i, setting in enumerate(settings)
+        _against(f"trials-{number}-{i}", setting, shown, record, metric) for i, setting in enumerate(settings)
     ]
+    has_coefficients = any(row["coefficient"] != "" for row in trials)
     return TrialTable(
         record=record,
         settings=settings,
         objectives=objectives,
         is_population="generation" in trials[0],
-        rows=tuple(_cells(row, trials, settings, objectives, metric) for row in trials),
-        chosen=chosen,
+        has_coefficients=has_coefficients,
+        has_stopped=any(row["outcome"] == "stopped early" for row in shown),
+        rows=tuple(
+            tuple(_cells(row, trials, settings, objectives, metric, has_coefficients=has_coefficients))
+            for row in trials
+        ),
+        chosen=record.notes.get("chosen trial", ""),
         fronts=tuple(front_pictures(f"trials-front-{number}", record)),
         pictures=tuple(pictures),
         schedule=tuple(schedule_pictures(f"schedule-{number}", record, settings)),
@@ -124,44 +135,55 @@ def _short(settings: tuple[str, ...]) -> list[str]:
 
 
 def _cells(
-    row: Row, trials: list[Row], settings: tuple[str, ...], objectives: tuple[str, ...], metric: str
-) -> tuple[str, ...]:
+    row: Row,
+    trials: list[Row],
+    settings: tuple[str, ...],
+    objectives: tuple[str, ...],
+    metric: str,
+    *,
+    has_coefficients: bool,
+) -> Iterator[str]:
     numbers = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in settings)
     coefficient = row["coefficient"]
     figures = [(metric, row["score"]), *((name, row[name]) for name in objectives)]
-    return (
-        *(figure(name, float(value)) if value != "" else "" for name, value in figures),
-        *_lineage(row, trials),
-        *numbers,
-        f"{coefficient:g}" if isinstance(coefficient, float) else "",
-        f"{float(row['epochs']):g}",
-        f"{float(row['samples']):,.0f}",
-        duration(float(row["seconds"])),
-        str(row["outcome"]),
-        str(row["run"]),
-    )
+    yield from (figure(name, float(value)) if value != "" else "" for name, value in figures)
+    yield from _lineage(row, trials, metric)
+    yield from numbers
+    if has_coefficients:
+        yield f"{coefficient:g}" if isinstance(coefficient, float) else ""
+    yield from (f"{float(row['epochs']):g}", f"{float(row['samples']):,.0f}", duration(float(row["seconds"])))
+    yield from (str(row["outcome"]), str(row["run"]))
 
 
-def _lineage(row: Row, trials: list[Row]) -> Iterator[str]:
-    """Of a population's trial its generation, its member, and the member that it went on from."""
+def _lineage(row: Row, trials: list[Row], metric: str) -> Iterator[str]:
+    """Of a population's trial its generation, its member, the member that it went on from, and its figure at
+    the generation's end, by which members were compared."""
     if "generation" in row:
         yield f"{float(row['generation']):g}"
         yield f"{float(row['member']):g}"
         yield next((f"{float(one['member']):g}" for one in trials if one["trial"] == row["parent"]), "")
+        yield figure(metric, float(row["compared"])) if row.get("compared", "") != "" else ""
 
 
-def _against(name: str, setting: str, trials: list[Row], chosen: str, metric: str) -> Picture:
-    values = [row[setting] for row in trials]
+def _against(name: str, setting: str, trials: list[Row], record: Record, metric: str) -> Picture:
+    chosen = record.notes.get("chosen trial", "")
     scale, unit = (100.0, " %") if is_share(metric) else (1.0, "")
     traces = [_points(setting, trials, outcome, scale, unit) for outcome in OUTCOMES]
     best = [row for row in trials if row["run"] and row["run"] == chosen]
     traces.append(ring([_value(row[setting]) for row in best], [scale * float(row["score"]) for row in best]))
     x: dict[str, Any] = {"title": {"text": label(setting.rpartition(".")[2].replace("_", " "))}}
-    x |= {"type": axis_type(values), "showgrid": True}
+    x |= {"type": _scale_of(setting, trials, record), "showgrid": True}
     if x["type"] == "log":
         x["dtick"] = "D2"
     y = {"title": {"text": "score"}, "ticksuffix": unit}
     return picture(name, traces, x, y, setting, height=235, showlegend=False, margin=MARGIN)
+
+
+def _scale_of(setting: str, trials: list[Row], record: Record) -> str:
+    """The axis of a setting: of one that was drawn on a logarithmic scale that one."""
+    drawn = record.config.get("space", {}).get(setting)
+    is_log = isinstance(drawn, dict) and drawn.get("kind") == "log_uniform"
+    return "log" if is_log else axis_type([row[setting] for row in trials])
 
 
 def _points(setting: str, trials: list[Row], outcome: str, scale: float, unit: str) -> Any:
@@ -189,8 +211,14 @@ def _note(record: Record, trials: list[Row]) -> str:
     if "generation" in trials[0]:
         sentences.append(
             "A trial is one member's training in one generation; its parent is the member from whose weights,"
-            " of the generation before, it went on. Scores compare within a generation, and the plots against"
-            " settings are of the last."
+            " of the generation before, it went on. Members were compared by their figure at a generation's"
+            " end; the score is that of the epoch that a trial keeps, and says which one is chosen. Both"
+            " compare within a generation, and the plots against settings are of the last."
+        )
+    if objectives_of(record):
+        sentences.append(
+            "The score is the mean of the objectives, each scaled to [0, 1] over all finished trials: the"
+            " largest of those on the front is recommended."
         )
     if counts["stopped early"] and "selection rule" in record.notes:
         sentences.append(

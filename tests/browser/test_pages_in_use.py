@@ -1,0 +1,65 @@
+"""What a page offers is done by a real browser: classes are switched, pixels are asked."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from browsed import Opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
+pytestmark = [pytest.mark.browser, pytest.mark.ray]
+SHOWN = "(scene) => scene.data.map((trace) => trace.visible)"
+
+
+@pytest.mark.parametrize("name", ["dataset", "search"])
+def test_a_class_button_switches_every_scene(name: str, fresh: Callable[[str], Opened]) -> None:
+    page = fresh(name).page
+    scenes = page.locator(".scenes .plotly-graph-div").all()
+    first = [scene.evaluate(SHOWN) for scene in scenes]
+    pictures = [scene.screenshot() for scene in scenes]
+    buttons = page.locator("[data-class='2']")
+    buttons.first.click()
+    page.wait_for_function("() => document.querySelector('.scenes .plotly-graph-div').data[2].visible")
+    assert first == [[place == 0 for place in range(len(each))] for each in first]
+    assert [s.evaluate(SHOWN) for s in scenes] == [[p == 2 for p in range(len(each))] for each in first]
+    assert all(button.get_attribute("aria-pressed") == "true" for button in buttons.all())
+    assert page.locator("[data-class='0'][aria-pressed='true']").count() == 0
+    assert all(scene.screenshot() != old for scene, old in zip(scenes, pictures, strict=True))
+
+
+def test_a_cloud_can_be_turned_and_the_others_turn_with_it(fresh: Callable[[str], Opened]) -> None:
+    page = fresh("dataset").page
+    scenes = page.locator(".scenes .plotly-graph-div").all()
+    before = [eye_of(scene) for scene in scenes]
+    scenes[0].scroll_into_view_if_needed()
+    box = scenes[0].bounding_box()
+    assert box is not None
+    across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(across, down)
+    page.mouse.down()
+    page.mouse.move(across + 80, down, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    after = [eye_of(scene) for scene in scenes]
+    assert after[0] != before[0]
+    assert after[1:] == [pytest.approx(after[0], abs=1e-6)] * len(after[1:])
+
+
+def eye_of(scene: "Locator") -> dict[str, float]:
+    """Where the camera of a scene stands."""
+    eye: dict[str, float] = scene.evaluate("(scene) => scene._fullLayout.scene._scene.getCamera().eye")
+    return eye
+
+
+def test_a_pixel_that_is_asked_colours_the_cloud(fresh: Callable[[str], Opened]) -> None:
+    page = fresh("matching").page
+    frame = page.locator(".match").first
+    told, cloud = frame.locator("output").inner_text(), frame.locator("canvas").screenshot()
+    picture = frame.locator(".picture").bounding_box()
+    assert picture is not None
+    frame.locator(".picture").click(position={"x": picture["width"] * 0.1, "y": picture["height"] * 0.9})
+    assert frame.locator("output").inner_text() != told
+    assert frame.locator("canvas").screenshot() != cloud
