@@ -30,7 +30,7 @@ from pointlab.data.builtin.objects import CLASSES
 from pointlab.data.cache import CachedSplit
 from pointlab.data.sample import PointBatch
 from pointlab.experiment import AnalyseExperiment
-from pointlab.experiment.wiring import seeded_backbone
+from pointlab.experiment.stored_models import seeded_backbone
 from pointlab.training.numerics import prepare_process
 
 SMALL = Path(__file__).resolve().parents[1] / "configs/backbones/small.yaml"

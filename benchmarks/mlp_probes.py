@@ -9,21 +9,21 @@ of it where batches and heads are small, and on a GPU.
 
 import argparse
 import copy
-import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from probes import SIZES, table
+from turns import Clock, medians_of_turns, parser_of_probes, start, told
 
 from pointlab.evaluation import FeatureTable
 from pointlab.objectives import HeadConfig, build_head
 from pointlab.objectives.heads import Head
 from pointlab.seeding import generator
-from pointlab.training.allocation import keep_freed_memory
 from pointlab.transfer.mlp_probe import Member, MlpProbeConfig, Training, train_grid
 from pointlab.transfer.side_by_side import Learning
 from pointlab.transfer.standardising import Scale
@@ -62,49 +62,36 @@ FORMS: dict[str, Callable[[FeatureTable, Head, Training, int], None]] = {
 }
 
 
+def on_a_gpu() -> float:
+    """The clock, once the GPU has done all that it was told."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+CLOCKS: dict[str, Clock] = {"cpu": time.process_time, "cuda": on_a_gpu}
+
+
 def compare(size: str, options: argparse.Namespace) -> None:
     """A line for each form."""
     num_samples, num_features, num_classes = SIZES[size]
     data, device = table(num_samples, num_features, num_classes), torch.device(options.device)
     config = MlpProbeConfig(epochs=options.epochs, batch_size=options.batch_size)
     torch.manual_seed(0)
-    start, training = build_head(HeadConfig(), num_features, num_classes), Training(config, 0, device)
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in FORMS}
+    first, training = build_head(HeadConfig(), num_features, num_classes), Training(config, 0, device)
     for form in FORMS.values():  # what is only slow once
-        form(data, start, Training(config.model_copy(update={"epochs": 1}), 0, device), 2)
-    for _ in range(options.turns):
-        for name, form in FORMS.items():
-            begin = clock()
-            form(data, start, training, options.probes)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds[name].append(clock() - begin)
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    for name, median in medians.items():
-        ratio = median / medians["one batched network"]
-        print(f"{size:<8}{name:<26}{median:>8.2f} s{ratio:>7.1f}x")
+        form(data, first, Training(config.model_copy(update={"epochs": 1}), 0, device), 2)
+    forms = {name: partial(form, data, first, training, options.probes) for name, form in FORMS.items()}
+    medians = medians_of_turns(forms, options.turns, CLOCKS[device.type])
+    print("\n".join(told(size, medians, "one batched network").values()))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: PYTHONPATH=platform python benchmarks/mlp_probes.py --sizes small",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--probes", type=int, default=50, help="settings in the grid (default: 50)")
+    parser = parser_of_probes(__doc__, "mlp_probes.py", SIZES)
     parser.add_argument("--epochs", type=int, default=5, help="of each probe (default: 5)")
     parser.add_argument("--batch-size", type=int, default=64, help="clouds of a step (default: 64)")
-    parser.add_argument("--turns", type=int, default=3, help="timed turns of each form (default: 3)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", choices=list(CLOCKS))
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
-    print(
-        f"torch {torch.__version__}, {options.device}, {options.threads} thread(s), {options.probes} probes"
-    )
+    start(options)
     for size in options.sizes:
         compare(size, options)
 

@@ -7,9 +7,6 @@ all; each time is the median of its turns, in seconds of the processor. The larg
 the objective that all minimise, says how near to the optimum each form came.
 """
 
-import argparse
-import statistics
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +16,9 @@ import torch.nn.functional as F
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
+from turns import medians_of_turns, parser_of_probes, start, told
 
 from pointlab.evaluation import FeatureTable
-from pointlab.training.allocation import keep_freed_memory
 from pointlab.transfer.probe import TOLERANCE, solve
 
 SIZES = {"small": (500, 192, 16), "larger": (4000, 768, 40)}
@@ -136,34 +133,14 @@ def compare(size: str, num_probes: int, turns: int) -> None:
     """A line for each form."""
     num_classes, data = SIZES[size][2], table(*SIZES[size])
     penalties = torch.logspace(-1, -4, num_probes).tolist()
-    seconds: dict[str, list[float]] = {name: [] for name in FORMS}
-    gradients = {}
-    for _ in range(turns):
-        for name, form in FORMS.items():
-            begin = time.process_time()
-            answer = form(data, penalties, num_classes)
-            seconds[name].append(time.process_time() - begin)
-            gradients[name] = largest_gradient(data, penalties, answer)
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    for name, median in medians.items():
-        ratio = median / medians["one pass"]
-        print(f"{size:<8}{name:<26}{median:>8.2f} s{ratio:>7.1f}x   gradient {gradients[name]:.1e}")
+    forms = {name: partial(form, data, penalties, num_classes) for name, form in FORMS.items()}
+    for name, line in told(size, medians_of_turns(forms, turns), "one pass").items():
+        print(f"{line}   gradient {largest_gradient(data, penalties, forms[name]()):.1e}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: PYTHONPATH=platform python benchmarks/probes.py --sizes small",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--probes", type=int, default=50, help="penalties in the grid (default: 50)")
-    parser.add_argument("--turns", type=int, default=3, help="timed turns of each form (default: 3)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
-    print(f"torch {torch.__version__}, {options.threads} thread(s), {options.probes} probes")
+    options = parser_of_probes(__doc__, "probes.py", SIZES).parse_args()
+    start(options)
     for size in options.sizes:
         compare(size, options.probes, options.turns)
 

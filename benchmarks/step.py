@@ -33,7 +33,7 @@ from pointlab.data.cache import CachedSplit, open_split
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.order import Share
 from pointlab.experiment import LaunchConfig, PretrainExperiment
-from pointlab.experiment.wiring import seeded_backbone
+from pointlab.experiment.stored_models import seeded_backbone
 from pointlab.launch import prepare
 from pointlab.objectives.targets import PictureFeatures, TextFeatures
 from pointlab.paradigms import PARADIGMS, Given, Paradigm, ReconParadigmConfig, build_paradigm

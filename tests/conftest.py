@@ -24,7 +24,7 @@ from s3_server import S3Server
 if TYPE_CHECKING:
     from faults.scene import Ending, Scene
 
-pytest_plugins = ["tiny_act", "tiny_recon"]
+pytest_plugins = ["tiny_act", "tiny_recon", "in_browser"]
 SHAPES = {
     "name": "shapes",
     "source": {"kind": "shapes", "num_train_per_class": 4, "num_test_per_class": 1, "num_points": 128},

@@ -10,6 +10,8 @@ from conftest import PRETRAIN, SHAPES, TRANSFER
 from pointlab.config import StrictModel, apply_overrides, dump, merge, read_yaml, validate
 from pointlab.errors import ConfigError
 from pointlab.experiment import Experiment, RetrieveExperiment
+from pointlab.experiment.search.space import Choice
+from pointlab.transfer import MixtureConfig
 
 
 class Inner(StrictModel):
@@ -48,6 +50,16 @@ def test_a_nested_mapping_extends_a_file_too(tmp_path: Path) -> None:
     write(tmp_path / "part.yaml", "rate: 2.0\n")
     path = write(tmp_path / "own.yaml", "inner: {extends: part.yaml, name: c}\n")
     assert read_yaml(path) == {"inner": {"rate": 2.0, "name": "c"}}
+
+
+def test_a_mapping_that_names_another_file_replaces_that_of_the_file_below(tmp_path: Path) -> None:
+    write(tmp_path / "part.yaml", "rate: 2.0\n")
+    write(tmp_path / "base.yaml", "outer: {inner: {name: b, layers: 3}, steps: 5}\nother: {name: o}\n")
+    own = "extends: base.yaml\nouter: {inner: {extends: part.yaml, size: 1}}\nother: {size: 1}\n"
+    assert read_yaml(write(tmp_path / "own.yaml", own)) == {
+        "outer": {"inner": {"rate": 2.0, "size": 1}, "steps": 5},
+        "other": {"name": "o", "size": 1},
+    }
 
 
 def test_a_file_extends_one_that_extends_another(tmp_path: Path) -> None:
@@ -89,7 +101,7 @@ def test_an_override_extends_a_file_below_the_working_directory(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base.yaml").write_text("a: 1\nb: 2\n")
     found = apply_overrides({"base": {"a": 0, "c": 4}}, [assignment.replace("FILE", "base.yaml")])
-    assert found == {"base": {"a": 1, "b": 3 if "b:" in assignment else 2, "c": 4}}
+    assert found == {"base": {"a": 1, "b": 3 if "b:" in assignment else 2}}, "nothing of what was there"
     with pytest.raises(ConfigError, match=r"no configuration file absent\.yaml, which --set extends"):
         apply_overrides({}, ["base.extends=absent.yaml"])
 
@@ -130,6 +142,17 @@ def test_all_mistakes_are_shown_at_once_with_the_nearest_key() -> None:
     assert "stesp: unknown key; did you mean 'steps'?" in text
     assert "inner.rte: unknown key; did you mean 'rate'?" in text
     assert "'many'" in text
+
+
+def test_a_wrong_type_is_told_once_in_words_and_takes_no_other_mistake_with_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Choice, {"kind": "choice", "values": [[1]]}, "x.yaml")
+    (mistake,) = [line for line in str(caught.value).splitlines() if line.startswith("  - ")]
+    assert (
+        mistake == "  - values.0: expected a number or a whole number or a text or true or false (found [1])"
+    )
+    with pytest.raises(ConfigError, match=r"coefficients: expected a list \(found 0\.3\)"):
+        validate(MixtureConfig, {"coefficients": 0.3}, "x.yaml")
 
 
 @pytest.mark.parametrize(

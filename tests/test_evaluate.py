@@ -13,6 +13,7 @@ import torch
 from conftest import PRETRAIN, SHAPES, TRAINING, TRANSFER
 from pointlab.config import merge, validate
 from pointlab.data.corruptions import SUITES, CorruptionSuite, corrupt
+from pointlab.data.corruptions.contract import SEVERITIES
 from pointlab.data.dataset import DatasetConfig
 from pointlab.data.formats.modelnet import CLASSES_40
 from pointlab.data.sample import PointBatch
@@ -22,7 +23,7 @@ from pointlab.evaluation.baselines import DGCNN
 from pointlab.experiment import EvaluateExperiment, PretrainExperiment, TransferExperiment
 from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.evaluating import evaluate
-from pointlab.experiment.wiring import open_data
+from pointlab.experiment.prepared_data import open_data
 from pointlab.launch import resolve, run
 from pointlab.report import build_report
 from pointlab.seeding import generator
@@ -85,11 +86,9 @@ def record_of(experiment: EvaluateExperiment) -> Record:
 def test_a_supervised_classifier_is_trained_first_and_measured_under_every_condition(
     storage: Storage,
 ) -> None:
-    record = record_of(tiny_evaluate(storage))
+    record = record_of(tiny_evaluate(storage, suite={"severities": list(SEVERITIES)}))
     assert record.protocol.startswith("corruptions/modelnet_c/generated/part/")
-    names = {
-        f"test/{name}/{severity}/accuracy" for name in PART["corruptions"] for severity in PART["severities"]
-    }
+    names = {f"test/{name}/{severity}/accuracy" for name in PART["corruptions"] for severity in SEVERITIES}
     assert names | {"test/accuracy", "test/mOA", "test/mCE", "test/RmCE", "test/error"} <= set(record.metrics)
     assert all(0 <= record.metrics[name] <= 1 for name in names)
     assert record.notes["origin"] == "generated"
@@ -188,6 +187,16 @@ def test_modelnet40_c_reports_its_plain_error_and_divides_by_nothing(storage: St
     assert not any(name.endswith("CE") for name in record.metrics)
     assert record.notes["baseline"] == "none"
     assert "warning" not in record.notes
+
+
+def test_a_part_of_the_severities_is_divided_by_nothing_that_was_measured_under_all(storage: Storage) -> None:
+    own = {"name": "mine", "clean": 0.9, "accuracies": {"scale": 0.5}}
+    suite = {"corruptions": ["scale"], "severities": [3]}
+    alone = record_of(tiny_evaluate(storage, suite=suite))
+    assert not any(name.endswith("CE") for name in alone.metrics)
+    assert alone.notes["baseline"] == "none"
+    assert "means over 5 severities, those here over severity 3" in alone.notes["warning"]
+    assert "test/mCE" in record_of(tiny_evaluate(storage, suite=suite, baseline=own)).metrics
 
 
 def test_an_evaluation_that_is_asked_to_end_does_and_can_be_made_anew(storage: Storage) -> None:
@@ -338,6 +347,6 @@ def test_the_default_set_and_points_are_those_of_the_training(storage: Storage) 
     experiment = tiny_evaluate(storage)
     assert experiment.measured == validate(DatasetConfig, SHAPES, "test")
     assert experiment.points_shown == 48
-    assert experiment.divisor == DGCNN
+    assert tiny_evaluate(storage, suite={"severities": list(SEVERITIES)}).divisor == DGCNN
     assert experiment.seed == experiment.classifier.seed
     assert isinstance(tiny_evaluate(storage, classifier=PROBE).classifier, TransferExperiment)

@@ -16,10 +16,11 @@ from pointlab.config import merge, validate
 from pointlab.data.pictures import decode_colour
 from pointlab.errors import ConfigError, PreemptedError
 from pointlab.experiment import RetrieveExperiment
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.retrieved import MAX_SIDE, read_shown
 from pointlab.experiment.retrieving import retrieve
 from pointlab.experiment.shown import small_jpeg
-from pointlab.experiment.wiring import open_data, read_module, seeded_backbone
+from pointlab.experiment.stored_models import read_module, seeded_backbone
 from pointlab.launch import resolve, run
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage, open_storage, publish, read_manifest, write_record

@@ -2,7 +2,8 @@
 
 The models themselves live beside what they configure; this module only reads files. A mapping may
 `extends` one other file (relative to its own), whose entries it then overrides; `--set a.b=c` overrides
-both. The same dotted path works in YAML, on the command line, in a sweep and in a record.
+both. Mappings merge, but one that brings its own `extends` takes the place of what was there. The same
+dotted path works in YAML, on the command line, in a sweep and in a record.
 """
 
 import re
@@ -108,7 +109,20 @@ def _resolve(mapping: dict[str, Any], files: tuple[Path, ...]) -> dict[str, Any]
         chain = " extends ".join(map(str, (*files, base_path)))
         raise ConfigError(f"A file extends itself: {chain}.", remedy="extend a file that is complete")
     base = _parse(base_path, asked_by=f", which {files[-1]} extends")
-    return merge(_resolve(base, (*files, base_path)), own)
+    return merge(_cleared(_resolve(base, (*files, base_path)), mapping), own)
+
+
+def _cleared(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with nothing where `override` as it is written has an `extends`: who names another file means
+    that file, and not a mixture of two."""
+    cleared = dict(base)
+    for key, old in base.items():
+        new = override.get(key)
+        if isinstance(new, dict) and "extends" in new:
+            cleared[key] = None
+        elif isinstance(new, dict) and isinstance(old, dict):
+            cleared[key] = _cleared(old, new)
+    return cleared
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +133,11 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in override.items():
         old = merged.get(key)
+        if key in merged and old is None and _are_places(value):
+            raise ConfigError(
+                f"{key}.{min(value)} is set, but {key} is null, and has no entries.",
+                remedy=f"write {key} out as a list first",
+            )
         if isinstance(old, list | tuple) and _are_places(value):
             merged[key] = _with_entries(key, old, value)
             continue
@@ -148,11 +167,13 @@ def _with_entries(key: str, entries: Sequence[Any], changes: Mapping[str, Any]) 
     return list(merge(numbered, {str(place): value for place, value in changes.items()}).values())
 
 
-def apply_overrides(mapping: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+def apply_overrides(
+    mapping: dict[str, Any], assignments: Sequence[str], folder: Path = Path()
+) -> dict[str, Any]:
     """`mapping` with every `a.b.c=value` set; values are YAML, so `[1, 2]`, `null` and `1e-3` work.
 
     A number in a path is a place in a list: `mixture.coefficients.0=0.1`.
-    So does `{extends: file.yaml}`, relative to the working directory.
+    So does `{extends: file.yaml}`, relative to `folder`; it replaces what was there.
     """
     for assignment in assignments:
         dotted, separator, text = assignment.partition("=")
@@ -161,7 +182,7 @@ def apply_overrides(mapping: dict[str, Any], assignments: Sequence[str]) -> dict
                 f"--set got {assignment!r}.", expected="a dotted path and a value, such as seed=1"
             )
         value = nested(dotted, _parse_value(text, assignment))
-        mapping = merge(mapping, _resolve(value, (Path("--set"),)))
+        mapping = merge(_cleared(mapping, value), _resolve(value, (folder / "--set",)))
     return mapping
 
 
@@ -195,8 +216,9 @@ def validate(model: Any, mapping: Mapping[str, Any], origin: str) -> Any:
     try:
         return TypeAdapter(model).validate_python(mapping)
     except ValidationError as error:
-        mistakes = "\n".join(f"  - {line}" for line in in_words(error, model, mapping))
-        raise ConfigError(f"{origin} has {error.error_count()} mistake(s):\n{mistakes}\n") from None
+        lines = list(in_words(error, model, mapping))
+        mistakes = "\n".join(f"  - {line}" for line in lines)
+        raise ConfigError(f"{origin} has {len(lines)} mistake(s):\n{mistakes}\n") from None
 
 
 def dump(model: BaseModel) -> str:

@@ -11,23 +11,49 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 KeyPath = tuple[str, ...]
+WANTED = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+}
+"""What a value was to be, in words, where its type alone is wrong."""
 ANY_KEY = "*"
 """Stands in a path of the models for the keys of a mapping, which are the user's own."""
 
 
 def in_words(error: ValidationError, model: Any, mapping: Mapping[str, Any]) -> Iterator[str]:
     """A line for each mistake in `mapping`, which was to become `model` (a class or a union of them)."""
+    found: dict[str, list[Any]] = {}
     for entry in error.errors():
-        path = _settable_path(entry["loc"], mapping)
-        where = ".".join(path)
-        if entry["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-            yield _describe_kind([*path, "kind"], entry)
-        elif entry["type"] == "extra_forbidden":
-            yield f"{where}: unknown key{_hint(path, model)}"
-        elif entry["type"] in {"model_type", "model_attributes_type"}:
-            yield f"{where}: {_expected_mapping(path, _known_paths(model))} (found {entry['input']!r:.80})"
+        found.setdefault(".".join(_settable_path(entry["loc"], mapping)), []).append(entry)
+    for where, entries in found.items():
+        if entries[0]["type"] == "too_short" and any(each.startswith(f"{where}.") for each in found):
+            continue  # only for want of what is wrong itself
+        wanted = [WANTED[entry["type"]] for entry in entries if entry["type"] in WANTED]
+        if len(wanted) == len(entries):  # all that a field may be were tried, one after the other
+            yield f"{where}: expected {' or '.join(wanted)} (found {entries[0]['input']!r:.80})"
         else:
-            yield f"{where}: {_objection(entry)}" if where else _objection(entry)
+            yield from (_in_words(entry, model, mapping) for entry in entries)
+
+
+def _in_words(entry: Any, model: Any, mapping: Mapping[str, Any]) -> str:
+    """The line of one mistake."""
+    path = _settable_path(entry["loc"], mapping)
+    where = ".".join(path)
+    if entry["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        return _describe_kind([*path, "kind"], entry)
+    if entry["type"] == "extra_forbidden":
+        return f"{where}: unknown key{_hint(path, model)}"
+    if entry["type"] in {"model_type", "model_attributes_type"}:
+        return f"{where}: {_expected_mapping(path, _known_paths(model))} (found {entry['input']!r:.80})"
+    return f"{where}: {_objection(entry)}" if where else _objection(entry)
 
 
 def _objection(entry: Any) -> str:
@@ -50,13 +76,19 @@ def _describe_kind(path: list[str], entry: Any) -> str:
 
 def _settable_path(location: tuple[str | int, ...], mapping: Any) -> list[str]:
     """The path as `--set` takes it: without the names of the union members that pydantic tried."""
-    path, current = [], mapping
+    path: list[str] = []
+    current = mapping
     for number, part in enumerate(location):
         is_last = number == len(location) - 1
-        if isinstance(current, Mapping) and part not in current and not is_last:
+        if isinstance(current, Mapping):
+            if part not in current and not is_last:
+                continue
+            current = current.get(part)
+        elif isinstance(current, Sequence) and not isinstance(current, str) and isinstance(part, int):
+            current = current[part] if part < len(current) else None
+        else:
             continue
         path.append(str(part))
-        current = current.get(part) if isinstance(current, Mapping) else None
     return path
 
 

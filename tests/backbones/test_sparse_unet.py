@@ -10,7 +10,7 @@ from backbones.tiny import TINY
 from pointlab.backbones.sparse_unet import SparseUnet, SparseUnetConfig
 from pointlab.data.sample import PointBatch
 from pointlab.errors import DataError
-from pointlab.experiment.wiring import inputs_of
+from pointlab.experiment.prepared_data import inputs_of
 from pointlab.paradigms import Given
 from pointlab.paradigms.supervised import Supervised, SupervisedConfig
 

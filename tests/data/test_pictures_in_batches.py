@@ -23,7 +23,7 @@ from pointlab.data.pictures import decode_colour
 from pointlab.data.sample import Cloud
 from pointlab.data.shards import PreparedCloud, decode_attached, decode_shard, encode_shard
 from pointlab.errors import DataError
-from pointlab.experiment.wiring import open_data
+from pointlab.experiment.prepared_data import open_data
 from pointlab.storage import Storage, open_storage, publish
 from pointlab.teachers.pictures import require_pictures
 

@@ -11,7 +11,7 @@ from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.batches import Recipe
 from pointlab.data.order import Share
 from pointlab.errors import DataError, ResourceError, TrainingError
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import resolve, run
 from pointlab.storage import Storage
 from pointlab.training import LocalContext, Run

@@ -88,8 +88,8 @@ def test_trials_that_differ_in_the_mixture_alone_share_one_fine_tuning(storage: 
 
 
 def test_an_objective_that_no_record_has_is_an_error_that_names_those_it_has(storage: Storage) -> None:
-    search = tiny_search(storage.address, num_trials=1, objectives=[{"metric": "validation/f1"}])
-    with pytest.raises(PointlabError, match=r"no figure validation/f1.*validation/accuracy"):
+    search = tiny_search(storage.address, num_trials=1, objectives=[{"metric": "selection/f1"}])
+    with pytest.raises(PointlabError, match=r"no figure selection/f1.*validation/accuracy"):
         run(search)
 
 

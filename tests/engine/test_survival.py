@@ -17,7 +17,7 @@ from pointlab.errors import PreemptedError
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.pretraining import pretrain
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.interruption import stop_on_sigterm
 from pointlab.launch import resolve
 from pointlab.storage import Storage

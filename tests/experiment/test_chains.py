@@ -51,7 +51,7 @@ PROXIES: dict[str, Any] = {
         "svm": {"protocol": "linear_svm", "svm": {"strengths": [0.1]}},
         "few-shot": {"protocol": "few_shot", "few_shot": {"folds": 2, "ways": 3, "shots": 2, "queries": 1}},
     },
-    "exclude": [{"protocol": "probe"}, {"start": "scratch"}],
+    "exclude": [{"protocol": "probe"}],
     "samples_per_class": [None],
 }
 
@@ -123,6 +123,14 @@ def test_a_dry_run_names_the_whole_chain(storage: Storage) -> None:
     assert found["pretrained/fine_tuned"].name.startswith("fine-tuned-patch-transformer-on-scans")
 
 
+def test_a_dry_run_says_where_the_root_of_a_missing_set_is_given(storage: Storage) -> None:
+    released = {"name": "released", "source": {"kind": "scanobjectnn"}}
+    needed = forecast(proxy_of(pretrained=TRANSFER, data=released), storage)
+    (found,) = [each for each in needed if each.name == "released"]
+    assert found.state == "missing, and no root is given: set data.root to the folder that holds its files"
+    assert not found.is_to_be_had
+
+
 def test_drop_path_is_that_of_the_pretraining_also_at_the_end_of_a_chain() -> None:
     """A transfer sets it for itself alone; patches, which networks are used with, are handed on."""
     earlier = merge(FULL, {"drop_path_rate": 0.3, "num_groups": 12})
@@ -181,9 +189,9 @@ def plan_of(storage: Storage, **changes: Any) -> Plan:
 
 
 def test_starts_of_a_study_may_be_transfers_of_others_which_share_their_fine_tuning(storage: Storage) -> None:
-    """Three starts, two protocols: a pretraining, a fine-tuning that is also mixed, a mixture, the cells."""
+    """Four starts, two protocols: a pretraining, a fine-tuning that is also mixed, a mixture, the cells."""
     plan = plan_of(storage)
-    assert len(plan.cells) == 3 * 2
+    assert len(plan.cells) == 4 * 2
     assert len(plan.steps) == len(plan.cells) + 3
     by_start = {cell.levels.start: plan.steps[run] for run, cell in plan.cells.items()}
     tuned, mixed = (plan.steps[by_start[start].parents[0]].resolved for start in ("tuned", "mixed"))
@@ -204,11 +212,16 @@ def test_a_start_that_is_also_a_cell_is_made_once(storage: Storage) -> None:
     }
     only = [
         {"route": "to-scans", "protocol": "svm"},
-        {"route": "back", "protocol": "full", "start": "supervised"},
+        {"route": "back", "protocol": "full", "start": ["scratch", "supervised"]},
     ]
-    plan = plan_of(storage, **alike, only=only, exclude=[{"start": "scratch"}])
-    (full,) = (run for run, cell in plan.cells.items() if cell.levels.protocol == "full")
-    after = {cell.levels.start: plan.steps[run].parents[0] for run, cell in plan.cells.items()}
+    plan = plan_of(storage, **alike, only=only, exclude=[{"protocol": "probe"}])
+    (full,) = (
+        run
+        for run, cell in plan.cells.items()
+        if (cell.levels.protocol, cell.levels.start) == ("full", "supervised")
+    )
+    started = ((run, cell) for run, cell in plan.cells.items() if cell.levels.start != "scratch")
+    after = {cell.levels.start: plan.steps[run].parents[0] for run, cell in started}
     assert after["tuned"] == full
     assert plan.steps[after["mixed"]].resolved.parents[FINE_TUNED] == full
     assert len(plan.steps) == len(plan.cells) + 2  # the pretraining and the mixture
@@ -219,7 +232,7 @@ def test_a_study_tells_what_fine_tuning_does_to_a_backbone(storage: Storage) -> 
     record = record_of(tiny_study(storage, **PROXIES))
     rows = {(row["start"], row["protocol"]): row for row in record.curves["comparison"]}
     assert rows.keys() == {
-        (start, p) for start in ("supervised", "tuned", "mixed") for p in ("svm", "few-shot")
+        (start, p) for start in ("scratch", "supervised", "tuned", "mixed") for p in ("svm", "few-shot")
     }
     for (start, _), row in rows.items():
         assert (row["difference"] == "") == (start == "supervised")

@@ -17,8 +17,8 @@ from pointlab.experiment.mistaken import (
     publish_mistakes,
     read_mistakes,
 )
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.shown import publish_files
-from pointlab.experiment.wiring import Data, open_data
 from pointlab.launch import run
 from pointlab.storage import Storage
 

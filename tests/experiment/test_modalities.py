@@ -17,8 +17,8 @@ from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import PrepareExperiment, PretrainExperiment
 from pointlab.experiment.features import build_features
 from pointlab.experiment.modalities import Modality, require_prepared
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import open_data
 from pointlab.launch import forecast, run
 from pointlab.launch.lineage import announce_parents, require_learnable
 from pointlab.storage import Storage

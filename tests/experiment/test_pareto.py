@@ -31,15 +31,19 @@ def test_the_front_is_what_no_other_dominates() -> None:
     assert pareto_front(gains.tolist()) == expected.tolist()
 
 
-def test_the_front_spans_zero_to_one_in_each_objective() -> None:
-    trials = [(0.0, 30.0), (10.0, 10.0), (6.0, 26.0), (0.0, 0.0)]
-    front = pareto_front(trials)
-    assert front == [0, 1, 2]
-    assert scaled_means(trials, front) == pytest.approx([0.5, 0.5, 0.7, -0.25])
+def test_all_trials_span_zero_to_one_in_each_objective() -> None:
+    trials = [(0.0, 30.0), (10.0, 10.0), (6.0, 24.0), (0.0, 0.0)]
+    assert scaled_means(trials) == pytest.approx([0.5, 2 / 3, 0.7, 0.0])
 
 
-def test_an_objective_that_is_equal_on_the_front_decides_nothing() -> None:
-    assert scaled_means([(1.0, 5.0)], [0]) == [1.0]
+def test_a_front_of_two_does_not_always_tie() -> None:
+    trials = [(0.51, 0.16), (0.50, 0.21), (0.30, 0.10)]
+    assert pareto_front(trials) == [0, 1]
+    assert scaled_means(trials)[1] > scaled_means(trials)[0]
+
+
+def test_an_objective_in_which_all_trials_are_equal_decides_nothing() -> None:
+    assert scaled_means([(1.0, 5.0)]) == [1.0]
 
 
 def test_the_recommended_trial_is_balanced_and_the_first_of_equal_ones() -> None:

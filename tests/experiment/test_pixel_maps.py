@@ -11,8 +11,8 @@ from pointlab.data.batches import evaluation_batches
 from pointlab.errors import DataError
 from pointlab.experiment import PretrainExperiment
 from pointlab.experiment.pixel_maps import build_pixel_maps
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import Data, open_data
 from pointlab.launch import resolve
 from pointlab.objectives.pixels import KnownMaps, PixelMaps, SeenMaps
 from pointlab.storage import Storage

@@ -104,16 +104,18 @@ def test_parts_of_objects_are_segmented(name: str) -> None:
 
 
 def test_backbones_are_asked_the_same_before_and_after_their_fine_tuning() -> None:
-    """The study of proxies: two trainings and a mixture for each seed, and six questions about them."""
+    """The study of proxies: what each seed trains, and the questions about it and about random weights."""
     study = load(CONFIGS / "study/proxies.yaml")
     assert isinstance(study, StudyExperiment)
     asked = {
         (cell.levels.start, cell.levels.protocol) for cell in study.cells if cell.levels.route == "proxy"
     }
-    starts = ("pretrained", "fine-tuned", "wise-ft-lp")
+    starts = ("scratch", "pretrained", "fine-tuned", "wise-ft-lp")
     assert asked == {(start, protocol) for start in starts for protocol in ("svm", "few-shot")}
     names = {
-        cell.levels.protocol: cell.experiment.name for cell in study.cells if cell.levels.route == "target"
+        cell.levels.protocol: cell.experiment.name
+        for cell in study.cells
+        if cell.levels.route == "target" and cell.levels.start != "scratch"
     }
     started = {cell.levels.start: cell.experiment.pretrained for cell in study.cells}
     assert started["fine-tuned"].name == names["full"] == started["wise-ft-lp"].fine_tuned_name["fine_tuned"]

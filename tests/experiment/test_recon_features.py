@@ -15,8 +15,8 @@ from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import PretrainExperiment, features
 from pointlab.experiment.features import build_features
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import Data, open_data
 from pointlab.launch import resolve
 from pointlab.objectives.targets import PictureFeatures, TextFeatures, VariedPictures
 from pointlab.objectives.templates import TEMPLATES, prompts_of, sentences_on

@@ -14,7 +14,7 @@ from pointlab.experiment import PretrainExperiment
 from pointlab.experiment.finished_teachers import BEGAN_WITH, require_same_teachers
 from pointlab.experiment.lineage import make_lineage_definite
 from pointlab.experiment.providers import needs_of
-from pointlab.experiment.wiring import model_manifest
+from pointlab.experiment.stored_models import model_manifest
 from pointlab.launch import resolve, run
 from pointlab.storage import Storage, read_record
 from pointlab.study.planning import make_plan

@@ -20,6 +20,8 @@ OF_TRAINING: dict[str, list[Any]] = {
 """What a fine-tuning reads, and no protocol that fits its head at once."""
 SGD = {"kind": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4}
 ONE_OF_TWO = {"kind": "choice", "values": [1e-3, 2e-3]}
+HALVES = {"kind": "choice", "values": [0.25, 0.75]}
+ON_TEST = {"legacy": {"best_on_test": True}, "mixture": {"coefficients": None}}
 TWO = [{"metric": "validation/accuracy"}, {"metric": "shifted-validation/accuracy"}]
 
 
@@ -56,6 +58,13 @@ def test_a_space_with_an_unknown_path_is_refused() -> None:
         ({"objectives": [{"metric": "shifted-test/accuracy"}]}, "such as shifted-validation/accuracy"),
         ({"objectives": [{"metric": "accuracy"}]}, "expected split/figure"),
         ({"objectives": [TWO[0], TWO[0]]}, "names a metric twice"),
+        (
+            {"objectives": [{"metric": "target-validation/acuracy"}]},
+            r"acuracy, which no trial will have: did you mean target-validation/accuracy\?",
+        ),
+        ({"objectives": [{"metric": "corrupted-validation/mOA"}]}, "which no trial will have"),
+        ({"transfer": {"protocol": "full", **ON_TEST}}, "trials of a search leave alone: leave it out"),
+        ({"space": {"mixture.by_depth.0": HALVES}}, "by_depth is null, and has no entries.*out as a list"),
         ({"objectives": TWO, "stopping": {"kind": "asha"}}, "by one figure, and there are 2 objectives"),
         ({"sampler": {"kind": "nsga2"}, "stopping": {"kind": "asha"}}, "nsga2 breeds from"),
         ({"launch": {"num_workers": [1, 2]}}, r"num_workers is \[1, 2\], but every trial"),
@@ -145,7 +154,7 @@ def test_a_search_around_a_transfer_that_votes_is_accepted() -> None:
 
 
 def test_a_whole_number_cannot_have_a_range() -> None:
-    with pytest.raises(ConfigError, match="valid integer"):
+    with pytest.raises(ConfigError, match="expected a whole number"):
         tiny_search(space={"training.batch_size": {"kind": "uniform", "low": 8, "high": 16}})
 
 

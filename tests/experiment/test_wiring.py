@@ -12,7 +12,8 @@ from pointlab.config import validate
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import EvaluateExperiment, TransferExperiment
-from pointlab.experiment.wiring import require_shown, seeded_backbone
+from pointlab.experiment.prepared_data import require_shown
+from pointlab.experiment.stored_models import seeded_backbone
 from pointlab.launch import parents_here, run
 from pointlab.storage import Storage, open_storage
 

@@ -24,10 +24,11 @@ from pointlab.experiment import AnalyseExperiment, RetrieveExperiment, TransferE
 from pointlab.experiment.class_words import note_on_class_words, seen_among
 from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.frozen import feature_of_svm
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.reading_texts import is_one_space, read_projection
 from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.stored_models import publish_model, read_module
 from pointlab.experiment.subjects import Reading
-from pointlab.experiment.wiring import open_data, publish_model, read_module
 from pointlab.launch import run
 from pointlab.objectives.templates import TEMPLATES, prompts_of
 from pointlab.storage import Record, Storage, open_storage, publish

@@ -23,7 +23,7 @@ from pointlab.experiment import (
 from pointlab.experiment.classifier import read_classifier
 from pointlab.experiment.exported import export_run
 from pointlab.experiment.search import SearchExperiment, make_trial
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import run
 from pointlab.launch.runs import STAGES
 from pointlab.objectives import HeadConfig

@@ -6,7 +6,7 @@ from conftest import SHAPES, TRAINING
 from pointlab.config import merge, validate
 from pointlab.data.augmentation import AugmentationConfig
 from pointlab.data.dataset import DatasetConfig, find_prepared
-from pointlab.experiment.wiring import open_data
+from pointlab.experiment.prepared_data import open_data
 from pointlab.paradigms import Trainable
 from pointlab.storage import Storage
 from pointlab.training import Run, TrainContext, Trainer, TrainingConfig

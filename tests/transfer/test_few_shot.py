@@ -17,8 +17,8 @@ from pointlab.data.folds import draw_folds, queries_of
 from pointlab.errors import ConfigError, DataError
 from pointlab.evaluation import FeatureTable
 from pointlab.experiment import AnalyseExperiment, EvaluateExperiment, TransferExperiment
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import definition
-from pointlab.experiment.wiring import open_data
 from pointlab.launch import run
 from pointlab.storage import Record, Storage
 from pointlab.transfer import FewShotConfig, predict

@@ -14,9 +14,9 @@ from pointlab.errors import ConfigError
 from pointlab.evaluation import pooled_features
 from pointlab.experiment import AnalyseExperiment, EvaluateExperiment, TransferExperiment
 from pointlab.experiment.classifier import read_classifier
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import Resolved, definition
 from pointlab.experiment.subjects import Reading
-from pointlab.experiment.wiring import open_data
 from pointlab.launch import run
 from pointlab.storage import Record, Storage, read_manifest
 
@@ -143,7 +143,9 @@ def test_protocols_on_one_frozen_backbone_extract_once(
         record = made(frozen(storage, protocol, test=False, shifted=None))
         assert ("without what they cost" in record.notes.get("features", "")) == (protocol != "linear_probe")
     target = open_data(storage, record.datasets["data"], 48)
-    assert {passes[identity] for identity in target.split("train").ids.tolist()} == {1}
+    ids, first = target.split("train").ids.tolist(), record.config["training"]["batch_size"]
+    assert {passes[identity] for identity in ids[first:]} == {1}
+    assert {passes[identity] for identity in ids[:first]} == {1 + 4}  # on which each counts its operations
 
 
 @pytest.mark.parametrize(

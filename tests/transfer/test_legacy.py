@@ -215,7 +215,11 @@ def test_the_page_of_a_legacy_run_claims_no_honest_test(storage: Storage) -> Non
 def test_the_best_of_seeds_is_told_of_legacy_cells_alone() -> None:
     cells = [
         Measured(
-            Levels("start", "net", "route", protocol, None, seed), value, "", is_legacy=protocol == "legacy"
+            Levels("start", "net", "route", protocol, None, seed),
+            "test/accuracy",
+            value,
+            "",
+            is_legacy=protocol == "legacy",
         )
         for protocol in ("legacy", "honest")
         for seed, value in enumerate((0.5, 0.75, 0.25))
@@ -269,7 +273,7 @@ def test_habits_that_a_protocol_cannot_have_are_refused(changes: dict[str, Any],
 
 def test_a_search_has_no_trials_that_choose_on_test() -> None:
     legacy = merge(FULL, {**ON_TEST, "storage": {"root": "unused"}})
-    with pytest.raises(ConfigError, match="test is false, as in the trials of a search"):
+    with pytest.raises(ConfigError, match="which the trials of a search leave alone"):
         tiny_search(transfer={**legacy, "mixture": {}})
 
 

@@ -9,7 +9,7 @@ import torch
 from conftest import SPARSE, tiny_transfer
 from pointlab.errors import ConfigError
 from pointlab.experiment import TransferExperiment
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import run
 from pointlab.storage import Record, Storage
 
@@ -42,8 +42,10 @@ def test_it_begins_with_the_probe_of_the_pretrained_backbone(storage: Storage) -
     for split in ("validation", "test"):
         assert record.metrics[f"{split}/accuracy"] == probe.metrics[f"{split}/accuracy"]
     assert record.metrics["selection/probe_accuracy"] == probe.metrics["validation/accuracy"]
-    full = finished(tiny_transfer(storage, protocol="full", training=still))
+    full = finished(tiny_transfer(storage, protocol="full", supervised=LINEAR, training=still))
     assert record.samples_seen == full.samples_seen + probe.samples_seen
+    assert record.flops == full.flops + probe.flops
+    assert probe.flops > 0
 
 
 @pytest.mark.parametrize("batch_norm", ["eval", "train"])

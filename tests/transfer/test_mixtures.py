@@ -1,7 +1,9 @@
 """A mixture of finished runs: its ends are theirs to the byte, and what lies in between is told as it is."""
 
+import re
 from typing import Any
 
+import pytest
 import torch
 
 from conftest import SCANS, SHAPES, tiny_transfer
@@ -10,8 +12,9 @@ from pointlab.config import validate
 from pointlab.data.dataset import DatasetConfig, find_prepared
 from pointlab.evaluation import pooled_features
 from pointlab.experiment import AnalyseExperiment, EvaluateExperiment
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import FINE_TUNED
-from pointlab.experiment.wiring import open_data, seeded_backbone
+from pointlab.experiment.stored_models import seeded_backbone
 from pointlab.launch import run
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage, read_manifest, read_record
@@ -97,6 +100,22 @@ def test_halfway_between_two_networks_features_collapse_unless_statistics_are_es
         spread[batch_norm] = 2 * middle / (first + last)
     assert spread["interpolate"] < 0.5
     assert spread["reestimate"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("protocol", "coefficient", "told"),
+    [
+        ("wise_ft", 1.0, "the fine-tuned backbone itself, with any BatchNorm re-estimated"),
+        ("wise_ft_lp", 0.0, "the pretrained backbone itself, .* and a new probe: nothing is mixed"),
+        ("wise_ft", 0.5, ""),
+    ],
+)
+def test_a_record_says_where_what_was_chosen_is_an_end_and_no_mixture(
+    storage: Storage, protocol: str, coefficient: float, told: str
+) -> None:
+    mixture = {"coefficients": [coefficient]}
+    notes = record_of(tiny_transfer(storage, protocol=protocol, mixture=mixture)).notes
+    assert re.match(told, notes["chosen end"]) if told else "chosen end" not in notes
 
 
 def test_a_mixture_is_evaluated_and_analysed_like_any_classifier(storage: Storage) -> None:

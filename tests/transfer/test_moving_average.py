@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load
 
 from conftest import tiny_transfer
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import run
 from pointlab.storage import Storage
 from pointlab.training import Run

@@ -12,9 +12,10 @@ from pointlab.config import merge, validate
 from pointlab.data.formats.s3dis import CLASSES
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import EvaluateExperiment, PretrainExperiment, TransferExperiment
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import definition
 from pointlab.experiment.segmented import read_scene
-from pointlab.experiment.wiring import model_manifest, open_data, read_module
+from pointlab.experiment.stored_models import model_manifest, read_module
 from pointlab.launch import run
 from pointlab.report import build_report
 from pointlab.storage import Record, open_storage

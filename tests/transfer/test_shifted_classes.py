@@ -12,8 +12,8 @@ from conftest import tiny_transfer
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment import LaunchConfig, TransferExperiment
 from pointlab.experiment.classifier import read_classifier
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import definition
-from pointlab.experiment.wiring import open_data
 from pointlab.launch import foresee_classes, prepare, resolve, run
 from pointlab.seeding import generator
 from pointlab.storage import Record, Storage
@@ -167,6 +167,8 @@ def test_a_dry_run_tells_the_map_once_both_sets_are_prepared(
     foretold = foresee_classes(experiment, storage)
     assert foretold == {"crate": "left out", "lamp": "lamp", "seat": "chair or sofa"}
     assert foresee_classes(tiny_transfer(storage), storage) == {}
+    with pytest.raises(DataError):
+        foresee_classes(experiment.model_copy(update={"shifted_classes": None}), storage)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from conftest import tiny_transfer
 from pointlab.errors import ConfigError
 from pointlab.experiment import TransferExperiment
 from pointlab.experiment.resolve import definition
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import run
 from pointlab.storage import Record, Storage
 from pointlab.transfer.sweep import GRID

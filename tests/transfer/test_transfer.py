@@ -16,7 +16,7 @@ from pointlab.data.manifest import read_dataset
 from pointlab.data.sample import PointBatch
 from pointlab.errors import ConfigError, DataError, TransferError
 from pointlab.evaluation import FeatureTable, classification_metrics
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import run
 from pointlab.storage import Storage, read_manifest
 from pointlab.transfer import (
@@ -332,16 +332,16 @@ def test_no_choice_depends_on_the_test_splits(
 
 
 def test_without_test_the_test_splits_stay_closed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pointlab.experiment import wiring
+    from pointlab.experiment import prepared_data
 
     opened: list[str] = []
-    open_split = wiring.open_split
+    open_split = prepared_data.open_split
 
     def watched(store: Storage, dataset: str, split: str) -> Any:
         opened.append(split)
         return open_split(store, dataset, split)
 
-    monkeypatch.setattr(wiring, "open_split", watched)
+    monkeypatch.setattr(prepared_data, "open_split", watched)
     record = run(tiny_transfer(storage, test=False)).record
     assert record is not None
     assert "validation" in opened
@@ -352,15 +352,15 @@ def test_without_test_the_test_splits_stay_closed(storage: Storage, monkeypatch:
 def test_classes_that_differ_between_target_and_shifted_are_refused(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pointlab.experiment import wiring
+    from pointlab.experiment import prepared_data
 
-    read = wiring.read_dataset
+    read = prepared_data.read_dataset
 
     def renamed(store: Storage, dataset: str) -> Any:
         manifest = read(store, dataset)
         return manifest.model_copy(update={"class_names": ("a", "b")}) if "sparse" in dataset else manifest
 
-    monkeypatch.setattr(wiring, "read_dataset", renamed)
+    monkeypatch.setattr(prepared_data, "read_dataset", renamed)
     with pytest.raises(DataError, match="equal classes"):
         run(tiny_transfer(storage))
 

@@ -8,7 +8,7 @@ import torch
 from conftest import tiny_transfer
 from pointlab.errors import ConfigError
 from pointlab.experiment.resolve import definition
-from pointlab.experiment.wiring import read_module
+from pointlab.experiment.stored_models import read_module
 from pointlab.launch import run
 from pointlab.storage import Record, Storage
 from pointlab.transfer import MixtureConfig
@@ -57,6 +57,11 @@ def test_fisher_weights_move_every_weight_its_own_way_between_the_ends(storage: 
 def test_a_grid_and_coefficients_by_depth_are_not_set_together() -> None:
     with pytest.raises(ValueError, match="coefficients and by_depth are both set"):
         MixtureConfig(coefficients=(0.0, 1.0), by_depth=(0.2, 0.8))
+
+
+def test_coefficients_of_a_file_below_are_taken_back_by_null() -> None:
+    taken_back = MixtureConfig.model_validate({"coefficients": None, "by_depth": [0.2, 0.8]})
+    assert taken_back == MixtureConfig(by_depth=(0.2, 0.8))
 
 
 @pytest.mark.parametrize("by_depth", [(0.5,), (0.1,) * 6, (0.5, 1.1), (-0.1, 0.5)])

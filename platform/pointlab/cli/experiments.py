@@ -15,15 +15,18 @@ from pointlab.cli.official import table_of_keys
 from pointlab.cli.options import Overrides, Root, Strict, with_options
 from pointlab.cli.plans import (
     table_of_classes,
+    table_of_estimate,
     table_of_findings,
     table_of_forecast,
+    table_of_front,
     table_of_plan,
     table_of_trials,
 )
 from pointlab.config import dump
 from pointlab.errors import ConfigError
 from pointlab.experiment import Experiment, SearchExperiment, StudyExperiment, TransferExperiment, load
-from pointlab.launch import Outcome, forecast, foresee_classes, foresee_search
+from pointlab.experiment.unread_settings import unread_settings
+from pointlab.launch import Outcome, estimate, forecast, foresee_classes, foresee_search
 from pointlab.launch import run as launch
 from pointlab.report import build_report
 from pointlab.storage import Record, Storage
@@ -46,11 +49,18 @@ def run(
 ) -> None:
     """Carry out one experiment, with whatever it depends on."""
     experiment = load(config, with_options(overrides, root, strict=strict))
+    _tell_unread(experiment)
     if dry_run:
         typer.echo(dump(experiment), nl=False)
         _foretell(experiment)
         return
     _finish(_launch(experiment, rerun=rerun))
+
+
+def _tell_unread(experiment: Experiment) -> None:
+    """Name what a transfer sets and does not read."""
+    if isinstance(experiment, TransferExperiment) and (unread := unread_settings(experiment)):
+        say(f"Set, but not read by protocol {experiment.protocol}: {', '.join(unread)}.", complaints)
 
 
 def _foretell(experiment: Experiment) -> None:
@@ -62,6 +72,10 @@ def _foretell(experiment: Experiment) -> None:
         show_table(table_of_classes(classes), complaints)
     if isinstance(experiment, StudyExperiment):
         show_table(table_of_plan(experiment), complaints)
+        with shown_progress() as watcher:
+            estimates = estimate(experiment, storage, watcher)
+        if estimates:
+            show_table(table_of_estimate(estimates), complaints)
     if not all(each.is_to_be_had for each in needed):
         raise typer.Exit(2)
     if isinstance(experiment, SearchExperiment):  # last, as it asks Ray what fits
@@ -131,6 +145,8 @@ def _finish(outcome: Outcome) -> None:
         say(f"Dataset: {where}/manifest.json")
         return
     show_table(TABLES.get(outcome.record.kind, table_of_metrics)(outcome.record))
+    if outcome.record.curves.get("pareto"):
+        show_table(table_of_front(outcome.record))
     page = f"{outcome.path}/report.html"
     if not (outcome.was_finished and outcome.storage.exists(page)):
         outcome.storage.write(page, build_report(outcome.storage, [outcome.record.run]).encode())

@@ -6,16 +6,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from pointlab.experiment import StudyExperiment
-from pointlab.launch import Needed, SearchPlan
-from pointlab.report.study import pooled_table, route_tables
+from pointlab.launch import Estimate, Needed, SearchPlan, foretold
+from pointlab.launch.estimating import RULE
+from pointlab.report.measures import by_measure, measure_words
 from pointlab.report.study_finding import study_finding
+from pointlab.report.study_tables import pooled_tables, route_tables
+from pointlab.report.wording import duration
 from pointlab.storage import Record, Storage
 from pointlab.study import EARLIER_TRANSFER, PRETRAINING, Extent, foresee
 
 
 def table_of_plan(study: StudyExperiment) -> Table:
     """Rows of starts and backbones; each cell says how many there are, and how many of them are finished."""
-    planned = foresee(study, Storage(study.storage.root))
+    storage = Storage(study.storage.root)
+    planned = foresee(foretold(study, storage) or study, storage)
     has_earlier = any(EARLIER_TRANSFER in extents for extents in planned.values())
     kinds = (PRETRAINING, *([EARLIER_TRANSFER] if has_earlier else []), *study.protocols)
     table = Table("start", "backbone", *map(escape, kinds), title=f"{study.name}: experiments")
@@ -25,6 +29,28 @@ def table_of_plan(study: StudyExperiment) -> Table:
     all_of = {kind: [extents[kind] for extents in planned.values() if kind in extents] for kind in kinds}
     table.add_row("all", "", *(_told(_together(found)) for found in all_of.values()))
     return table
+
+
+def table_of_estimate(estimates: Sequence[Estimate]) -> Table:
+    """What is missing takes, by kind and backbone; what could not be timed is unknown, and in no sum."""
+    table = Table("missing", "backbone", "runs", "device time", "FLOPs", title="estimate", caption=RULE)
+    for each in estimates:
+        table.add_row(escape(each.kind), escape(each.backbone), *_told_of_estimate(each))
+    table.add_section()
+    figures = [(each.missing, each.timed, each.seconds, each.flops) for each in estimates]
+    if figures:
+        sums = [sum(column) for column in zip(*figures, strict=True)]
+        table.add_row("all", "", *_told_of_estimate(Estimate("", "", int(sums[0]), int(sums[1]), *sums[2:])))
+    return table
+
+
+def _told_of_estimate(each: Estimate) -> tuple[str, str, str]:
+    """Runs, time and operations."""
+    unknown = each.missing - each.timed
+    if each.timed == 0:
+        return str(each.missing), "unknown", "unknown"
+    rest = f", {unknown} unknown" if unknown else ""
+    return str(each.missing), duration(each.seconds) + rest, f"{each.flops:.2g}{rest}"
 
 
 def table_of_forecast(storage: Storage, needed: Sequence[Needed]) -> Table:
@@ -51,6 +77,16 @@ def table_of_trials(plan: SearchPlan) -> Table:
     return table
 
 
+def table_of_front(record: Record) -> Table:
+    """The trials of a search's record that no other is better than in every respect, as it has them."""
+    rows = [{name: each for name, each in row.items() if name != "run"} for row in record.curves["pareto"]]
+    table = Table(*map(escape, rows[0]), title="the front of all objectives")
+    for row in rows:
+        told = (f"{each:.4g}" if isinstance(each, float) else str(each) for each in row.values())
+        table.add_row(*map(escape, told))
+    return table
+
+
 def table_of_findings(record: Record) -> Table:
     """What each start gains over the baseline, or what it reaches where nothing can be compared."""
     return _table_of_differences(record) if record.curves["pooled"] else _table_of_figures(record)
@@ -71,19 +107,22 @@ def _table_of_figures(record: Record) -> Table:
 
 
 def _table_of_differences(record: Record) -> Table:
-    """In points of accuracy."""
-    found = pooled_table(record)
-    table = Table(
-        "start",
-        "backbone",
-        *map(escape, found.columns),
-        title=f"{found.title}, points",
-        caption=_mind(record, found.captions),
-    )
-    for start, backbone, cells in found.rows:
-        table.add_row(
-            escape(start), escape(backbone), *(escape(cell.difference) if cell else "" for cell in cells)
-        )
+    """In points of what is measured, a column for each protocol and, where there are several, measure."""
+    measures = [measure_words(measure) for measure in by_measure(record, "pooled")]
+    found = dict(zip(measures, pooled_tables(record), strict=True))
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for measure, each in found.items():
+        for start, backbone, cells in each.rows:
+            heads = (f"{column}, {measure}" if len(found) > 1 else column for column in each.columns)
+            told = (cell.difference if cell else "" for cell in cells)
+            lines.setdefault((start, backbone), {}).update(zip(heads, told, strict=True))
+    columns = dict.fromkeys(column for differences in lines.values() for column in differences)
+    captions = list(dict.fromkeys(caption for each in found.values() for caption in each.captions))
+    title = f"Differences to {record.notes['baseline']} over all routes, labels and seeds, points"
+    heads_of = ("start", "backbone", *map(escape, columns))
+    table = Table(*heads_of, title=title, caption=_mind(record, captions))
+    for (start, backbone), differences in lines.items():
+        table.add_row(*map(escape, (start, backbone, *(differences.get(each, "") for each in columns))))
     return table
 
 

@@ -1,10 +1,11 @@
 """The classifiers that corruption errors are divided by."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pydantic import Field, model_validator
 
 from pointlab.config import StrictModel
+from pointlab.data.corruptions.contract import SEVERITIES
 from pointlab.errors import ConfigError
 
 
@@ -56,6 +57,9 @@ DGCNN = Baseline(
 """As published with ModelNet-C, on its released files."""
 
 
-def published_with(suite: str) -> Baseline | None:
-    """The baseline that a suite's authors divide by; ModelNet40-C's figure is the plain error, by none."""
-    return DGCNN if suite == "modelnet_c" else None
+def published_with(suite: str, severities: Collection[int]) -> Baseline | None:
+    """The baseline that a suite's authors divide by; ModelNet40-C's figure is the plain error, by none.
+
+    None for a part of the severities as well: what is published are means over all of them.
+    """
+    return DGCNN if suite == "modelnet_c" and set(severities) == set(SEVERITIES) else None

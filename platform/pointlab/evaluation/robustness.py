@@ -7,6 +7,8 @@ With OA_c the overall accuracy under corruption c, averaged over its severities:
     RCE_c (OA_clean - OA_c) / (baseline OA_clean - baseline OA_c)         RmCE: mean of RCE_c
     error 1 - mOA, the figure of ModelNet40-C, which divides by no baseline
 
+What is published of a baseline are means over all severities, so that a part of them has no ratio to it.
+
 (Ren, Pan and Liu, ICML 2022; Sun et al., 2022.) A figure belongs to the clouds it was measured on: a record
 notes the suite's hash, and a report averages over none but records of the same.
 """
@@ -16,7 +18,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from pointlab.evaluation.baselines import Baseline
+from pointlab.data.corruptions.contract import SEVERITIES
+from pointlab.evaluation.baselines import Baseline, published_with
 
 Rounding = Literal["none", "paper"]
 Accuracies = Mapping[str, Mapping[int, float]]
@@ -95,6 +98,8 @@ def warnings_about(result: RobustnessResult, baseline: Baseline | None) -> dict[
             " ratios to a baseline measured on released clouds, are a yardstick and no comparison."
             f" {' '.join(_differences(result))}"
         )
+    if baseline is None and (left_out := _left_out(result)):
+        found["warning"] = left_out
     if baseline is not None and result.clean is not None:
         num_corruptions = len(result.accuracies)
         terms = [
@@ -108,6 +113,18 @@ def warnings_about(result: RobustnessResult, baseline: Baseline | None) -> dict[
                 f"RmCE divides by what the baseline loses, which is little. {'; '.join(terms)}."
             )
     return found
+
+
+def _left_out(result: RobustnessResult) -> str:
+    """Why a part of the severities has no ratios to the baseline that is published; "" where none is."""
+    measured = sorted({severity for row in result.accuracies.values() for severity in row})
+    published = published_with(result.suite, SEVERITIES)
+    if published is None or measured == sorted(SEVERITIES):
+        return ""
+    return (
+        f"There are no ratios to {published.name} (CE, RCE and their means): its published accuracies are"
+        f" means over {len(SEVERITIES)} severities, those here over severity {', '.join(map(str, measured))}."
+    )
 
 
 def _differences(result: RobustnessResult) -> Iterator[str]:

@@ -36,15 +36,16 @@ Experiment = Annotated[
 ]
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load(path: Path, overrides: Sequence[str] = (), folder: Path = Path()) -> Experiment:
     """The experiment in a YAML file, with `a.b=c` overrides; ConfigError lists every mistake at once.
 
+    Both are read as by a process whose working directory is `folder`.
     A file that describes a dataset alone, such as those in `configs/data`, is the `data` of a preparation.
     """
-    content = read_yaml(path)
+    content = read_yaml(folder / path)
     if "kind" not in content and "source" in content:
         content = {"kind": "prepare", "data": content}
-    mapping = apply_overrides(content, overrides)
+    mapping = apply_overrides(content, overrides, folder)
     experiment: Experiment = validate(Experiment, mapping, str(path))
     return experiment
 

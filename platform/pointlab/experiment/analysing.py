@@ -19,9 +19,9 @@ from pointlab.experiment.analyse import AnalyseExperiment
 from pointlab.experiment.analysis_notes import Pass
 from pointlab.experiment.going_on import require_going_on
 from pointlab.experiment.legacy import notes_on_subjects
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.subjects import Reading
-from pointlab.experiment.wiring import Data, open_data
 from pointlab.training import TrainContext
 from pointlab.training.numerics import prepare_process
 from pointlab.transfer import reestimate

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pointlab.data.manifest import DatasetManifest
 from pointlab.errors import ConfigError, DataError
 from pointlab.evaluation.shared_classes import SharedClasses
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.shifts import ClassMap
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.wiring import Data
 
 
 def shared_classes(

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.pretrain import PretrainExperiment
-from pointlab.experiment.wiring import open_data
 from pointlab.paradigms import ReconParadigmConfig
 from pointlab.storage import Storage
 

@@ -14,8 +14,8 @@ from pointlab.evaluation import FeatureName, classification_metrics, pooled_feat
 from pointlab.evaluation.shared_classes import SharedClasses
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.stored_models import read_module
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.wiring import read_module
 from pointlab.objectives import HeadConfig, build_head
 from pointlab.paradigms import ClassifyingConfig
 from pointlab.storage import Storage, read_manifest

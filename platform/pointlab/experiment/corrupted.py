@@ -25,7 +25,7 @@ from pointlab.evaluation.baselines import Baseline
 from pointlab.evaluation.robustness import RobustnessResult, Rounding, robustness_metrics, warnings_about
 from pointlab.experiment.classifier import Answers, Classifier
 from pointlab.experiment.going_on import Heed, heed_nothing
-from pointlab.experiment.wiring import Data
+from pointlab.experiment.prepared_data import Data
 from pointlab.transfer import Batches
 
 

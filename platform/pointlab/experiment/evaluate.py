@@ -42,8 +42,8 @@ class EvaluateExperiment(StrictModel):
     """test is for final figures; what is to be chosen by them is measured on validation."""
     suite: CorruptionSuite
     baseline: Baseline | None = None
-    """What corruption errors are divided by; null takes the published DGCNN for modelnet_c, and divides by
-    nothing for modelnet40_c, whose figure is the plain error."""
+    """What corruption errors are divided by; null takes the published DGCNN for all severities of modelnet_c,
+    and divides by nothing for modelnet40_c, whose figure is the plain error."""
     rounding: Rounding = "none"
     """paper rounds to 3 decimals in between, as ModelNet-C's released evaluation does."""
     batch_size: int = Field(default=32, ge=1, json_schema_extra={"identity": False})
@@ -118,4 +118,4 @@ class EvaluateExperiment(StrictModel):
     @property
     def divisor(self) -> Baseline | None:
         """The baseline that corruption errors are divided by, if any."""
-        return self.baseline or published_with(self.suite.name)
+        return self.baseline or published_with(self.suite.name, self.suite.severities)

@@ -9,8 +9,8 @@ from pointlab.experiment.evaluate import EvaluateExperiment
 from pointlab.experiment.going_on import heeding
 from pointlab.experiment.legacy import notes_on_subjects
 from pointlab.experiment.mistaken import publish_mistakes
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.resolve import Findings, Resolved
-from pointlab.experiment.wiring import Data, open_data
 from pointlab.training import TrainContext
 from pointlab.training.numerics import prepare_process
 

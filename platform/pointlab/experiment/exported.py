@@ -12,7 +12,7 @@ from pointlab.errors import ConfigError, PointlabError
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import build_providers
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import model_manifest, read_modules
+from pointlab.experiment.stored_models import model_manifest, read_modules
 from pointlab.objectives.prompting import ForeignTransformer
 from pointlab.objectives.targets import Latents
 from pointlab.official import LAYOUTS, Exported, LayoutName, Unstored, export_weights

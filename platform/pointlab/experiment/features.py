@@ -14,11 +14,12 @@ import torch
 from pointlab.data.cache import CachedSplit
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment.modalities import Modality, needed_by, no_cloud_has
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import teacher_folder
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.set_pictures import decoded, numbers_of_all
-from pointlab.experiment.wiring import Data, seeded
+from pointlab.experiment.stored_models import seeded
 from pointlab.objectives.targets import PictureFeatures, Targets, TextFeatures, VariedPictures
 from pointlab.objectives.templates import in_words, sentences_on
 from pointlab.paradigms import ReconParadigmConfig

@@ -17,14 +17,14 @@ from torch import nn
 
 from pointlab.backbones import Backbone
 from pointlab.data.folds import Fold, draw_folds, queries_of, released_folds
-from pointlab.evaluation import FeatureTable, classification_metrics
+from pointlab.evaluation import FeatureName, FeatureTable, classification_metrics
 from pointlab.experiment.few_shot_tuning import FoldResult, fine_tune_fold
 from pointlab.experiment.frozen import feature_of_svm
 from pointlab.experiment.going_on import require_going_on
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.resolve import Findings
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transfer_task import TransferTask
-from pointlab.experiment.wiring import Data
 from pointlab.transfer import predict
 from pointlab.transfer.few_shot import fit_heads, places_in
 
@@ -87,6 +87,7 @@ class FrozenFolds:
     task: FewShotTask
     support: "Extracted"
     queries: Mapping[str, "Extracted"]
+    flops: float
 
     @classmethod
     def of(cls, task: FewShotTask) -> "FrozenFolds":
@@ -97,7 +98,10 @@ class FrozenFolds:
         for role, data in task.data.items():
             rows = np.unique(np.concatenate(list(task.queries[role].values())))
             queries[role] = Extracted.of(task, backbone, data, task.experiment.asked_split, rows)
-        return cls(task, support, queries)
+        tables = [each.table for each in (support, *queries.values())]
+        return cls(
+            task, support, queries, task.flops_of_features(backbone, (_read_of(task, backbone),), *tables)
+        )
 
     def results(self) -> list[FoldResult]:
         """Fit the heads of all folds together, and ask each about the queries of its fold."""
@@ -113,7 +117,7 @@ class FrozenFolds:
         for role, rows in self.task.queries.items():
             asked = self.queries[role].of_fold(fold, rows[fold.number])
             accuracies[role] = classification_metrics(predict(head, asked.features), asked.labels)["accuracy"]
-        return FoldResult(accuracies, len(fold.support), seconds)
+        return FoldResult(accuracies, len(fold.support), seconds, self.flops / len(self.task.folds))
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,18 @@ class Extracted:
     @classmethod
     def of(cls, task: FewShotTask, backbone: Backbone, data: Data, split: str, rows: Rows) -> "Extracted":
         """Extract them by the frozen backbone."""
-        feature = feature_of_svm(backbone) if task.experiment.few_shot.head == "svm" else "pooled"
-        return cls(task.extracted(backbone, data, split, rows, (feature,))[0], rows)
+        return cls(task.extracted(backbone, data, split, rows, (_read_of(task, backbone),))[0], rows)
 
     def of_fold(self, fold: Fold, rows: Rows) -> FeatureTable:
         """Those of some of the rows, labelled by the place of their class in the fold."""
         at = torch.from_numpy(np.searchsorted(self.rows, rows))
         labels = places_in(fold.classes.tolist(), self.table.labels[at])
         return FeatureTable(self.table.features[at], labels)
+
+
+def _read_of(task: FewShotTask, backbone: Backbone) -> FeatureName:
+    """What the heads read of it."""
+    return feature_of_svm(backbone) if task.experiment.few_shot.head == "svm" else "pooled"
 
 
 def _findings(task: FewShotTask, results: list[FoldResult]) -> Findings:
@@ -159,6 +167,7 @@ def _findings(task: FewShotTask, results: list[FoldResult]) -> Findings:
         notes=_notes(task),
         samples_seen=sum(result.samples_seen for result in results),
         device_seconds=sum(result.device_seconds for result in results),
+        flops=sum(result.flops for result in results),
     )
 
 

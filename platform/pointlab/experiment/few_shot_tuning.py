@@ -16,8 +16,8 @@ from pointlab import distributed
 from pointlab.data.folds import Fold
 from pointlab.evaluation import classification_metrics, pooled_features
 from pointlab.experiment.legacy import chosen_on
+from pointlab.experiment.stored_models import seeded
 from pointlab.experiment.transfer_task import TransferTask
-from pointlab.experiment.wiring import seeded
 from pointlab.storage import publish, read_manifest
 from pointlab.storage.artifact import read_verified, remove
 from pointlab.training import Run, Trainer, TrainingResult
@@ -34,6 +34,7 @@ class FoldResult:
     accuracies: dict[str, float]
     samples_seen: int
     device_seconds: float
+    flops: float = 0.0
 
 
 def fine_tune_fold(
@@ -45,7 +46,7 @@ def fine_tune_fold(
     if found is not None:
         return found
     paradigm, trained = _train(task, fold, run, queries["target"])
-    result = FoldResult({}, trained.samples_seen, trained.device_seconds)
+    result = FoldResult({}, trained.samples_seen, trained.device_seconds, trained.flops)
     if distributed.rank() == 0:
         result = replace(result, accuracies=_measure(task, fold, paradigm, queries))
         _seal(run, result)

@@ -13,8 +13,8 @@ from pointlab.evaluation import classification_metrics
 from pointlab.experiment.frozen import OF_RANDOM_WEIGHTS, note_on_cost
 from pointlab.experiment.legacy import chosen_on
 from pointlab.experiment.resolve import Findings, findings_of
+from pointlab.experiment.stored_models import seeded
 from pointlab.experiment.transfer_task import TransferTask
-from pointlab.experiment.wiring import seeded
 from pointlab.paradigms.supervised import Supervised
 from pointlab.training import Run, Trainer, TrainingResult
 from pointlab.transfer import FromProbe, fit_probe, predict
@@ -37,7 +37,7 @@ def fine_tune(task: TransferTask) -> Findings:
     step, last = 0, len(phases) - 1
     while True:
         place = min(bisect_right(ends, step), last)
-        trainer, paradigm = _with_new_head(replace(task, resolved=phases[place]))
+        trainer, paradigm = with_new_head(replace(task, resolved=phases[place]))
         step = trainer.state.progress.step
         if place == min(bisect_right(ends, step), last):
             result = trainer.train()
@@ -46,7 +46,8 @@ def fine_tune(task: TransferTask) -> Findings:
             step = result.steps
 
 
-def _with_new_head(task: TransferTask) -> tuple[Trainer, Supervised]:
+def with_new_head(task: TransferTask) -> tuple[Trainer, Supervised]:
+    """All weights and a head that is drawn by the seed, at the step that the run has come to."""
     experiment = task.experiment
     with seeded(experiment.seed, "head"):
         paradigm = Supervised(experiment.supervised, task.start(), task.target.given(task.subset()))
@@ -59,6 +60,7 @@ def lp_ft(task: TransferTask) -> Findings:
     train, validation = (task.features(backbone, split) for split in ("train", "validation"))
     probe = fit_probe(train, validation, task.target.num_classes, experiment.probe)
     seconds = time.perf_counter() - started
+    flops = task.flops_of_features(backbone, ("pooled",), train, validation)
     given, backbone = task.target.given(task.subset()), backbone.requires_grad_(True)
     with seeded(experiment.seed, "head"):
         paradigm = FromProbe(experiment.supervised, backbone, given, probe, experiment.lp_ft)
@@ -67,8 +69,12 @@ def lp_ft(task: TransferTask) -> Findings:
     findings.metrics["selection/probe_accuracy"] = reached
     findings.notes["BatchNorm"] = OF_STATISTICS[experiment.lp_ft.batch_norm]
     findings.notes.update(note_on_cost(train, validation))
-    samples_seen = findings.samples_seen + len(train.labels)
-    return replace(findings, samples_seen=samples_seen, device_seconds=findings.device_seconds + seconds)
+    return replace(
+        findings,
+        samples_seen=findings.samples_seen + len(train.labels),
+        device_seconds=findings.device_seconds + seconds,
+        flops=findings.flops + flops,
+    )
 
 
 def trained_probe(task: TransferTask) -> Findings:

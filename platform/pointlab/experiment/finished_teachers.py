@@ -8,8 +8,8 @@ from typing import Any
 from pointlab import distributed
 from pointlab.errors import StorageError
 from pointlab.experiment.local_models import local_model
+from pointlab.experiment.stored_models import model_manifest
 from pointlab.experiment.teacher import FinishedTeacher, TeacherExperiment
-from pointlab.experiment.wiring import model_manifest
 from pointlab.storage import Storage
 from pointlab.teachers import architecture_of, find_folder, identity_of, require_hash
 from pointlab.training import Run

@@ -14,8 +14,8 @@ from pointlab.backbones import Backbone
 from pointlab.evaluation import FeatureName, FeatureTable, classification_metrics
 from pointlab.experiment.going_on import heeding
 from pointlab.experiment.resolve import Findings
+from pointlab.experiment.stored_models import seeded
 from pointlab.experiment.transfer_task import TransferTask
-from pointlab.experiment.wiring import seeded
 from pointlab.objectives import build_head
 from pointlab.transfer import fit_knn, fit_mlp_probes, fit_probes, fit_svm, predict
 from pointlab.transfer.chosen import Chosen, accuracy_of, place_of_best
@@ -88,7 +88,9 @@ def linear_svm(task: TransferTask) -> Findings:
     findings = left_behind(task, backbone, svm.layer, validation, reads)
     findings.metrics.update({"selection/strength": svm.strength} if is_chosen else {})
     findings.notes.update(_notes_on(svm, task) | note_on_cost(train, *([validation] if validation else [])))
-    return _timed(findings, task, len(train.labels), started)
+    tables = (train, *([validation] if validation else []))
+    findings = _timed(findings, task, len(train.labels), started)
+    return replace(findings, flops=task.flops_of_features(backbone, (reads,), *tables))
 
 
 def feature_of_svm(backbone: Backbone) -> FeatureName:
@@ -133,7 +135,8 @@ def _best_of_grid(task: TransferTask, grid: ReadGrid, fit: Fit) -> Findings:
     if len(features) > 1:
         rows = [_row(feature, each) for feature, each in zip(features, found, strict=True)]
         findings.curves["features"] = rows
-    return _timed(findings, task, len(train[0].labels), started)
+    findings = _timed(findings, task, len(train[0].labels), started)
+    return replace(findings, flops=task.flops_of_features(backbone, features, train[0], validation[0]))
 
 
 def _notes_on_choice(

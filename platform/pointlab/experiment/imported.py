@@ -19,7 +19,7 @@ from pointlab.data.dataset import DatasetConfig
 from pointlab.errors import ConfigError, DataError
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.resolve import Findings, Resolved
-from pointlab.experiment.wiring import publish_model, seeded_backbone
+from pointlab.experiment.stored_models import publish_model, seeded_backbone
 from pointlab.objectives import HeadConfig
 from pointlab.official import LAYOUTS, Imported, LayoutName, Unstored, import_sketched, sketch_checkpoint
 from pointlab.official.exporting import OF_BACKBONES, UNUSED

@@ -48,9 +48,10 @@ def require_unweighted(mixture: MixtureConfig) -> None:
     plain = MixtureConfig()
     for name in OF_TWO_ENDS:
         if getattr(mixture, name) != getattr(plain, name):
+            inherited = " (null takes back what a file below has set)" if name != "weighting" else ""
             raise ValueError(
-                f"mixture.{name} is set, but a soup is the plain average of its ingredients: leave it out, in"
-                " a study by adjustments"
+                f"mixture.{name} is set, but a soup is the plain average of its ingredients: leave it out"
+                f"{inherited}, in a study by adjustments"
             )
 
 

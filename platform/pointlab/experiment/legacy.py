@@ -13,8 +13,8 @@ from pointlab.data.batches import evaluation_batches
 from pointlab.data.sample import PointBatch
 from pointlab.errors import DataError
 from pointlab.experiment.legacy_settings import INHERITED, MEASURED
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.wiring import Data
 from pointlab.training import TrainingData
 
 

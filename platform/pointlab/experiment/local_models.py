@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from pointlab.data.cache import cache_folder
-from pointlab.experiment.wiring import model_manifest
+from pointlab.experiment.stored_models import model_manifest
 from pointlab.seeding import stable_hash
 from pointlab.storage import Manifest, Storage, fetch
 from pointlab.storage.artifact import read_verified

@@ -20,10 +20,11 @@ from pointlab.experiment.going_on import require_going_on
 from pointlab.experiment.match import MatchExperiment
 from pointlab.experiment.matched import DISTANCES, METRES, ShownFrame, publish_frames
 from pointlab.experiment.matched_frames import PIXEL_TO_POINT, WAYS, Frame, match_frames
+from pointlab.experiment.prepared_data import inputs_of, open_data
 from pointlab.experiment.reading_texts import teacher_of_pretraining
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.shown import spread
-from pointlab.experiment.wiring import inputs_of, open_data, read_module, seeded, seeded_backbone
+from pointlab.experiment.stored_models import read_module, seeded, seeded_backbone
 from pointlab.objectives.pixels import SeenMaps
 from pointlab.paradigms import Given
 from pointlab.paradigms.ppkt import Ppkt

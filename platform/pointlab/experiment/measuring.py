@@ -15,12 +15,12 @@ from pointlab.experiment.classifier import Answers, Classifier, read_classifier
 from pointlab.experiment.corrupted import CorruptedSplit, withstand
 from pointlab.experiment.going_on import Heed, heed_nothing, heeding
 from pointlab.experiment.mistaken import publish_mistakes
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.segmenting import measure_segmentation
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transfer_task import TransferTask, open_roles
 from pointlab.experiment.voting import measure_votes
-from pointlab.experiment.wiring import Data
 from pointlab.storage import Storage
 from pointlab.training.numerics import prepare_process
 
@@ -116,7 +116,7 @@ class _Asked:
         assert suite is not None, "asked for where there is one"
         size = self.experiment.training.batch_size
         shown = CorruptedSplit(self.data["target"], self.split, suite, size)
-        baseline = published_with(suite.name)
+        baseline = published_with(suite.name, suite.severities)
         found = withstand(self.classifier, shown, self.device, baseline=baseline, heed=heed)
         figures = found.metrics()
         figures.pop("accuracy")  # on clean clouds, which has another name already

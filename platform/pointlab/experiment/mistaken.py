@@ -17,8 +17,8 @@ from safetensors.numpy import save as save_safetensors
 
 from pointlab.errors import DamagedError
 from pointlab.experiment.classifier import Answers
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.shown import publish_files, read_files
-from pointlab.experiment.wiring import Data
 from pointlab.storage import Storage, read_manifest
 
 KIND = "mistakes"

@@ -51,8 +51,8 @@ def mix(task: TransferTask, method: Method) -> Findings:
         metrics=_figures(chosen, experiment.mixture.selection) | _barrier(mixtures, method),
         curves={"coefficients": curve(mixtures)},
         notes={
-            "selection rule": f"highest {_compared(chosen, experiment.mixture.selection)}; the largest of"
-            " equal coefficients",
+            **_rule(chosen, experiment.mixture),
+            **_of_an_end(chosen, experiment.mixture),
             "BatchNorm": experiment.mixture.batch_norm,
             **_weighting(experiment.mixture),
         },
@@ -90,6 +90,30 @@ def _samples_seen(task: TransferTask) -> int:
         return num_train * mixture.passes
     weighed = min(mixture.fisher_samples, num_train)
     return 2 * (num_train * mixture.passes + weighed)  # statistics and a probe as in a sweep, then both ends
+
+
+def _rule(chosen: Mixture, mixture: MixtureConfig) -> dict[str, str]:
+    """How the coefficient was chosen; nothing where it was given, as those by depth are."""
+    if mixture.by_depth is not None or len(mixture.coefficients) == 1:
+        return {}
+    compared = _compared(chosen, mixture.selection)
+    return {"selection rule": f"highest {compared}; the largest of equal coefficients"}
+
+
+def _of_an_end(chosen: Mixture, mixture: MixtureConfig) -> dict[str, str]:
+    """That what was chosen mixes nothing, where it is one of the ends: its gain is not the mixing's."""
+    ends = {0.0: "pretrained", 1.0: "fine-tuned"}
+    if chosen.coefficient not in ends:
+        return {}
+    statistics = {
+        "reestimate": "with any BatchNorm re-estimated on training clouds",
+        "interpolate": "with its own BatchNorm",
+        "fine_tuned": "with any BatchNorm as fine-tuned",
+    }[mixture.batch_norm]
+    head = ", and a new probe" if chosen.method == "wise_ft_lp" else ""
+    return {
+        "chosen end": f"the {ends[chosen.coefficient]} backbone itself, {statistics}{head}: nothing is mixed"
+    }
 
 
 def _weighting(mixture: MixtureConfig) -> dict[str, str]:

@@ -8,11 +8,12 @@ from pointlab.data.cached_pixels import in_words
 from pointlab.errors import DataError
 from pointlab.experiment.features import Watch, unwatched
 from pointlab.experiment.modalities import needed_by
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import teacher_folder
 from pointlab.experiment.resolve import Resolved
 from pointlab.experiment.set_pictures import decoded, numbers_of_all, require_one_size
-from pointlab.experiment.wiring import Data, seeded
+from pointlab.experiment.stored_models import seeded
 from pointlab.objectives.pixels import KnownMaps, PixelMaps, SeenMaps
 from pointlab.paradigms import ParadigmConfig, PpktConfig
 from pointlab.storage import Storage

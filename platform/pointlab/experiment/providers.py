@@ -20,8 +20,14 @@ from pointlab.experiment.finished_teachers import difference, folder_of, hashes_
 from pointlab.experiment.imported import ImportExperiment
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.stored_models import (
+    model_manifest,
+    read_module,
+    read_modules,
+    seeded,
+    seeded_backbone,
+)
 from pointlab.experiment.teacher import RandomTeacher
-from pointlab.experiment.wiring import model_manifest, read_module, read_modules, seeded, seeded_backbone
 from pointlab.objectives.autoencoder import Autoencoder
 from pointlab.objectives.prompting import ForeignTransformer
 from pointlab.objectives.targets import Latents

@@ -13,7 +13,7 @@ from pointlab.errors import ConfigError
 from pointlab.experiment.finished_teachers import difference, folder_of, hashes_of
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.resolve import Resolved
-from pointlab.experiment.wiring import model_manifest, read_module
+from pointlab.experiment.stored_models import model_manifest, read_module
 from pointlab.storage import Storage, read_record
 from pointlab.training.checkpoint import load_weights
 

@@ -23,6 +23,7 @@ from pointlab.evaluation.retrieval import (
 )
 from pointlab.experiment.gallery_queries import Queries, by_captions, by_pictures, by_pictures_of_a_class
 from pointlab.experiment.going_on import require_going_on
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.reading_texts import (
     QueryOfTeacher,
     TeacherRole,
@@ -32,7 +33,7 @@ from pointlab.experiment.reading_texts import (
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.retrieve import QUERIES, RetrieveExperiment
 from pointlab.experiment.retrieved import Shown, publish_shown, spread_over_ranks, table_of
-from pointlab.experiment.wiring import Data, open_data, read_module, seeded_backbone
+from pointlab.experiment.stored_models import read_module, seeded_backbone
 from pointlab.teachers import hash_of
 from pointlab.training import TrainContext
 from pointlab.training.checkpoint import load_weights

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from pointlab import distributed
-from pointlab.backbones import build_backbone
+from pointlab.backbones import Backbone, build_backbone
 from pointlab.evaluation.parts import ShapeIous, parts_by_class
 from pointlab.evaluation.segmentation import (
     Segmenter,
@@ -20,11 +20,12 @@ from pointlab.evaluation.segmentation import (
     segmentation_metrics,
 )
 from pointlab.experiment.frozen import OF_RANDOM_WEIGHTS
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.resolve import Findings, findings_of
 from pointlab.experiment.segmented import publish_scene
+from pointlab.experiment.stored_models import model_manifest, publish_model, read_module, seeded
 from pointlab.experiment.transfer import TransferExperiment
 from pointlab.experiment.transfer_task import TransferTask
-from pointlab.experiment.wiring import Data, model_manifest, publish_model, read_module, seeded
 from pointlab.paradigms.segmentation import Segmentation, build_point_head
 from pointlab.storage import Storage
 from pointlab.training import Run, Trainer
@@ -36,20 +37,13 @@ def segment(task: TransferTask) -> Findings:
 
     Raises DataError, before anything is trained, where a split to be tested on has no labels.
     """
-    experiment, subset = task.experiment, task.subset()
+    experiment = task.experiment
     if experiment.test:
         for data in task.data.values():
             require_labelled(data.split("test"))
-    is_probe = experiment.protocol == "linear_probe"
-    start = task.frozen_start() if is_probe else task.start()
-    with seeded(experiment.seed, "head"):
-        given = task.target.given(subset)
-        paradigm = Segmentation(experiment.segmentation, start, given, is_probe=is_probe)
-    training = task.target.for_training(
-        experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm, subset=subset
-    )
-    run = Run(task.context.storage, task.resolved.run, task.context.fence)
-    result = Trainer(paradigm, experiment.training, task.context, training, run).train()
+    start = task.frozen_start() if experiment.protocol == "linear_probe" else task.start()
+    trainer, paradigm = with_new_point_head(task, start)
+    result = trainer.train()
     if distributed.rank() > 0:
         return Findings({})
     publish_model(
@@ -60,11 +54,25 @@ def segment(task: TransferTask) -> Findings:
         task.target.class_names_of(paradigm),
     )
     findings = findings_of(result)
-    if training.validation is not None:
+    if trainer.data.validation is not None:
         where = task.context.storage, task.target, task.context.device
         figures = measure_segmentation(experiment, task.resolved.run, *where, split="validation")
         findings.metrics.update({f"target-validation/{name}": value for name, value in figures.items()})
-    return replace(findings, notes=findings.notes | _notes(task, training.num_rows))
+    return replace(findings, notes=findings.notes | _notes(task, trainer.data.num_rows))
+
+
+def with_new_point_head(task: TransferTask, start: Backbone) -> tuple[Trainer, Segmentation]:
+    """The start and a head that is drawn by the seed, at the step that the run has come to."""
+    experiment, subset = task.experiment, task.subset()
+    is_probe = experiment.protocol == "linear_probe"
+    with seeded(experiment.seed, "head"):
+        given = task.target.given(subset)
+        paradigm = Segmentation(experiment.segmentation, start, given, is_probe=is_probe)
+    training = task.target.for_training(
+        experiment.seed, experiment.augmentation, experiment.training.batch_size, paradigm, subset=subset
+    )
+    run = Run(task.context.storage, task.resolved.run, task.context.fence)
+    return Trainer(paradigm, experiment.training, task.context, training, run), paradigm
 
 
 def _notes(task: TransferTask, num_rows: int) -> dict[str, str]:

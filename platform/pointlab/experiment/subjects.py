@@ -13,9 +13,10 @@ from pointlab.analysis import Subject
 from pointlab.backbones import Backbone, BackboneConfig
 from pointlab.experiment.analyse import AnalyseExperiment, RandomBackbone, SubjectConfig, Trained
 from pointlab.experiment.classifier import read_classifier
+from pointlab.experiment.prepared_data import Data
 from pointlab.experiment.resolve import Resolved
+from pointlab.experiment.stored_models import read_module, seeded, seeded_backbone
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.wiring import Data, read_module, seeded, seeded_backbone
 from pointlab.storage import Storage, read_manifest
 from pointlab.training.checkpoint import load_weights
 from pointlab.transfer.knn import KnnHead

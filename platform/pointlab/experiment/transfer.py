@@ -205,8 +205,8 @@ class TransferExperiment(TransferSettings):
             return self
         if not self.test:
             raise ValueError(
-                "legacy.best_on_test chooses on the test split, but test is false, as in the trials of a"
-                " search: leave legacy.best_on_test out, or set test to true"
+                "legacy.best_on_test chooses on the test split, but test is false: leave legacy.best_on_test"
+                " out, or set test to true"
             )
         if self.training.selection == "last":
             raise ValueError(

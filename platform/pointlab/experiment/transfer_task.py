@@ -11,16 +11,19 @@ from torch import nn
 from pointlab.backbones import Backbone
 from pointlab.evaluation import FeatureName, FeatureTable
 from pointlab.evaluation.feature_cache import ShownClouds, cached_features
+from pointlab.evaluation.reading import read
 from pointlab.experiment.class_map import classes_between
 from pointlab.experiment.classifier import Classifier, read_classifier
 from pointlab.experiment.corrupted import CorruptedSplit
 from pointlab.experiment.going_on import heeded, heeding, while_going_on
+from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.resolve import FINE_TUNED, Resolved
+from pointlab.experiment.stored_models import publish_model, read_module, seeded_backbone
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.wiring import Data, open_data, publish_model, read_module, seeded_backbone
 from pointlab.storage import Storage
 from pointlab.training import TrainContext
 from pointlab.training.checkpoint import load_weights
+from pointlab.training.flops import counted
 from pointlab.transfer import Batches, Showing, reestimate
 
 
@@ -154,6 +157,16 @@ class TransferTask:
         """The same of the validation split; None where the target has none."""
         has_validation = bool(self.target.manifest.rows.get("validation"))
         return self.features(backbone, "validation", feature) if has_validation else None
+
+    def flops_of_features(
+        self, backbone: Backbone, features: Sequence[FeatureName], *tables: FeatureTable
+    ) -> float:
+        """Operations that these features of the clouds of the tables take, kept or not: as many for each
+        cloud as for one of the first batch of training."""
+        batch = next(iter(self.train_batches()()))
+        with torch.no_grad(), counted() as counter:
+            read(backbone.eval(), batch.to(self.context.device), features)
+        return float(counter.get_total_flops()) / len(batch) * sum(len(table.labels) for table in tables)
 
     def publish(self, backbone: Backbone, head: nn.Module, reads: FeatureName = "pooled") -> None:
         """Store the classifier that was chosen, and which feature its head reads."""

@@ -5,8 +5,8 @@ import torch
 from pointlab.data.batches import Recipe, view_batches
 from pointlab.evaluation import FeatureTable
 from pointlab.experiment.classifier import Answers, Classifier
+from pointlab.experiment.prepared_data import Data, require_shown
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.wiring import Data, require_shown
 from pointlab.transfer.voting import vote
 
 

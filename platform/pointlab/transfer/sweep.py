@@ -9,7 +9,7 @@ data; nothing here sees a test split.
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -43,7 +43,7 @@ class MixtureConfig(StrictModel):
     """Which mixtures are tried and how one is chosen."""
 
     coefficients: tuple[float, ...] = GRID
-    """0 = pretrained, 1 = fine-tuned; each is tried."""
+    """0 = pretrained, 1 = fine-tuned; each is tried. null takes the grid of the paper."""
     by_depth: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
         default=None, min_length=2, max_length=5, json_schema_extra=ADDED_LATER
     )
@@ -81,13 +81,21 @@ class MixtureConfig(StrictModel):
     def _has_one_kind_of_coefficients(self) -> "MixtureConfig":
         """ValueError where both are set: by value, as what is written out has every setting."""
         if self.by_depth is not None and self.coefficients != GRID:
-            raise ValueError("coefficients and by_depth are both set: leave one of them out")
+            raise ValueError(
+                "coefficients and by_depth are both set: leave one of them out, or set it to null"
+            )
         return self
 
     @property
     def passes(self) -> int:
         """How often a sweep goes through the training clouds: for features, and before for statistics."""
         return 2 if self.batch_norm == "reestimate" else 1
+
+    @field_validator("coefficients", mode="before")
+    @classmethod
+    def _all_for_null(cls, value: Any) -> Any:
+        """null takes back what a file below has set."""
+        return GRID if value is None else value
 
     @field_validator("coefficients")
     @classmethod

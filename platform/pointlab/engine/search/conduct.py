@@ -16,6 +16,7 @@ from pointlab.engine.trainer import own_interrupt_handler
 from pointlab.errors import PreemptedError, TrainingError
 from pointlab.experiment.going_on import heeding
 from pointlab.experiment.measuring import measure_test
+from pointlab.experiment.prepared_data import open_data
 from pointlab.experiment.resolve import Findings, Resolved
 from pointlab.experiment.search import SearchExperiment
 from pointlab.experiment.search.findings import (
@@ -31,7 +32,6 @@ from pointlab.experiment.search.trial_runs import clear_begun
 from pointlab.experiment.search.trials import Trial, TrialLedger
 from pointlab.experiment.search.warm_start import earlier_trials
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.experiment.wiring import open_data
 from pointlab.interruption import stop_on_sigterm
 from pointlab.storage import Storage, require_record
 from pointlab.storage.lease import Fence

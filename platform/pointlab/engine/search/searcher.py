@@ -67,7 +67,7 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         figures = {"running": float(len(self.running))}
         goal, trials = self.queue.search.objectives[0], self.queue.trials.values()
         reached = [trial.figures[goal.metric] for trial in trials if trial.outcome == "finished"]
-        figures |= {"best": max(reached, key=goal.gain)} if reached else {}
+        figures |= {f"best {goal.metric}": max(reached, key=goal.gain)} if reached else {}
         self.watcher(self.name, self.queue.num_over, self.queue.search.total, figures)
 
     def save(self, checkpoint_path: str) -> None:

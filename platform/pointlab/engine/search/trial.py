@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pointlab.engine.gauges import publish
 from pointlab.engine.progress import Reporter
 from pointlab.engine.search.stopping import EPOCH, GAIN, epochs_of
 from pointlab.engine.trainer import fit
@@ -133,7 +134,12 @@ class TrialRunner:
         if launch.fewest_workers == 1:
             timeout = launch.stall_timeout
             context = LocalContext(
-                self.storage, reporter=report, fence=fence, stop=stop, stall_timeout=timeout
+                self.storage,
+                reporter=report,
+                fence=fence,
+                stop=stop,
+                stall_timeout=timeout,
+                telemetry=publish,
             )
             return transfer(at, context)
         return fit(

@@ -17,6 +17,7 @@ from pointlab.errors import ConfigError
 from pointlab.experiment.changes import require_mutable
 from pointlab.experiment.placement import LaunchConfig, RayByDefault, StorageConfig
 from pointlab.experiment.resolve import definition
+from pointlab.experiment.search.figures import require_told
 from pointlab.experiment.search.settings import (
     Asha,
     Nsga2,
@@ -134,6 +135,11 @@ class SearchExperiment(StrictModel):
                 f"protocol {self.transfer.protocol} leaves no classifier to be tested: set transfer.test to"
                 " false"
             )
+        if self.transfer.chooses_on_test:
+            raise ValueError(
+                "transfer.legacy.best_on_test chooses on the test split, which the trials of a search leave"
+                " alone: leave it out"
+            )
         stamp = make_trial(self, {}).stamp
         for path, distribution in self.space.items():
             trials = [make_trial(self, {path: value}) for value in distribution.extremes]
@@ -171,6 +177,13 @@ class SearchExperiment(StrictModel):
                         f" trial can have together: expected the one at most the other, everywhere in the"
                         f" space ({error})"
                     ) from None
+
+    @model_validator(mode="after")
+    def _objectives_are_told(self) -> "SearchExperiment":
+        """ValueError for a figure that no trial will have, as its name alone tells."""
+        for objective in self.objectives:
+            require_told(objective.metric, self.transfer)
+        return self
 
     @model_validator(mode="after")
     def _sampler_fits(self) -> "SearchExperiment":
@@ -253,5 +266,9 @@ def make_trial(
         ]
         if len(later) + 1 < search.sampler.generations(search.transfer.training.end):
             settings["training"] |= {"until": interval * (len(later) + 1)}
-    trial: TransferExperiment = validate(TransferExperiment, settings, f"a trial with {values}")
+    trial: TransferExperiment = validate(
+        TransferExperiment,
+        settings,
+        f"a trial with {values}" if values else "a trial with no setting of its own",
+    )
     return trial

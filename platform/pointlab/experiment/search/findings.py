@@ -27,7 +27,7 @@ def ranked(search: SearchExperiment, finished: Sequence[Trial]) -> list[float]:
     gains = [_gains(search, trial) for trial in finished]
     if len(search.objectives) == 1:
         return [only for (only,) in gains]
-    return scaled_means(gains, pareto_front(gains))
+    return scaled_means(gains)
 
 
 def chosen(search: SearchExperiment, trials: Sequence[Trial]) -> Trial:
@@ -92,6 +92,7 @@ def _row(search: SearchExperiment, trial: Trial, scores: dict[int, float]) -> Ro
     if search.sampler.kind == "pbt":
         parent: float | str = "" if trial.parent is None else trial.parent
         place = {"generation": len(trial.before), "member": member_of(search, trial), "parent": parent}
+        place["compared"] = _last(search, trial)
     return {
         "trial": trial.number,
         **place,
@@ -131,6 +132,12 @@ def _score(search: SearchExperiment, trial: Trial, scores: dict[int, float]) -> 
     goal = search.objectives[0]
     if trial.number in scores:
         return scores[trial.number] if len(search.objectives) > 1 else trial.figures[goal.metric]
+    return _last(search, trial)
+
+
+def _last(search: SearchExperiment, trial: Trial) -> float | str:
+    """What the trial was compared by while it trained, at its last epoch; "" where it reached none."""
+    goal = search.objectives[0]
     if not trial.by_epoch:
         return ""
     last = trial.by_epoch[max(trial.by_epoch)]

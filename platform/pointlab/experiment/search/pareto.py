@@ -2,15 +2,13 @@
 
 A trial dominates another if it is nowhere worse and somewhere better. Those that none dominates are the
 Pareto front: which of them to take is a matter of what one wants. The recommendation is the one with the
-largest mean of its objectives, each scaled to [0, 1] over the front: what is lost in one must be won in
-others.
+largest mean of its objectives, each scaled to [0, 1] over all finished trials: what is lost in one must be
+won in others.
 """
 
 from collections.abc import Sequence
 
-RULE = (
-    "largest mean of the objectives, each scaled to [0, 1] over the Pareto front; the first of equal trials"
-)
+RULE = "largest mean of the objectives, each scaled to [0, 1] over all trials; the first of equal ones"
 
 Gains = Sequence[float]
 """A trial's objectives, each so that larger is better."""
@@ -28,13 +26,13 @@ def _dominates(one: Gains, other: Gains) -> bool:
     return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 
-def scaled_means(trials: Sequence[Gains], front: Sequence[int]) -> list[float]:
-    """The mean of each trial's objectives, scaled so that the front spans [0, 1] in each.
+def scaled_means(trials: Sequence[Gains]) -> list[float]:
+    """The mean of each trial's objectives, scaled so that all trials span [0, 1] in each.
 
-    An objective in which the whole front is equal tells nothing and counts 1 there. Trials off the front may
-    lie below 0.
+    A front of two would always tie if it were scaled by itself. An objective in which all trials are equal
+    tells nothing and counts 1.
     """
-    bounds = [(min(column), max(column)) for column in zip(*(trials[place] for place in front), strict=True)]
+    bounds = [(min(column), max(column)) for column in zip(*trials, strict=True)]
     return [
         sum(_scaled(gain, low, high) for gain, (low, high) in zip(gains, bounds, strict=True)) / len(bounds)
         for gains in trials
@@ -42,4 +40,4 @@ def scaled_means(trials: Sequence[Gains], front: Sequence[int]) -> list[float]:
 
 
 def _scaled(gain: float, low: float, high: float) -> float:
-    return (gain - low) / (high - low) if high > low else 1.0 + gain - high
+    return (gain - low) / (high - low) if high > low else 1.0

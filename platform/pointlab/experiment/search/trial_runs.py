@@ -10,7 +10,7 @@ from pointlab.errors import LeaseError
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.storage import Record, Storage, read_record, write_record
+from pointlab.storage import Record, Storage, add_to_view, read_record, write_record
 from pointlab.storage.lease import Fence, hold
 
 CarryOut = Callable[[Resolved[TransferExperiment], Fence], Findings]
@@ -79,4 +79,5 @@ def _make(
             record = build_record(resolved, findings, time.monotonic() - started)
             lease.require()
             write_record(storage, record)
+            add_to_view(storage, record)
     return record
