@@ -8,7 +8,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from pointlab.storage import Record, Storage, add_to_view, complete_view, open_storage, write_record
+from pointlab.storage import Record, Storage, open_storage, write_record
+from pointlab.storage.record_view import add_to_view, complete_view
 
 METRICS = {"test/accuracy": 0.75, "validation/accuracy": 0.5}
 

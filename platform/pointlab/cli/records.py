@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pointlab.cli.options import Root, existing
-from pointlab.storage import FOLDER_OF_VIEW, complete_view
+from pointlab.storage.record_view import FOLDER_OF_VIEW, complete_view
 from pointlab.terminal import say
 
 

@@ -1,4 +1,4 @@
-"""A prepared set as an experiment sees it: its splits, what of it is asked about, and its stream for training."""
+"""A prepared set as an experiment sees it: its splits, what is asked about, its stream for training."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator

@@ -52,8 +52,9 @@ from pointlab.launch.reruns import require_repeatable
 from pointlab.launch.splits import require_splits
 from pointlab.launch.teachers import require_teachers
 from pointlab.provenance import code_version
-from pointlab.storage import Record, Storage, add_to_view, open_storage, read_record, write_record
+from pointlab.storage import Record, Storage, open_storage, read_record, write_record
 from pointlab.storage.lease import Fence, hold
+from pointlab.storage.record_view import add_to_view
 from pointlab.study import alone, conduct, forget_interim
 from pointlab.training import LocalContext, Run, TrainContext, Watcher, ignore_progress
 from pointlab.training.step_cost import StepCost

@@ -1,4 +1,4 @@
-"""What a frozen backbone knows, stage by stage: the accuracy of heads on every stage and every pooling of tokens.
+"""What a frozen backbone knows, stage by stage: the accuracy of heads on every stage and pooling of tokens.
 
 Which of these features a head reads is a setting that validation chooses (see `transfer.read_grid`); the
 curve `features` of a record tells the best head on each.
@@ -31,7 +31,7 @@ ACCURACY = "validation/accuracy"
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature of a grid, and the validation accuracies in [0, 1] of the best heads on it, seed by seed."""
+    """One feature of a grid, and the validation accuracies in [0, 1] of the best heads on it, by seed."""
 
     name: str
     """As in the record: block_2/maximum, or pooled."""
@@ -152,7 +152,7 @@ def _seeds(at: Sequence[int], features: Sequence[Feature], colour: str) -> Any:
 
 
 def _choice(grid: Sequence[Feature]) -> str:
-    """What was chosen, by how many seeds where they differ, and what heads would have read without a choice."""
+    """What was chosen, by how many seeds where they differ, and what heads would have read otherwise."""
     chosen = sorted((feature for feature in grid if feature.num_chosen), key=lambda one: -one.num_chosen)
     several = len(chosen) > 1
     told = " and ".join(

@@ -12,17 +12,13 @@ from pointlab.storage.artifact import (
 )
 from pointlab.storage.files import AbsentError
 from pointlab.storage.record import Record, no_record, read_record, require_record, write_record
-from pointlab.storage.record_view import FOLDER_OF_VIEW, add_to_view, complete_view
 
 __all__ = [
-    "FOLDER_OF_VIEW",
     "AbsentError",
     "FileEntry",
     "Manifest",
     "Record",
     "Storage",
-    "add_to_view",
-    "complete_view",
     "fetch",
     "no_record",
     "open_storage",

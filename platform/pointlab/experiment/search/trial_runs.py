@@ -10,8 +10,9 @@ from pointlab.errors import LeaseError
 from pointlab.experiment.records import build_record
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.storage import Record, Storage, add_to_view, read_record, write_record
+from pointlab.storage import Record, Storage, read_record, write_record
 from pointlab.storage.lease import Fence, hold
+from pointlab.storage.record_view import add_to_view
 
 CarryOut = Callable[[Resolved[TransferExperiment], Fence], Findings]
 """Carries out one of the runs, as long as its lease is held."""
