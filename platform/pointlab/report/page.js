@@ -119,15 +119,22 @@ for (const button of buttons) button.addEventListener("click", () => choose(Numb
 
 let held = null; // the scene under the pointer: the others follow it, and it follows none
 const turnTogether = (scenes) => {
+  let settled = ""; // where the camera was told to have come to rest
+  const turn = (turned, camera) => {
+    for (const scene of turned) Plotly.relayout(scene, { "scene.camera": camera });
+  };
   for (const scene of scenes) {
+    const others = scenes.filter((other) => other !== scene);
     scene.addEventListener("pointerenter", () => (held = scene));
-    for (const event of ["plotly_relayouting", "plotly_relayout"]) {
-      scene.on(event, (change) => {
-        const camera = change["scene.camera"];
-        if (!camera || scene !== held) return;
-        for (const other of scenes) if (other !== scene) Plotly.relayout(other, { "scene.camera": camera });
-      });
-    }
+    scene.on("plotly_relayouting", (change) => {
+      if (scene === held && change["scene.camera"]) turn(others, change["scene.camera"]);
+    });
+    scene.on("plotly_relayout", (change) => {
+      const camera = change["scene.camera"], told = JSON.stringify(camera);
+      if (!camera || scene !== held || told === settled) return;
+      settled = told;
+      turn(scenes, camera); // itself too: where drawing is slow, it would drift on after what it tells
+    });
   }
 };
 turnTogether(scenes);
