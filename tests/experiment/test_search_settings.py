@@ -63,6 +63,13 @@ def test_a_space_with_an_unknown_path_is_refused() -> None:
             r"acuracy, which no trial will have: did you mean target-validation/accuracy\?",
         ),
         ({"objectives": [{"metric": "corrupted-validation/mOA"}]}, "which no trial will have"),
+        (
+            {
+                "objectives": [{"metric": "corrupted-validation/mCE"}],
+                "transfer": {"corruptions": {"name": "modelnet_c", "severities": [3]}},
+            },
+            "corrupted-validation/mCE, which no trial will have",
+        ),
         ({"transfer": {"protocol": "full", **ON_TEST}}, "trials of a search leave alone: leave it out"),
         ({"space": {"mixture.by_depth.0": HALVES}}, "by_depth is null, and has no entries.*out as a list"),
         ({"objectives": TWO, "stopping": {"kind": "asha"}}, "by one figure, and there are 2 objectives"),

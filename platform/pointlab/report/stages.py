@@ -162,7 +162,7 @@ def _choice(grid: Sequence[Feature]) -> str:
     )
     usual = next((feature for feature in grid if feature.name == USUAL and not feature.num_chosen), None)
     beside = f", where {USUAL} has {percent(usual.mean)}" if usual is not None else ""
-    return f"{told} was chosen{beside}" if not several else f"{told} were chosen{beside}"
+    return f"{told} {'were' if several else 'was'} chosen{beside}"
 
 
 def _clouds(record: Record, material: Material) -> str:

@@ -6,13 +6,16 @@ was selected depend on more than a name, and are left to the first trial.
 
 import difflib
 
+from pointlab.evaluation.baselines import published_with
 from pointlab.experiment.tasks import FIGURES_OF_PARTS, FIGURES_OF_SEGMENTATION
 from pointlab.experiment.transfer import TransferExperiment
 
 OF_ONE_SET = ("accuracy", "mean_class_accuracy", "loss", "accuracy_std")
 OF_POINTS = (*FIGURES_OF_SEGMENTATION, *FIGURES_OF_PARTS, "loss", "cross_entropy", "lovasz")
 OF_SHARED_CLASSES = ("shared_accuracy", "shared_mean_class_accuracy")
-UNDER_CORRUPTIONS = ("mOA", "error", "mCE", "RmCE", "accuracy", "loss")
+UNDER_CORRUPTIONS = ("mOA", "error", "accuracy", "loss")
+DIVIDED = ("mCE", "RmCE")
+"""By what a baseline loses, of suites that have one."""
 
 
 def require_told(metric: str, transfer: TransferExperiment) -> None:
@@ -42,5 +45,7 @@ def _figures_of(transfer: TransferExperiment) -> dict[str, tuple[str, ...]]:
         if transfer.shifted_classes is not None:
             known["shifted-validation"] += OF_SHARED_CLASSES
     if transfer.corruptions is not None:
-        known["corrupted-validation"] = UNDER_CORRUPTIONS
+        suite = transfer.corruptions
+        divided = DIVIDED if published_with(suite.name, suite.severities) else ()
+        known["corrupted-validation"] = UNDER_CORRUPTIONS + divided
     return known
