@@ -1,6 +1,7 @@
 """On a Ray of this machine: its node is asked, two processes meet, and what has no room is refused."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,36 @@ def test_one_process_needs_a_node_that_holds_it_only_as_a_job(
     assert "One job needs 5000 CPUs on one node" in there.found
     (small,) = Resources(tiny_pretrain(storage, launch={"kind": "local", "cpus_per_worker": 0.1})).run()
     assert small.verdict == "pass"
+
+
+def test_room_that_is_held_is_told_and_what_ends_meanwhile_gives_its_own_back(storage: Storage) -> None:
+    import ray
+
+    num_cpus = ray.cluster_resources()["CPU"]
+    whole = {"kind": "ray", "num_workers": 1, "cpus_per_worker": num_cpus - 1}
+    check = Resources(tiny_pretrain(storage, launch=whole))
+
+    @ray.remote(num_cpus=num_cpus)
+    def hold(seconds: float) -> None:
+        time.sleep(seconds)
+
+    holding = hold.remote(60)
+    wait_until(lambda: ray.available_resources().get("CPU", 0) == 0)
+    (held,) = check.run()
+    ray.cancel(holding, force=True)
+    wait_until(lambda: ray.available_resources().get("CPU", 0) == num_cpus)
+    hold.remote(2)
+    wait_until(lambda: ray.available_resources().get("CPU", 0) == 0)
+    (given_back,) = check.run()
+    assert (held.verdict, given_back.verdict) == ("warning", "pass")
+    assert "leaves room for 0" in held.found
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.05)
 
 
 def test_searches_and_studies_are_told_how_much_runs_at_a_time(storage: Storage) -> None:

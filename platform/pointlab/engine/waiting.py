@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 TOLD_AFTER = 2.0
 SETTLE_SECONDS = 5.0
-"""How long a group that ended may take to give back what it held, before fewer workers are started."""
+"""How long what ended may take to give back what it held, before it counts as held."""
 
 
 def find_room(launch: LaunchConfig, stop: threading.Event) -> int:
@@ -59,12 +59,20 @@ def find_room(launch: LaunchConfig, stop: threading.Event) -> int:
 
 def workers_possible(launch: LaunchConfig) -> tuple[int, int]:
     """How many workers the cluster can hold, and how many beside what it holds now; ResourceError, with the
-    numbers that fit, where it can never hold the fewest."""
-    nodes = present_nodes()
-    possible, free = _sizes(launch, nodes)
-    if possible < launch.fewest_workers:
-        raise _no_room(launch, nodes, is_too_small=True, waited=0)
-    return possible, free
+    numbers that fit, where it can never hold the fewest.
+
+    What ended a moment ago may hold its room for `SETTLE_SECONDS` yet: as long the answer takes where too few
+    would fit.
+    """
+    started = time.monotonic()
+    while True:
+        nodes = present_nodes()
+        possible, free = _sizes(launch, nodes)
+        if possible < launch.fewest_workers:
+            raise _no_room(launch, nodes, is_too_small=True, waited=0)
+        if free >= launch.fewest_workers or time.monotonic() - started >= SETTLE_SECONDS:
+            return possible, free
+        time.sleep(POLL_SECONDS)
 
 
 def _sizes(launch: LaunchConfig, nodes: Sequence[Node]) -> tuple[int, int]:
