@@ -7,7 +7,7 @@ First step of the patch transformer, equal in Point-BERT (Yu et al., CVPR 2022, 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from pointlab.backbones.maxima import maximal_product, maximum
@@ -50,6 +50,13 @@ def group_patches(
     centres = gather_points(points, chosen)
     _, indices = nearest_neighbours(centres, points, group_size, counts)
     return Patches(centres, gather_points(points, indices) - centres[:, :, None], indices)
+
+
+def is_in_any(patches: Patches, num_points: int) -> Bool[Tensor, "batch points"]:
+    """Which of the points of each cloud are members of a patch."""
+    members = patches.indices.flatten(1)
+    found = torch.zeros(len(members), num_points, dtype=torch.bool, device=members.device)
+    return found.scatter_(1, members, True)
 
 
 class PatchEmbedder(nn.Module):

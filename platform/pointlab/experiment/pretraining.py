@@ -10,6 +10,7 @@ from pointlab.experiment.pixel_maps import build_pixel_maps, notes_on_pixels
 from pointlab.experiment.prepared_data import Data, open_data
 from pointlab.experiment.pretrain import PretrainExperiment
 from pointlab.experiment.providers import build_providers, needs_of
+from pointlab.experiment.rebuilt import publish_rebuilt
 from pointlab.experiment.resolve import Findings, Resolved, findings_of
 from pointlab.experiment.stored_models import publish_model, seeded, seeded_backbone
 from pointlab.paradigms import Paradigm, build_paradigm
@@ -38,6 +39,9 @@ def pretrain(resolved: Resolved[PretrainExperiment], context: TrainContext) -> F
         experiment.backbone,
         made.data.class_names_of(made.paradigm),
         needs=made.needs,
+    )
+    publish_rebuilt(
+        context.storage, resolved.run, made.paradigm, made.data, device=context.device, seed=experiment.seed
     )
     findings = findings_of(result)
     told = experiment.notes | notes_on_pixels(experiment.paradigm, made.data)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
@@ -23,7 +24,14 @@ from pointlab.objectives.autoencoder import Autoencoder, AutoencoderConfig
 from pointlab.objectives.codes import codes_used, cosine_between, divergence_from_even_use
 from pointlab.objectives.graphs import nearest_centres
 from pointlab.objectives.prompting import ForeignTransformer
-from pointlab.paradigms.base import Given, Paradigm, ParadigmSettings, StepOutput, require_provider
+from pointlab.paradigms.base import (
+    Given,
+    Paradigm,
+    ParadigmSettings,
+    RebuiltPoints,
+    StepOutput,
+    require_provider,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -131,13 +139,8 @@ class ActAutoencoder(Paradigm):
         that of the points alone: the weight of the divergence moves, and would make later steps look worse.
         """
         patches = self.backbone.group(batch)
-        centres, neighbours = patches.centres, nearest_centres(patches.centres)
-        logits = self.autoencoder.logits(self.backbone.embed(patches), centres, neighbours)
-        choice: Literal["soft", "hard"] = "soft" if self.training else "hard"
-        latents = self.autoencoder.latents(
-            logits, centres, self.foreign, choice, self.temperature, neighbours=neighbours
-        )
-        coarse, fine = (_distance(points, patches) for points in self.autoencoder.decoder(latents))
+        logits, points = self._rebuilt(patches)
+        coarse, fine = (_distance(each, patches) for each in points)
         divergence, loss = divergence_from_even_use(logits), coarse + fine
         metrics = {
             "coarse": coarse.detach(),
@@ -150,6 +153,28 @@ class ActAutoencoder(Paradigm):
         if self.training:
             loss = loss + self.divergence_weight * divergence
         return StepOutput(loss, metrics)
+
+    def rebuild(self, batch: PointBatch) -> RebuiltPoints:
+        """The fine points that it makes of the codes of all patches, moved to where these are."""
+        patches = self.backbone.group(batch)
+        _, (_, fine) = self._rebuilt(patches)
+        nothing = torch.zeros(batch.points.shape[:2], dtype=torch.bool, device=fine.device)
+        return RebuiltPoints(nothing, (fine + patches.centres[:, :, None]).flatten(1, 2))
+
+    def _rebuilt(
+        self, patches: Patches
+    ) -> tuple[
+        Float[Tensor, "batch groups codes"],
+        tuple[Float[Tensor, "batch groups coarse 3"], Float[Tensor, "batch groups fine 3"]],
+    ]:
+        """How well each code suits each patch; coarse and fine points, relative to the patches' centres."""
+        centres, neighbours = patches.centres, nearest_centres(patches.centres)
+        logits = self.autoencoder.logits(self.backbone.embed(patches), centres, neighbours)
+        choice: Literal["soft", "hard"] = "soft" if self.training else "hard"
+        latents = self.autoencoder.latents(
+            logits, centres, self.foreign, choice, self.temperature, neighbours=neighbours
+        )
+        return logits, self.autoencoder.decoder(latents)
 
 
 def _distance(points: Float[Tensor, "batch groups rebuilt 3"], patches: Patches) -> Float[Tensor, ""]:

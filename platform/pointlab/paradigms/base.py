@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from pointlab.backbones import Backbone, BackboneConfig, Features, PointFeatures
@@ -66,6 +66,16 @@ class Given:
     `image_teacher` and `text_teacher` features, or the network itself where pictures vary."""
     captions: Callable[[], Mapping[int, str]] = dict
     """Reads what is said of the clouds of training and validation, by the hashes of a batch's `captions`."""
+
+
+@dataclass(frozen=True)
+class RebuiltPoints:
+    """What a network made of clouds, in the clouds' own coordinates."""
+
+    is_given: Bool[Tensor, "batch points"]
+    """Whether a point of the batch lies in a patch that the network keeps, so that it need not be made."""
+    rebuilt: Float[Tensor, "batch rebuilt 3"]
+    """The points that it made."""
 
 
 class Trainable(nn.Module, ABC):
@@ -145,6 +155,11 @@ class Paradigm(Trainable):
     def exported(self) -> Mapping[str, nn.Module]:
         """The backbone alone, unless a paradigm leaves more."""
         return {"backbone": self.backbone}
+
+    def rebuild(self, batch: PointBatch) -> RebuiltPoints | None:  # noqa: ARG002
+        """What it makes of the batch, with a new draw of what it hides; None where points are not what it
+        makes."""
+        return None
 
 
 def require_provider(given: Given, role: str, kind: type[Provider], described: str) -> Provider:

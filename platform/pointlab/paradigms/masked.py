@@ -6,10 +6,13 @@ Point-MAE: Pang et al., "Masked Autoencoders for Point Cloud Self-supervised Lea
 
 from typing import Literal
 
+from jaxtyping import Float
+from torch import Tensor
+
 from pointlab.backbones import Backbone, PatchTransformer
 from pointlab.data.sample import PointBatch
 from pointlab.paradigms.base import Given, StepOutput
-from pointlab.paradigms.rebuilding import Rebuilding, RebuildingConfig
+from pointlab.paradigms.rebuilding import MaskedPatches, Rebuilding, RebuildingConfig
 
 
 class MaskedConfig(RebuildingConfig):
@@ -35,5 +38,8 @@ class Masked(Rebuilding):
     def forward(self, batch: PointBatch) -> StepOutput:
         """The Chamfer distance of hidden patches to what is rebuilt of them."""
         patches = self.masked(batch)
-        latent = self.backbone.encode(patches.tokens, patches.visible.centres, class_token=False)
-        return StepOutput(self.reconstruction(latent, patches))
+        return StepOutput(self.reconstruction(self.latent(patches), patches))
+
+    def latent(self, patches: MaskedPatches) -> Float[Tensor, "batch visible width"]:
+        """The visible tokens, encoded."""
+        return self.backbone.encode(patches.tokens, patches.visible.centres, class_token=False)

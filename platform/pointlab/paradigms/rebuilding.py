@@ -4,6 +4,7 @@ Point-MAE: Pang et al., "Masked Autoencoders for Point Cloud Self-supervised Lea
 reconstruction of ReCon is the same.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +13,13 @@ from torch import Tensor, nn
 
 from pointlab.backbones import BackboneConfig, PatchTransformer, ReconTransformer
 from pointlab.backbones.patch_transformer import PatchTransformerConfig
-from pointlab.backbones.patches import Patches
+from pointlab.backbones.patches import Patches, is_in_any
 from pointlab.backbones.recon import ReconConfig
 from pointlab.data.sample import PointBatch
 from pointlab.geometry import chamfer_distance
 from pointlab.objectives.decoders import DecoderConfig, MaskedDecoder
 from pointlab.objectives.masking import MaskConfig, draw_mask
-from pointlab.paradigms.base import Paradigm, ParadigmSettings
+from pointlab.paradigms.base import Paradigm, ParadigmSettings, RebuiltPoints
 
 
 class RebuildingConfig(ParadigmSettings):
@@ -74,16 +75,28 @@ class Rebuilding(Paradigm):
         tokens = self.backbone.embed(visible, hidden if self.config.embed == "all" else None)
         return MaskedPatches(visible, hidden, tokens)
 
+    @abstractmethod
+    def latent(self, patches: MaskedPatches) -> Float[Tensor, "batch visible width"]:
+        """What the encoder makes of the visible tokens."""
+
     def reconstruction(
         self, latent: Float[Tensor, "batch visible width"], patches: MaskedPatches
     ) -> Float[Tensor, ""]:
         """The Chamfer distance of hidden patches, relative to their centres, to what is rebuilt of them from
         the encoder's visible tokens."""
-        rebuilt = self.to_points(self.decoder(latent, patches.visible.centres, patches.hidden.centres))
-        target = patches.hidden.neighbourhoods.flatten(0, 1)
-        return chamfer_distance(_as_clouds(rebuilt), target, norm=self.config.distance)
+        rebuilt, target = self._rebuilt(latent, patches), patches.hidden.neighbourhoods
+        return chamfer_distance(rebuilt.flatten(0, 1), target.flatten(0, 1), norm=self.config.distance)
 
+    def rebuild(self, batch: PointBatch) -> RebuiltPoints:
+        """The points that it makes of hidden patches, moved to where these are."""
+        patches = self.masked(batch)
+        rebuilt = self._rebuilt(self.latent(patches), patches) + patches.hidden.centres[:, :, None]
+        return RebuiltPoints(is_in_any(patches.visible, batch.points.shape[1]), rebuilt.flatten(1, 2))
 
-def _as_clouds(patches: Float[Tensor, "batch hidden coordinates"]) -> Float[Tensor, "patches points 3"]:
-    clouds: Tensor = patches.flatten(0, 1).unflatten(1, (-1, 3))
-    return clouds
+    def _rebuilt(
+        self, latent: Float[Tensor, "batch visible width"], patches: MaskedPatches
+    ) -> Float[Tensor, "batch hidden members 3"]:
+        """The points of hidden patches, relative to their centres."""
+        points = self.to_points(self.decoder(latent, patches.visible.centres, patches.hidden.centres))
+        rebuilt: Tensor = points.unflatten(2, (-1, 3))
+        return rebuilt

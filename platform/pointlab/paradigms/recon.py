@@ -24,7 +24,7 @@ from pointlab.errors import ConfigError
 from pointlab.objectives.self_contrast import ClassProjection, projection, self_contrast
 from pointlab.objectives.targets import Targets, TextKey
 from pointlab.paradigms.base import Given, StepOutput, require_provider
-from pointlab.paradigms.rebuilding import Rebuilding, RebuildingConfig
+from pointlab.paradigms.rebuilding import MaskedPatches, Rebuilding, RebuildingConfig
 
 LOSS_ON: dict[QueryName, str] = {"class": "contrast", "image": "image", "text": "text"}
 """The loss on each query."""
@@ -153,6 +153,11 @@ class Recon(Rebuilding):
             metrics[f"has_{query}"] = is_there.float().mean()
         total = torch.stack([loss * self.config.weights[name] for name, loss in losses.items()]).sum()
         return StepOutput(total, metrics | {name: loss.detach() for name, loss in losses.items()})
+
+    def latent(self, patches: MaskedPatches) -> Float[Tensor, "batch visible width"]:
+        """The visible tokens, encoded: queries move none of them, and none is asked."""
+        places = patches.visible.centres
+        return self.backbone.encode_with_queries(patches.tokens, places, stop_gradient=True, names=())[0]
 
     def _contrast(self, queries: Float[Tensor, "batch width"], batch: PointBatch) -> Float[Tensor, ""]:
         """Among the clouds of the micro-batch, as the released code has it: k workers are then one that takes

@@ -105,18 +105,7 @@ for (const link of document.querySelectorAll("a[data-rows]"))
 addEventListener("hashchange", showTarget);
 showTarget();
 
-// The gallery: a button picks one class in all scenes, and the scenes turn together.
-const scenes = [...document.querySelectorAll(".scene .plotly-graph-div")];
-const buttons = [...document.querySelectorAll("[data-class]")];
-const legends = [...document.querySelectorAll("[data-legend]")];
-
-const choose = (number) => {
-  for (const button of buttons) button.setAttribute("aria-pressed", Number(button.dataset.class) === number);
-  for (const legend of legends) legend.hidden = Number(legend.dataset.legend) !== number;
-  for (const scene of scenes) Plotly.restyle(scene, { visible: scene.data.map((_, row) => row === number) });
-};
-for (const button of buttons) button.addEventListener("click", () => choose(Number(button.dataset.class)));
-
+// Clouds to turn.
 let held = null; // the scene under the pointer: the others follow it, and it follows none
 const turnTogether = (scenes) => {
   let settled = ""; // where the camera was told to have come to rest
@@ -137,5 +126,19 @@ const turnTogether = (scenes) => {
     });
   }
 };
-turnTogether(scenes);
+
+// A button picks one cloud in all scenes of its section, and the scenes turn together.
+const pickIn = (section) => {
+  const scenes = [...section.querySelectorAll(".scene .plotly-graph-div")];
+  const buttons = [...section.querySelectorAll("[data-class]")];
+  const legends = [...section.querySelectorAll("[data-legend]")];
+  const choose = (number) => {
+    for (const button of buttons) button.setAttribute("aria-pressed", Number(button.dataset.class) === number);
+    for (const legend of legends) legend.hidden = Number(legend.dataset.legend) !== number;
+    for (const scene of scenes) Plotly.restyle(scene, { visible: scene.data.map((_, row) => row === number) });
+  };
+  for (const button of buttons) button.addEventListener("click", () => choose(Number(button.dataset.class)));
+  turnTogether(scenes);
+};
+for (const section of document.querySelectorAll("section:has(.scene)")) pickIn(section);
 for (const pair of document.querySelectorAll(".segmented")) turnTogether([...pair.querySelectorAll(".plotly-graph-div")]);

@@ -18,6 +18,7 @@ from pointlab.report.matching import SIMILARITIES, matching_sections
 from pointlab.report.mistakes import mistake_sections
 from pointlab.report.pareto import study_planes
 from pointlab.report.provenance import provenance
+from pointlab.report.rebuilt import rebuilt_section
 from pointlab.report.rendering import render
 from pointlab.report.results import result_tables
 from pointlab.report.retrieval import retrieval_sections
@@ -66,6 +67,7 @@ def build_report(storage: Storage, runs: Sequence[str]) -> str:
         gallery=gallery,
         sets=[_row(views, number, gallery.classes) for number, views in enumerate(gallery.sets)],
         legends=[legend_of(views) for views in zip(*(one.views for one in gallery.sets), strict=True)],
+        rebuilt=rebuilt_section(storage, material),
         results=result_tables(material),
         segmentations=segmentation_sections(storage, material),
         comparisons=corruption_comparisons(material),
