@@ -351,5 +351,20 @@ def test_a_log_line_with_a_card_is_shown_as_its_terms(capsys: pytest.CaptureFixt
         assert text in shown
 
 
+def test_a_line_of_a_log_that_is_no_terminal_is_whole_with_what_went_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger = logging.Logger("of the test")
+    logger.addHandler(terminal.LogHandler(console=terminal.complaints))
+    text = "the [red] folder " + "/long" * 60
+    try:
+        raise OSError("no room")
+    except OSError:
+        logger.exception("%s", text)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == f"ERROR    {text}"
+    assert rest[-1] == "OSError: no room"
+
+
 def test_a_card_is_found_with_or_without_its_dashes(pointlab: Command) -> None:
     assert pointlab("data", "card", "7scenes").output == pointlab("data", "card", "7-scenes").output

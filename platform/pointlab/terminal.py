@@ -55,15 +55,20 @@ def _set_up_logging() -> None:
 
 
 class LogHandler(RichHandler):
-    """Shows a line of the log; a line that carries a `card` (of a set at its first use) as its terms."""
+    """Shows a line of the log; a line that carries a `card` (of a set at its first use) as its terms.
+
+    Lines are broken for a terminal alone: in a file they are looked for, and each is to be found whole.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
         card = getattr(record, "card", None)
         if isinstance(card, Card):
             show_terms(card)
-        else:
+        elif self.console.is_terminal:
             super().emit(record)
+        else:
+            say(f"{record.levelname:<8} {self.format(record)}", self.console)
 
 
 def say(text: str, console: Console = screen) -> None:
