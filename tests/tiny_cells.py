@@ -2,6 +2,7 @@
 
 from pointlab.report.collect import Material
 from pointlab.storage import Record
+from study_records import study_record
 
 Study = tuple[Record, tuple[Record, ...]]
 
@@ -13,17 +14,7 @@ def study(run: str, *cells: Record) -> Study:
         {**levels, "protocol": each.name, "seed": float(each.seed), "outcome": "finished", "run": each.run}
         for each in cells
     ]
-    record = Record(
-        run=run,
-        kind="study",
-        name="study",
-        seed=0,
-        protocol="study",
-        config={},
-        code_version="",
-        curves={"cells": rows},
-    )
-    return record, cells
+    return study_record(run=run, cells=rows), cells
 
 
 def page_of_studies(*studies: Study) -> Material:

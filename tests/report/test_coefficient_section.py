@@ -138,3 +138,14 @@ def test_sweeps_of_one_start_are_told_apart_by_their_protocols_and_name_their_ru
 def test_sweeps_that_measured_otherwise_are_not_shared() -> None:
     probed, plain = [mixed("wise_ft_lp", 0)], [mixed("wise_ft", 1)]
     assert len(unite_equal([read_sweep(probed), read_sweep(plain)])) == 2
+
+
+def test_a_plane_names_no_end_that_is_not_on_the_grid() -> None:
+    record = mixed("wise_ft_lp", 0, splits=("target", "shifted"))
+    rows = [row for row in record.curves["coefficients"] if row["coefficient"] != 0.0]
+    (section,) = coefficient_sections(
+        Material((), (record.model_copy(update={"curves": {"coefficients": rows}}),), {}, {})
+    )
+    names = [trace.get("name") for trace in traces_of(section.pictures[1].markup)]
+    assert "fine-tuned" in names
+    assert "pretrained" not in names

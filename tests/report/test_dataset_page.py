@@ -7,6 +7,7 @@ import struct
 import zlib
 from html import unescape
 from html.parser import HTMLParser
+from math import atan2, degrees, hypot
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,19 @@ def test_a_set_without_labels_without_findings_is_shown_too(storage: Storage, sh
     assert "no label" in page
     assert "Nothing: no warning and no note." in page
     assert 'id="frames"' not in page
+
+
+def test_rooms_are_seen_from_above_and_objects_almost_from_their_own_height(
+    storage: Storage, shapes: str, page: str
+) -> None:
+    """Rooms are what has no class; of them one sees the floor, at more than 40 degrees."""
+    room = publish_set(storage, shapes, [Cloud(np.eye(3, dtype=np.float32))], findings=[])
+    heights = []
+    for each in (page, build_dataset_page(storage, room)):
+        eye = json.JSONDecoder().raw_decode(each, each.index('"eye":', each.index('id="scene-0"')) + 6)[0]
+        heights.append(degrees(atan2(eye["z"], hypot(eye["x"], eye["y"]))))
+    assert heights[0] < 25
+    assert 40 < heights[1] < 60
 
 
 def test_more_classes_than_a_page_can_carry_are_counted(storage: Storage, shapes: str) -> None:

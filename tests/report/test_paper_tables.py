@@ -12,8 +12,9 @@ from pointlab.report.paper.latex import SPECIAL, escape
 from pointlab.report.paper.study_tables import study_tables
 from pointlab.report.paper.tables import PaperTable, best_of
 from pointlab.storage import Record
-from pointlab.study.comparison import Measured, comparison, pooled
+from pointlab.study.comparison import Measured
 from pointlab.study.ranking import agreement, ranking
+from study_records import study_record
 
 FIGURES = {
     ("scratch", "probe"): (0.50, 0.60),
@@ -44,24 +45,13 @@ def study() -> Record:
     outcome = {"outcome": "failed", "error": "", "run": "lost", "seed": 0.0}
     cost = {"samples": 43_200.0, "clouds": 86_400.0, "steps": 2_700.0, "flops": 1.25e15, "seconds": 3_725.0}
     teachers = {"teacher_flops": "", "teacher_seconds": 45.0}
-    return Record(
-        run="study-0123456789",
-        kind="study",
-        name="study",
-        seed=0,
-        protocol="study",
-        config={},
-        code_version="",
-        curves={
-            "comparison": list(comparison(cells, "scratch")),
-            "pooled": list(pooled(cells, "scratch")),
-            "ranking": list(ranking(ranked)),
-            "agreement": list(agreement(ranked)),
-            "costs": [{**place, "start": "act_&_more", **cost, **teachers}],
-            "ancestors": [{"kind": "teacher", "name": "towers", "starts": "act_&_more", **cost}],
-            "cells": [{**place, "protocol": "full", "start": "alone", **outcome}],
-        },
-        notes={"measure": "test/accuracy", "baseline": "scratch"},
+    return study_record(
+        cells,
+        ranking=list(ranking(ranked)),
+        agreement=list(agreement(ranked)),
+        costs=[{**place, "start": "act_&_more", **cost, **teachers}],
+        ancestors=[{"kind": "teacher", "name": "towers", "starts": "act_&_more", **cost}],
+        cells=[{**place, "protocol": "full", "start": "alone", **outcome}],
     )
 
 

@@ -21,11 +21,11 @@ from pointlab.report import build_report
 from pointlab.report.collect import MAX_TRIAL_LOGS, best_trials, collect
 from pointlab.report.figures import MAX_POINTS, axis_type
 from pointlab.report.gallery import build_gallery
-from pointlab.report.results import NORMAL_QUANTILE, Group, group_by_seed, interval, wilson_interval
+from pointlab.report.results import NORMAL_QUANTILE, Group, group_by_seed, interval, summary, wilson_interval
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.trials import trial_tables
 from pointlab.report.views import LabelledCloud, view_together
-from pointlab.report.wording import duration
+from pointlab.report.wording import duration, figure
 from pointlab.storage import Record, Storage, open_storage, read_manifest, seal, write_record
 from pointlab.training import Run
 
@@ -273,9 +273,17 @@ def test_the_chosen_coefficient_is_marked_in_both_plots(page: str) -> None:
     traces, layout = plot(page, "coefficients-0")
     assert layout["annotations"][0]["text"] == "chosen on validation: 0.5"
     assert (traces[-1]["x"], traces[-1]["y"]) == ([0.5, 0.5], [65.0, 60.0])
-    traces, layout = plot(page, "plane-shifted-0")
+    traces, _ = plot(page, "plane-shifted-0")
     assert (traces[-1]["x"], traces[-1]["y"]) == ([65.0], [60.0])
-    assert [note["text"] for note in layout["annotations"]] == ["pretrained", "fine-tuned"]
+
+
+def test_the_ends_of_a_path_are_named_where_no_mark_is(page: str) -> None:
+    """In the legend, by symbols of their own: words in the plane would lie on other points."""
+    traces, layout = plot(page, "plane-shifted-0")
+    assert layout.get("annotations", []) == []
+    ends = {trace["name"]: trace for trace in traces if trace.get("name") in ("pretrained", "fine-tuned")}
+    assert [(end["x"], end["y"]) for end in ends.values()] == [([50, 40], [50, 40]), ([80, 70], [50, 40])]
+    assert len({end["marker"]["symbol"] for end in ends.values()} | {"circle"}) == 3
 
 
 def test_curves_run_in_order_of_coefficient_for_each_method_and_split(page: str) -> None:
@@ -645,3 +653,45 @@ def test_a_report_on_nothing_is_refused(store: Storage) -> None:
 )
 def test_durations_are_told_in_the_largest_units(seconds: float, expected: str) -> None:
     assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (2048.0, "2,048"),
+        (2048.4, "2,048"),
+        (999.7, "1,000"),
+        (99.96, "100"),
+        (12.345, "12.3"),
+        (1.0, "1"),
+        (0.0004567, "0.000457"),
+        (-2048.4, "-2,048"),
+    ],
+)
+def test_counts_are_written_out_and_other_numbers_have_three_digits(value: float, expected: str) -> None:
+    assert figure("validation/num_pairs", value) == expected
+
+
+def test_counts_of_several_seeds_have_no_power_of_ten() -> None:
+    records = [
+        Record(
+            run=f"pairs-0123456789-s{seed}",
+            kind="pretrain",
+            name="pairs",
+            seed=seed,
+            protocol="pretraining",
+            config={},
+            code_version="",
+            metrics={"validation/num_pairs": pairs},
+        )
+        for seed, pairs in enumerate((2000.0, 2200.0))
+    ]
+    group = Group("pairs", "pretraining", tuple(records))
+    assert summary(group, "validation/num_pairs") == "2,100 ± 141"
+
+
+def test_settings_of_trials_are_written_out(own_store: Storage) -> None:
+    trials = [trial_row(0.5, "trial-x", **{"training.warmup_steps": 20_000.0, "rate": 0.00012345})]
+    record = write_search(own_store, 4, curves={"trials": trials}, notes={"chosen trial": "trial-x"})
+    (table,) = trial_tables(collect(own_store, [record.run]))
+    assert {"20,000", "0.0001234"} <= set(table.rows[0])

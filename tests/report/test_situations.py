@@ -2,9 +2,13 @@
 
 import pytest
 
+from pointlab.report.answer import answers
+from pointlab.report.collect import Material
 from pointlab.report.situations import headline, situations
+from pointlab.report.study_tables import route_tables
 from pointlab.storage import Record
 from pointlab.study.comparison import Row
+from study_records import study_record
 
 
 def pooled_row(start: str, difference: float, half: float | None, protocol: str = "full", **more: str) -> Row:
@@ -25,18 +29,25 @@ def group_row(start: str, labels: str, difference: float, half: float, route: st
     return {**row, "backbone": "patches", "route": route, "samples_per_class": labels, "mean": 0.5}
 
 
-def study(pooled: list[Row], comparison: list[Row] | None = None) -> Record:
+def mixed(start: str, seed: int, coefficient: float, *, is_given: bool = False) -> Record:
+    """A finished cell of the protocol `mixture`."""
     return Record(
-        run="a-study-0123456789",
-        kind="study",
-        name="a-study",
-        seed=0,
-        protocol="study",
+        run=f"{start}-mixture-0123456789-s{seed}",
+        kind="transfer",
+        name="mixture",
+        seed=seed,
+        protocol="wise_ft_lp",
         config={},
         code_version="",
-        curves={"cells": [], "comparison": comparison or [], "pooled": pooled},
-        notes={"baseline": "scratch", "measure": "test/accuracy", "cells": "9 of 9 finished, 0 failed"},
+        metrics={"selection/coefficient": coefficient},
+        notes={} if is_given else {"selection rule": "the highest"},
     )
+
+
+def cell_row(cell: Record) -> Row:
+    start = cell.run.partition("-")[0]
+    place = {"backbone": "patches", "route": "here", "protocol": "mixture", "samples_per_class": "all"}
+    return {**place, "start": start, "outcome": "finished", "error": "", "run": cell.run}
 
 
 def test_the_headline_counts_the_situations_in_which_a_start_is_surely_better() -> None:
@@ -45,7 +56,7 @@ def test_the_headline_counts_the_situations_in_which_a_start_is_surely_better() 
         pooled_row("act", 0.02, 0.05),
         pooled_row("masked", 0.01, 0.05, "probe"),
     ]
-    told = headline(study(rows))
+    told = headline(study_record(pooled=rows), {})
     assert told.startswith("Surely better than scratch over all routes and labels")
     assert "masked in 1 of 2. In 1 of them nothing is." in told
     assert "act" not in told
@@ -62,7 +73,7 @@ def test_the_headline_counts_the_situations_in_which_a_start_is_surely_better() 
     ],
 )
 def test_the_headline_says_plainly_that_nothing_is_sure(half: float | None, told: str) -> None:
-    assert headline(study([pooled_row("masked", 0.05, half)])).startswith(told)
+    assert headline(study_record(pooled=[pooled_row("masked", 0.05, half)]), {}).startswith(told)
 
 
 def test_measures_and_numbers_of_labels_are_situations_of_their_own() -> None:
@@ -74,7 +85,7 @@ def test_measures_and_numbers_of_labels_are_situations_of_their_own() -> None:
         {**group_row("masked", "all", 0.01, 0.09), **corrupted},
     ]
     pooled = [pooled_row("masked", 0.05, 0.01), pooled_row("masked", -0.05, 0.01, **corrupted)]
-    told = dict(situations(study(pooled, groups)))
+    told = dict(situations(study_record(pooled=pooled, comparison=groups), {}))
     assert told == {
         "test accuracy, full": "better: masked +5.0 [+4.0, +6.0], over all routes and labels.",
         "accuracy under corruptions, full": "none is ahead; masked comes closest with -5.0 [-6.0, -4.0];"
@@ -83,3 +94,34 @@ def test_measures_and_numbers_of_labels_are_situations_of_their_own() -> None:
         "test accuracy, full, all labels": "nothing is surely better; masked comes closest with -2.0 in the"
         " mean of 1 place.",
     }
+
+
+def test_a_study_says_where_mixtures_chose_an_end_and_of_how_many_runs() -> None:
+    chosen = [("scratch", 0.0), ("scratch", 0.5), ("masked", 1.0), ("masked", 1.0), ("masked", 0.3)]
+    cells = {cell.run: cell for seed, each in enumerate(chosen) for cell in [mixed(each[0], seed, each[1])]}
+    study = study_record(
+        cells=[cell_row(cell) for cell in cells.values()],
+        pooled=[pooled_row("masked", 0.05, 0.01, "mixture"), pooled_row("masked", 0.02, 0.01, "full")],
+        comparison=[{**group_row("masked", "all", 0.05, 0.01), "protocol": "mixture", "deviation": ""}],
+    )
+    (answer,) = answers(Material((study,), (study,), {}, {}, cells))
+    assert answer.finding.endswith(
+        " Mind that nothing is mixed where an end was chosen: under mixture in 3 of 5 runs."
+    )
+    told = (
+        "An end was chosen, where nothing is mixed, by scratch in 1 of 2 runs (pretrained, coefficient 0),"
+        " by masked in 2 of 3 runs (fine-tuned, coefficient 1)."
+    )
+    situation = dict(answer.situations)
+    assert situation["accuracy, mixture"].endswith(f", over all routes and labels. {told}")
+    assert situation["accuracy, full"].endswith(", over all routes and labels.")
+    (table,) = route_tables(study, cells=cells)
+    assert table.captions == (f"mixture: {told}",)
+
+
+@pytest.mark.parametrize(("coefficient", "is_given"), [(0.5, False), (1.0, True)])
+def test_nothing_is_said_of_mixtures_or_of_an_end_that_was_given(coefficient: float, is_given: bool) -> None:
+    cell = mixed("masked", 0, coefficient, is_given=is_given)
+    study = study_record(cells=[cell_row(cell)], pooled=[pooled_row("masked", 0.05, 0.01, "mixture")])
+    told = " ".join([headline(study, {cell.run: cell}), *dict(situations(study, {cell.run: cell})).values()])
+    assert "mixed" not in told

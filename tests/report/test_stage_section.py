@@ -53,6 +53,16 @@ def test_of_several_seeds_the_mean_is_told_and_who_chose_what() -> None:
     }
 
 
+def test_a_chosen_figure_of_several_seeds_is_told_with_its_spread_and_of_whom() -> None:
+    records = probe(0, "pooled"), probe(1, "block_2/maximum", 0.1), probe(2, "pooled", 0.2)
+    (section,) = stage_sections(Material(records, records, {}, {}))
+    told = section.pictures[0].caption.replace("\N{NO-BREAK SPACE}", " ")
+    assert (
+        "pooled by 2 of 3 seeds (80.0 ± 10.0 %) and block_2/maximum by 1 of 3 seeds (90.0 ± 10.0 %)" in told
+    )
+    assert "; in the mean over all 3 seeds, whatever each has chosen" in told
+
+
 def test_a_run_without_a_grid_has_no_section() -> None:
     record = probe(0, "pooled").model_copy(update={"curves": {}})
     assert stage_sections(Material((record,), (record,), {}, {})) == []

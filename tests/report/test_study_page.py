@@ -7,6 +7,7 @@ import pytest
 from pointlab.report import build_report
 from pointlab.report.collect import collect
 from pointlab.storage import Record, Storage, open_storage, write_record
+from study_records import study_record
 
 PROTOCOLS = ("full", "wise_ft_lp", "few_shot")
 LEVELS = {"start": "here", "backbone": "small", "route": "there", "samples_per_class": "all"}
@@ -62,17 +63,7 @@ def storage(tmp_path: Path) -> Storage:
         }
         for record in cells
     ]
-    study = Record(
-        run="tiny-study-0123456789",
-        kind="study",
-        name="tiny-study",
-        seed=0,
-        protocol="study",
-        config={},
-        code_version="",
-        curves={"cells": rows, "comparison": [], "pooled": [], "words": []},
-        notes={"measure": "test/accuracy", "baseline": "here", "cells": "6 of 6 finished, 0 failed"},
-    )
+    study = study_record(run="tiny-study-0123456789", told="6 of 6 finished, 0 failed", cells=rows, words=[])
     write_record(store, study)
     return store
 

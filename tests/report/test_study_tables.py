@@ -11,8 +11,9 @@ from pointlab.report.collect import Material
 from pointlab.report.study import study_sections
 from pointlab.report.study_tables import CellText, pooled_tables, route_tables
 from pointlab.storage import Record, open_storage, write_record
-from pointlab.study.comparison import Measured, Row, comparison, pooled
+from pointlab.study.comparison import Measured, Row
 from pointlab.study.ranking import agreement, ranking
+from study_records import study_record
 
 GAINS = {"scratch": 0.0, "masked": 0.1}
 ROBUSTNESS = "corrupted-test/mOA"
@@ -63,23 +64,13 @@ def cost_row(start: str, flops: float, teacher: float) -> Row:
 def study() -> Record:
     """All cells of `full` are finished; of `probe` the only one has failed."""
     cells = [cell_row(start, seed) for start in GAINS for seed in range(3)]
-    return Record(
-        run="a-study-0123456789",
-        kind="study",
-        name="a-study",
-        seed=0,
-        protocol="study",
-        config={},
-        code_version="",
-        curves={
-            "cells": [*cells, cell_row("masked", 0, "the loss <is> not finite", "probe")],
-            "comparison": list(comparison(measured(), "scratch")),
-            "pooled": list(pooled(measured(), "scratch")),
-            "ranking": list(ranking(measured())),
-            "agreement": list(agreement(measured())),
-            "costs": [cost_row("scratch", 0.0, 0.0), cost_row("masked", 2e12, 5e12)],
-        },
-        notes={"baseline": "scratch", "measure": "test/accuracy", "cells": "6 of 7 finished, 1 failed"},
+    return study_record(
+        measured(),
+        told="6 of 7 finished, 1 failed",
+        cells=[*cells, cell_row("masked", 0, "the loss <is> not finite", "probe")],
+        ranking=list(ranking(measured())),
+        agreement=list(agreement(measured())),
+        costs=[cost_row("scratch", 0.0, 0.0), cost_row("masked", 2e12, 5e12)],
     )
 
 

@@ -11,9 +11,9 @@ from pointlab.experiment.matrix import Levels
 from pointlab.report.collect import Material
 from pointlab.report.study import study_sections
 from pointlab.report.study_finding import study_finding
-from pointlab.storage import Record
 from pointlab.study.comparison import Measured, comparison, pooled
 from pointlab.study.words import words_of_cells
+from study_records import study_record
 
 GAIN = {"scratch": 0.0, "good": 0.1, "bad": -0.1}
 
@@ -104,24 +104,6 @@ def test_a_cell_without_its_baseline_is_not_compared() -> None:
     assert all(row["difference"] == "" for row in far)
 
 
-def study_record(cells: list[Measured]) -> Record:
-    return Record(
-        run="a-study-0123456789",
-        kind="study",
-        name="a-study",
-        seed=0,
-        protocol="study",
-        config={},
-        code_version="",
-        curves={
-            "cells": [],
-            "comparison": list(comparison(cells, "scratch")),
-            "pooled": list(pooled(cells, "scratch")),
-        },
-        notes={"baseline": "scratch", "measure": "test/accuracy", "cells": "72 of 72 finished, 0 failed"},
-    )
-
-
 def test_the_answer_says_what_is_surely_better_or_worse_and_what_cannot_be_said() -> None:
     sure = study_finding(study_record(measured()))
     assert "Under probe, better: good +10.4 [+9.9, +10.9]; worse: bad -9.6 [-10.1, -9.1]." in sure
@@ -137,7 +119,7 @@ def test_the_answer_says_what_is_surely_better_or_worse_and_what_cannot_be_said(
 def test_without_a_baseline_the_figures_are_told_and_why_they_are_not_compared() -> None:
     record = study_record([cell for cell in measured() if cell.levels.start == "good"])
     place = {"backbone": "patches", "route": "near", "protocol": "probe", "samples_per_class": "all"}
-    record.curves["cells"].append({"start": "good", **place, "outcome": "finished"})
+    record.curves["cells"].append({"start": "good", **place, "outcome": "finished", "run": "lost"})
     told = study_finding(record)
     assert "the baseline scratch is not among the cells, as `only` or `exclude` leave it out" in told
     assert all(f"under {protocol}, good " in told for protocol in ("probe", "full"))

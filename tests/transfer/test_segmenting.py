@@ -156,7 +156,8 @@ def test_the_page_tells_every_class_and_shows_a_scene_beside_its_truth(root: Pat
     page = build_report(storage, [full.run])
     assert "full fine-tuning for segmentation with labels of 50% of the training scenes reaches" in page
     assert "mean IoU on the target test" in page
-    for text in ("scene-segmented-0-0", "scene-segmented-0-1", "<td>ceiling</td>"):
+    from_above = '"eye":{"x":0.8,"y":0.75,"z":1.1}'
+    for text in ("scene-segmented-0-0", "scene-segmented-0-1", "<td>ceiling</td>", from_above):
         assert text in page
 
 

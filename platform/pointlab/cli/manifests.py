@@ -14,6 +14,13 @@ from pointlab.experiment import Experiment, load
 from pointlab.kuberay import ManifestSettings, committed, placed, ray_job, require_sound, to_yaml
 from pointlab.terminal import say
 
+Endpoint = Annotated[
+    str | None, typer.Option(help="Address of an S3 store other than AWS, such as http://object-store:7070.")
+]
+DataClaim = Annotated[
+    str | None, typer.Option(help="PersistentVolumeClaim with source files, mounted read-only at /data.")
+]
+
 
 def manifest(
     config: Annotated[
@@ -28,14 +35,9 @@ def manifest(
     ] = None,
     digest: Annotated[str | None, typer.Option(help="sha256:... that pins the image beside its tag.")] = None,
     namespace: Annotated[str | None, typer.Option(help="Namespace (default: kubectl says).")] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(help="Address of an S3 store other than AWS, such as http://object-store:7070."),
-    ] = None,
+    endpoint: Endpoint = None,
     region: Annotated[str | None, typer.Option(help="Region of the store (default: us-east-1).")] = None,
-    data_claim: Annotated[
-        str | None, typer.Option(help="PersistentVolumeClaim with source files, mounted read-only at /data.")
-    ] = None,
+    data_claim: DataClaim = None,
     node_cpus: Annotated[int | None, typer.Option(help="CPUs of a worker pod (default: 7).")] = None,
     node_memory: Annotated[int | None, typer.Option(help="GiB of a worker pod (default: 26).")] = None,
     node_gpus: Annotated[

@@ -21,6 +21,13 @@ from pointlab.terminal import say, screen, show_table
 
 MAX_ROWS = 30
 """Rows of a record's table that a terminal shows: those of any sweep, and the first of an analysis."""
+Where = Annotated[
+    list[str] | None,
+    typer.Option(metavar="a.b=VALUE", help="Runs with this setting, or protocol='full*'; may be repeated."),
+]
+Sort = Annotated[
+    str | None, typer.Option(help="By this metric, highest first, or this setting, least first.")
+]
 
 
 def show(
@@ -30,16 +37,9 @@ def show(
     root: Root = None,
     *,
     kind: Annotated[str | None, typer.Option(help="Runs of this kind alone.")] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="a.b=VALUE", help="Runs with this setting, or protocol='full*'; may be repeated."
-        ),
-    ] = None,
+    where: Where = None,
     metric: Annotated[list[str] | None, typer.Option(help="Show this metric; may be repeated.")] = None,
-    sort: Annotated[
-        str | None, typer.Option(help="By this metric, highest first, or this setting, least first.")
-    ] = None,
+    sort: Sort = None,
     last: Annotated[int | None, typer.Option(min=1, help="The runs that were finished last.")] = None,
     compare: Annotated[
         bool, typer.Option(help="Side by side: figures, and the settings that differ.")
@@ -56,20 +56,17 @@ def show(
     if is_one and not (compare or config):
         show_one(storage, runs[0], as_json=as_json)
         return
-    records = {run: record for run in runs if (record := read_record(storage, run)) is not None}
-    if selection != Selection():  # of an unfinished run nothing is known that could be asked for
-        records = {record.run: record for record in selection.of(list(records.values()))}
-        runs = list(records)
-    found, metrics = list(records.values()), metric or []
-    require_metrics(metrics, found)
+    runs, records = selected(selection, runs, storage)
+    metrics = metric or []
+    require_metrics(metrics, records)
     if config:
-        typer.echo(config_of(_only(found, runs)), nl=False)
+        typer.echo(config_of(_only(records, runs)), nl=False)
     elif compare:
-        show_side_by_side(found, metrics)
+        show_side_by_side(records, metrics)
     elif as_json:
-        screen.print_json(json.dumps([record.model_dump(mode="json") for record in found]))
+        screen.print_json(json.dumps([record.model_dump(mode="json") for record in records]))
     else:
-        show_table(table_of_runs(runs, records, metrics))
+        show_table(table_of_runs(runs, {record.run: record for record in records}, metrics))
 
 
 def begun_runs(storage: Storage) -> list[str]:
@@ -91,6 +88,15 @@ def named(names: Sequence[str], runs: Sequence[str], storage: Storage) -> list[s
             raise _unknown_run(name, runs, storage)
         found |= dict.fromkeys(matching)
     return list(found)
+
+
+def selected(selection: Selection, runs: list[str], storage: Storage) -> tuple[list[str], list[Record]]:
+    """The runs that are asked for, and the records of those that are finished, in the same order."""
+    found = [record for run in runs if (record := read_record(storage, run)) is not None]
+    if selection == Selection():
+        return runs, found
+    kept = selection.of(found)  # of an unfinished run nothing is known that could be asked for
+    return [record.run for record in kept], kept
 
 
 def show_one(storage: Storage, run: str, *, as_json: bool) -> None:

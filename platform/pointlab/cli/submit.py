@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 DETACHED = 130
 """What a shell reports after Ctrl-C."""
 NUM_LAST_LINES = 6
+Address = Annotated[
+    str,
+    typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The head's dashboard, such as http://head:8265."),
+]
 
 
 def submit(
     config: Annotated[Path, typer.Argument(help="YAML file of one experiment, inside the working folder.")],
-    address: Annotated[
-        str,
-        typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The head's dashboard, such as http://head:8265."),
-    ],
+    address: Address,
     overrides: Overrides = None,
     root: Root = None,
     *,
@@ -56,13 +57,18 @@ def submit(
     say(f"Ships {package}{code}", complaints)
     lack = lacking(order, server.nodes()) if order.cpus or order.gpus else ""
     sent = send(server, order)
-    say(f"{sent.job_id}: {order.command}" if sent.is_new else f"{sent.job_id} is running.", complaints)
-    if sent.is_new and lack:
-        say(lack, complaints)
+    _tell(sent, order.command, lack)
     if wait:
         _follow(server, sent)
     else:
         say(how_to_go_on(server.address, sent.job_id), complaints)
+
+
+def _tell(sent: Sent, command: str, lack: str) -> None:
+    """What became of the order, and of a new job what the cluster lacks for it."""
+    say(f"{sent.job_id}: {command}" if sent.is_new else f"{sent.job_id} is running.", complaints)
+    if sent.is_new and lack:
+        say(lack, complaints)
 
 
 def _follow(server: "JobServer", sent: Sent) -> None:

@@ -9,7 +9,7 @@ from pointlab.report.figures import Picture
 from pointlab.report.layer_plots import depth_pictures
 from pointlab.report.layers import Row, read_layers, read_shown
 from pointlab.report.similarity import Similarity, similarity_pictures
-from pointlab.report.wording import percent
+from pointlab.report.wording import number, percent
 from pointlab.storage import Record
 
 MAPS_AT_ONCE = 6
@@ -117,4 +117,4 @@ def _cell(name: str, value: float | str) -> str:
         return f"{value:.1f}°"
     if name in ("rankme", "effective_rank"):
         return f"{value:.1f}"
-    return f"{value:,.0f}" if name in ("width", "channels", "size") else f"{value:.3g}".replace("e-0", "e-")
+    return number(value).replace("e-0", "e-")

@@ -1,6 +1,7 @@
 """The answer on top of the page: a sentence for each experiment that was asked for, and its key figures."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pointlab.experiment.legacy_settings import PREFIX as LEGACY
@@ -13,6 +14,7 @@ from pointlab.report.situations import headline as study_headline
 from pointlab.report.situations import situations
 from pointlab.report.sweeps import ENDS
 from pointlab.report.wording import METHODS, WORDS_OF_STAMPS, percent
+from pointlab.storage import Record
 from pointlab.study.words import words_read
 
 HEADLINES = (
@@ -77,18 +79,23 @@ def answers(material: Material) -> list[Answer]:
     return [
         Answer(
             group.name if names[group.name] == 1 else ", ".join(record.run for record in group.records),
-            _finding(group),
+            _finding(group, material.cells),
             _choice(group),
             tuple(_key_figures(material, group)),
-            tuple(told for record in group.records if record.kind == "study" for told in situations(record)),
+            tuple(
+                told
+                for record in group.records
+                if record.kind == "study"
+                for told in situations(record, material.cells)
+            ),
         )
         for group in groups
     ]
 
 
-def _finding(group: Group) -> str:
+def _finding(group: Group, cells: Mapping[str, Record]) -> str:
     if group.records[0].kind == "study":
-        return " ".join(study_headline(record) for record in group.records)
+        return " ".join(study_headline(record, cells) for record in group.records)
     if group.records[0].kind == "analyse":
         return " ".join(headline(record) for record in group.records)
     if group.records[0].kind == "retrieve":

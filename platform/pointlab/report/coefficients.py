@@ -33,6 +33,8 @@ COLOURS = {"target": TARGET, "shifted": SHIFTED, "corrupted": CORRUPTED}
 DASHES = {"wise_ft_lp": "solid", "wise_ft": "dash"}
 PROGRESS = [[0, "#4a6fd8"], [0.4, "#a34fb8"], [0.75, "#e2574e"], [1, "#f2a23a"]]
 """Colours from coefficient 0 to 1 that show on white and on black."""
+SYMBOLS = {0.0: "square", 1.0: "diamond"}
+"""Of the ends of a path in a plane, which its legend names."""
 MARGIN = {"l": 74, "r": 24, "t": 66, "b": 64}
 PLANE_CAPTION = (
     "The same mixtures in the plane of the two accuracies, joined and coloured in order of coefficient: "
@@ -163,16 +165,15 @@ def _marks(coefficients: Sequence[float], how: str) -> dict[str, Any]:
 def _plane(name: str, sweep: Sweep, split: str) -> Picture:
     others = [method for method in sweep.by_method if method not in sweep.own]
     traces = [_path(sweep, m, split) for m in (*others, *sweep.own) if m in sweep.by_method]
+    traces += [_ends(sweep, end, split) for end in ENDS if any(sweep.at(m, end) for m in sweep.by_method)]
     chosen = sorted({(choice.method, choice.coefficient) for choice in sweep.choices})
     points = [point for method, at in chosen if (point := sweep.at(method, at)) is not None]
     if points:
         target, harder = (in_percent([point.mean(each) for point in points]) for each in ("target", split))
         traces.append(ring(target, harder))
-    named = sweep.own[0]
-    ends = [_end(sweep, named, at, split) for at in ENDS if sweep.at(named, at) is not None]
     x = {**_axis("target validation accuracy"), "showgrid": True}
     y = _axis(f"{split} validation accuracy")
-    return picture(name, traces, x, y, PLANE_CAPTION, height=400, margin=MARGIN, annotations=ends)
+    return picture(name, traces, x, y, PLANE_CAPTION, height=400, margin=MARGIN)
 
 
 def _path(sweep: Sweep, method: str, split: str) -> Any:
@@ -198,13 +199,19 @@ def _path(sweep: Sweep, method: str, split: str) -> Any:
     )
 
 
-def _end(sweep: Sweep, method: str, coefficient: float, split: str) -> dict[str, Any]:
-    """The name of one end of a method's own path, below the pretrained and above the fine-tuned one."""
-    point = sweep.at(method, coefficient)
-    assert point is not None, "only ends on the grid are named"
-    (x,), (y,) = (in_percent([point.mean(each)]) for each in ("target", split))
-    arrow = {"ax": 0, "ay": 34 if coefficient == 0 else -34, "arrowhead": 0, "arrowwidth": 1, "standoff": 8}
-    return {"x": x, "y": y, "text": ENDS[coefficient], "arrowcolor": NEUTRAL, **arrow}
+def _ends(sweep: Sweep, end: float, split: str) -> Any:
+    """One end of every path, which the legend names: words beside it would lie on the marks of others."""
+    by_method = sorted(sweep.by_method, key=lambda method: method not in sweep.own)
+    points = [point for method in by_method if (point := sweep.at(method, end)) is not None]
+    colour = PROGRESS[0][1] if end == 0 else PROGRESS[-1][1]
+    return go.Scatter(
+        x=in_percent([point.mean("target") for point in points]),
+        y=in_percent([point.mean(split) for point in points]),
+        name=ENDS[end],
+        mode="markers",
+        marker={"color": colour, "size": 12, "symbol": SYMBOLS[end]},
+        hoverinfo="skip",
+    )
 
 
 def _axis(title: str) -> dict[str, Any]:

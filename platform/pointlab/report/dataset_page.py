@@ -11,7 +11,7 @@ from pointlab.report.dataset_plots import class_name, class_picture, size_pictur
 from pointlab.report.dataset_sample import NUM_DRAWS, DatasetSample, Drawn, sample_dataset
 from pointlab.report.frames import Frame, draw_frame
 from pointlab.report.rendering import render
-from pointlab.report.scenes import scene
+from pointlab.report.scenes import OBJECT, ROOM, Eye, scene
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.views import MAX_POINTS, LabelledCloud, View, legend_of, view_together
 from pointlab.report.wording import GAP
@@ -53,7 +53,7 @@ def build_dataset_page(storage: Storage, dataset: str, split: str = "train") -> 
         classes=[class_picture(sample)],
         sizes=size_pictures(sample),
         drawn=[_drawn_class(sample, number, views) for number, views in by_class.items()],
-        scenes=_scenes(list(by_class.values())),
+        scenes=_scenes(list(by_class.values()), OBJECT if sample.manifest.class_names else ROOM),
         ordinals=ORDINALS,
         num_left_out=len(sample.drawn) - len(by_class),
         frames=_frames(sample),
@@ -145,11 +145,11 @@ def _drawn_class(sample: DatasetSample, number: int, views: tuple[View | None, .
     )
 
 
-def _scenes(by_class: list[tuple[View | None, ...]]) -> list[tuple[str, Markup]]:
+def _scenes(by_class: list[tuple[View | None, ...]], eye: Eye) -> list[tuple[str, Markup]]:
     """A title and a scene for every draw, with a cloud of each class."""
     draws = list(zip(*by_class, strict=True))
     present = [views for views in draws if any(view is not None for view in views)]
-    return [(ORDINALS[number], scene(views, number)) for number, views in enumerate(present)]
+    return [(ORDINALS[number], scene(views, number, eye)) for number, views in enumerate(present)]
 
 
 def _frames(sample: DatasetSample) -> list[Frame]:

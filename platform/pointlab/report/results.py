@@ -22,6 +22,7 @@ from pointlab.report.wording import (
     is_of_a_split,
     is_share,
     measure_name,
+    number,
     percent,
     split_name,
 )
@@ -119,7 +120,7 @@ def summary(group: Group, metric: str) -> str:
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     if is_share(metric):
         return f"{100 * mean:.1f} ± {100 * deviation:.1f}{GAP}%"
-    return f"{mean:.3g} ± {deviation:.2g}"
+    return f"{number(mean)} ± {number(deviation, 2)}"
 
 
 def interval(material: Material, group: Group, metric: str) -> tuple[float, float, int] | None:

@@ -14,15 +14,18 @@ from markupsafe import Markup
 from pointlab.report.figures import FONT, embed, label
 from pointlab.report.views import View
 
-EYE = (0.78, 0.52, 1.0)
-"""Where the camera stands, in widths of the scene: to the front right of the cloud, a little above."""
+Eye = tuple[float, float, float]
+OBJECT: Eye = (0.78, 0.52, 1.0)
+"""Where the camera stands, in widths of the scene and y up: to the front right of it, a little above."""
+ROOM: Eye = (0.75, 1.1, 0.8)
+"""High above a room and beside it: from the height of an object's camera its walls hide what it holds."""
 
 
-def scene(views: Sequence[View | None], number: int | str) -> Markup:
+def scene(views: Sequence[View | None], number: int | str, eye: Eye = OBJECT) -> Markup:
     """The scene of one cloud per class, with the first class visible; `number` is its own on the page."""
     figure = go.Figure([_trace(view, is_visible=i == 0) for i, view in enumerate(views)])
     hidden = {"visible": False, "range": [-1, 1]}
-    x, y, z = _upright(EYE)
+    x, y, z = _upright(eye)
     figure.update_layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",

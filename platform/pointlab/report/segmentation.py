@@ -14,7 +14,7 @@ from pointlab.report.collect import Material
 from pointlab.report.figures import SHIFTED, TARGET, VALIDATION, Picture, in_percent, label, picture
 from pointlab.report.gallery import part_names_of
 from pointlab.report.results import ORDER, Group, group_by_seed, summary
-from pointlab.report.scenes import scene
+from pointlab.report.scenes import ROOM, scene
 from pointlab.report.views import LabelledCloud, legend_of, part_name, view_together
 from pointlab.report.wording import split_name
 from pointlab.storage import Record, Storage
@@ -117,7 +117,7 @@ def _scene_row(storage: Storage, record: Record, number: int, part_names: Sequen
     views = view_together(clouds, part_names)
     titles = ("labels", "named by the network")
     drawings = tuple(
-        (title, scene([view], f"segmented-{number}-{place}"))
+        (title, scene([view], f"segmented-{number}-{place}", ROOM))
         for place, (title, view) in enumerate(zip(titles, views, strict=True))
     )
     return SceneRow(record, drawings, tuple(legend_of(views)))

@@ -5,10 +5,11 @@ place: a place is a route and a backbone; a start is surely better there where i
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from pointlab.experiment.matrix import ALL
+from pointlab.report.chosen_ends import ends_by_protocol, ends_by_start
 from pointlab.report.measures import by_measure, measure_words, measures_of
 from pointlab.report.study_finding import by_protocol, study_finding, verdict, verdict_of, widest
 from pointlab.report.wording import measure_name
@@ -16,8 +17,13 @@ from pointlab.storage import Record
 from pointlab.study.comparison import Row
 
 
-def headline(record: Record) -> str:
-    """The answer in a breath: who is surely better than the baseline, and in how many situations none is."""
+def headline(record: Record, cells: Mapping[str, Record]) -> str:
+    """The answer in a breath: who is surely better than the baseline, in how many situations none is, and
+    what of it no mixing has brought. `cells` are the records of the study's cells, by run."""
+    return " ".join(filter(None, (_found(record), ends_by_protocol(record, cells))))
+
+
+def _found(record: Record) -> str:
     baseline, cells = record.notes["baseline"], record.notes["cells"]
     contests = [
         (measure, protocol, rows)
@@ -35,11 +41,13 @@ def headline(record: Record) -> str:
     return f"Surely better than {baseline} over all routes and labels, by situation ({cells}): {told}.{rest}"
 
 
-def situations(record: Record) -> Iterator[tuple[str, str]]:
+def situations(record: Record, cells: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
     """Each with what the numbers say of it, in points of its measure."""
     for measure, pooled in by_measure(record, "pooled").items():
         for protocol, rows in by_protocol(widest(pooled)).items():
-            yield _where(measure, protocol, record), f"{verdict(rows)}, over all routes and labels."
+            tried = [row for row in record.curves["cells"] if row["protocol"] == protocol]
+            told = f"{verdict(rows)}, over all routes and labels. {ends_by_start(tried, cells)}"
+            yield _where(measure, protocol, record), told.rstrip()
     for measure, compared in by_measure(record, "comparison").items():
         rows = [row for row in compared if row["difference"] != ""]
         if len(numbers := dict.fromkeys(str(row["samples_per_class"]) for row in rows)) > 1:

@@ -6,7 +6,7 @@ curve `features` of a record tells the best head on each.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,7 +15,7 @@ from pointlab.report.cells import cells_by_place
 from pointlab.report.collect import Material
 from pointlab.report.figures import SERIES, Picture, faint, in_percent, label, picture, ring
 from pointlab.report.results import Group, group_by_seed
-from pointlab.report.wording import dataset_of, percent
+from pointlab.report.wording import GAP, dataset_of, percent
 from pointlab.storage import Record
 
 USUAL = "pooled"
@@ -154,15 +154,22 @@ def _seeds(at: Sequence[int], features: Sequence[Feature], colour: str) -> Any:
 def _choice(grid: Sequence[Feature]) -> str:
     """What was chosen, by how many seeds where they differ, and what heads would have read otherwise."""
     chosen = sorted((feature for feature in grid if feature.num_chosen), key=lambda one: -one.num_chosen)
-    several = len(chosen) > 1
+    several, num_seeds = len(chosen) > 1, len(grid[0].accuracies)
     told = " and ".join(
-        f"{one.name}{f' by {one.num_chosen} of {len(one.accuracies)} seeds' if several else ''} "
-        f"({percent(one.mean)})"
+        f"{one.name}{f' by {one.num_chosen} of {num_seeds} seeds' if several else ''} ({_figure(one)})"
         for one in chosen
     )
     usual = next((feature for feature in grid if feature.name == USUAL and not feature.num_chosen), None)
-    beside = f", where {USUAL} has {percent(usual.mean)}" if usual is not None else ""
-    return f"{told} {'were' if several else 'was'} chosen{beside}"
+    beside = f", where {USUAL} has {_figure(usual)}" if usual is not None else ""
+    over = f"; in the mean over all {num_seeds} seeds, whatever each has chosen" if num_seeds > 1 else ""
+    return f"{told} {'were' if several else 'was'} chosen{beside}{over}"
+
+
+def _figure(feature: Feature) -> str:
+    """Its accuracy; of several seeds the mean with its sample standard deviation."""
+    if len(feature.accuracies) == 1:
+        return percent(feature.mean)
+    return f"{100 * feature.mean:.1f} ± {100 * stdev(feature.accuracies):.1f}{GAP}%"
 
 
 def _clouds(record: Record, material: Material) -> str:

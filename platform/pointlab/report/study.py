@@ -4,7 +4,7 @@ Every table belongs to one measure, route and number of labels, and every column
 two measures or protocols are never mixed. Differences are told in points, hundredths of what is measured.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pointlab.report.collect import Material
@@ -59,17 +59,17 @@ class StudySection:
 def study_sections(material: Material) -> list[StudySection]:
     """One for every study on the page."""
     studies = [record for record in material.records if record.kind == "study"]
-    return [_section(f"study-{number}", record) for number, record in enumerate(studies)]
+    return [_section(f"study-{number}", record, material.cells) for number, record in enumerate(studies)]
 
 
-def _section(name: str, record: Record) -> StudySection:
+def _section(name: str, record: Record, cells: Mapping[str, Record]) -> StudySection:
     measures = measures_of(record)
     return StudySection(
         record=record,
         name=name,
         measures=tuple(measure_words(measure) for measure in measures),
         pooled=pooled_tables(record),
-        tables=route_tables(record, name),
+        tables=route_tables(record, name, cells),
         pictures=tuple(_differences(name, record)),
         few_labels=tuple(_few_labels(name, record)),
         cost_pictures=tuple(cost_pictures(name, record)),

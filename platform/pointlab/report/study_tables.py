@@ -3,11 +3,12 @@
 A table belongs to one measure, one route and one number of labels. A cell that failed stands in it in red.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pointlab.experiment.matrix import ALL
 from pointlab.report.cells import told_labels
+from pointlab.report.chosen_ends import ends_by_start
 from pointlab.report.measures import by_measure, measures_of, of_measure
 from pointlab.report.study_finding import points, verdict_of
 from pointlab.report.wording import GAP, percent
@@ -45,7 +46,7 @@ class StudyTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[CellText | None, ...]], ...]
     captions: tuple[str, ...]
-    """What zero-shot figures in it rest on."""
+    """What zero-shot figures in it rest on, and which mixtures in it mix nothing."""
 
 
 def pooled_tables(record: Record) -> tuple[StudyTable, ...]:
@@ -58,9 +59,14 @@ def pooled_tables(record: Record) -> tuple[StudyTable, ...]:
     )
 
 
-def route_tables(record: Record, name: str = "study-0") -> tuple[StudyTable, ...]:
-    """What every start reaches, in a table for each measure, route and number of labels."""
-    return tuple(_route_tables(record, name))
+def route_tables(
+    record: Record, name: str = "study-0", cells: Mapping[str, Record] | None = None
+) -> tuple[StudyTable, ...]:
+    """What every start reaches, in a table for each measure, route and number of labels.
+
+    With the records of `cells`, by run, a table says below where mixtures chose an end and mix nothing.
+    """
+    return tuple(_route_tables(record, name, cells or {}))
 
 
 def cell_anchor(name: str, number: int) -> str:
@@ -68,7 +74,7 @@ def cell_anchor(name: str, number: int) -> str:
     return f"cell-{name}-{number}"
 
 
-def _route_tables(record: Record, name: str) -> Iterator[StudyTable]:
+def _route_tables(record: Record, name: str, records: Mapping[str, Record]) -> Iterator[StudyTable]:
     compared = by_measure(record, "comparison")
     cells = [{**row, "anchor": cell_anchor(name, n)} for n, row in enumerate(record.curves["cells"])]
     for measure in measures_of(record):
@@ -85,7 +91,16 @@ def _route_tables(record: Record, name: str) -> Iterator[StudyTable]:
             for labels in dict.fromkeys(str(row["samples_per_class"]) for row in (*here, *failed)):
                 found = [[r for r in some if r["samples_per_class"] == labels] for some in (here, tried)]
                 title = f"{route}, {told_labels(labels)}{of_measure(measure, record)}"
-                yield _table(title, _texts(measure, *found), words)
+                table = _table(title, _texts(measure, *found), words)
+                yield replace(table, captions=(*table.captions, *_ends(found[1], records)))
+
+
+def _ends(cells: Sequence[Row], records: Mapping[str, Record]) -> Iterator[str]:
+    """Of each protocol whose mixtures chose an end somewhere."""
+    for protocol in dict.fromkeys(str(row["protocol"]) for row in cells):
+        told = ends_by_start([row for row in cells if row["protocol"] == protocol], records)
+        if told:
+            yield f"{protocol.replace('-', ' ')}: {told}"
 
 
 def _texts(measure: str, rows: Sequence[Row], cells: Sequence[Row]) -> dict[Key, CellText]:

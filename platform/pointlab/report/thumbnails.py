@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from markupsafe import Markup, escape
 
-from pointlab.report.scenes import EYE
+from pointlab.report.scenes import OBJECT
 from pointlab.report.views import View
 
 SIZE = 120
@@ -35,7 +35,7 @@ def thumbnail(view: View, description: str) -> Markup:
 
 def _project(points: Float64[np.ndarray, "points 3"]) -> Float64[np.ndarray, "points 3"]:
     """Coordinates across the picture, up it, and towards the eye."""
-    towards = np.array(EYE) / np.linalg.norm(EYE)
+    towards = np.array(OBJECT) / np.linalg.norm(OBJECT)
     across = np.cross([0.0, 1.0, 0.0], towards)
     across /= np.linalg.norm(across)
     seen: np.ndarray = points @ np.stack([across, np.cross(towards, across), towards]).T

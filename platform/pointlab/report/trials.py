@@ -15,7 +15,7 @@ from pointlab.report.collect import Material, gain_of, last_generation
 from pointlab.report.figures import NEUTRAL, TARGET, Picture, axis_type, label, picture, ring
 from pointlab.report.schedule import schedule_pictures
 from pointlab.report.search_front import front_pictures, objectives_of
-from pointlab.report.wording import duration, figure, is_share, measure_name, split_name
+from pointlab.report.wording import duration, figure, is_share, measure_name, number, split_name
 from pointlab.storage import Record
 
 Row = dict[str, float | str]
@@ -143,7 +143,7 @@ def _cells(
     *,
     has_coefficients: bool,
 ) -> Iterator[str]:
-    numbers = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in settings)
+    numbers = (_setting(row[name]) for name in settings)
     coefficient = row["coefficient"]
     figures = [(metric, row["score"]), *((name, row[name]) for name in objectives)]
     yield from (figure(name, float(value)) if value != "" else "" for name, value in figures)
@@ -153,6 +153,10 @@ def _cells(
         yield f"{coefficient:g}" if isinstance(coefficient, float) else ""
     yield from (f"{float(row['epochs']):g}", f"{float(row['samples']):,.0f}", duration(float(row["seconds"])))
     yield from (str(row["outcome"]), str(row["run"]))
+
+
+def _setting(value: float | str) -> str:
+    return number(value, 4) if isinstance(value, float) else str(value)
 
 
 def _lineage(row: Row, trials: list[Row], metric: str) -> Iterator[str]:

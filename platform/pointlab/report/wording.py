@@ -60,10 +60,14 @@ def is_of_a_split(metric: str) -> bool:
 
 
 def figure(metric: str, value: float) -> str:
-    """`value` as a reader wants it: accuracies in percent, whole numbers whole, the rest to three digits."""
-    if is_share(metric):
-        return percent(value)
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3g}"
+    """`value` as a reader wants it: accuracies in percent, all others as `number` has them."""
+    return percent(value) if is_share(metric) else number(value)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """To so many digits, with whole numbers whole, and no digit of what lies before the point cut off."""
+    is_long = abs(value) >= 10**digits - 0.5  # where `g` would take to powers of ten
+    return f"{value:,.0f}" if is_long or float(value).is_integer() else f"{value:.{digits}g}"
 
 
 def duration(seconds: float) -> str:
