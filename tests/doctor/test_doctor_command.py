@@ -1,6 +1,7 @@
 """`pointlab doctor`: a table for people, a line of JSON for programs, and an exit code for both."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ import pytest
 from conftest import PRETRAIN
 from doctor.test_doctor_store import dead_endpoint
 from pointlab.doctor import Diagnosis, Finding
+from pointlab.doctor.cluster import Cluster
 from pointlab.doctor.environment import versions
 from pointlab.doctor.job import OnCluster, asked_for_token, stopped_after, told
 from pointlab.doctor.submission import Package, Request
 from pointlab.engine.jobs.job import Job
 from pointlab.engine.jobs.server import JobServer
+from pointlab.engine.session import not_started
 from pointlab.errors import ClusterError
+from pointlab.experiment import load
 from ray_nodes import wait_until
 from submission.small_server import SmallServer
 from test_cli import Command, desk, pointlab, write_config
@@ -113,6 +117,7 @@ def test_an_address_where_nothing_is_fails_within_seconds(pointlab: Command, pro
     verdicts = {each.check: each for each in Diagnosis.model_validate_json(ended.output).findings}
     assert verdicts["cluster"].verdict == "failure"
     assert address in verdicts["cluster"].found
+    assert verdicts["there"].verdict == "skipped"
     assert verdicts["package"].verdict == "pass"
     assert "pretrain.yaml" in verdicts["job"].found
 
@@ -248,6 +253,38 @@ def test_a_doctors_job_is_stopped_where_the_command_is_interrupted(followed: Sma
     ended = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False)
     assert "KeyboardInterrupt" in ended.stderr, ended.stderr
     assert state(followed) == "STOPPED"
+
+
+def test_a_doctor_that_is_asked_to_end_ends_its_job_first(project: Path) -> None:
+    with SmallServer(connections=["hangs"]).running() as server:
+        where = ["--address", server.address, "--root", "s3://bucket/prefix", "--working-dir", str(project)]
+        command = [sys.executable, "-m", "pointlab.cli", "doctor", *where]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            wait_until(lambda: bool(server.jobs), 120, lambda: str(process.poll()))
+            (name,) = server.jobs
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM, said
+        assert server.jobs[name]["status"] == "STOPPED"
+        assert f"{name} of {server.address}" in said
+
+
+def test_what_needs_a_cluster_that_was_not_joined_is_told_as_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", dead_endpoint().removeprefix("http://"))
+    experiment = load(write_config(tmp_path, PRETRAIN | {"launch": {"kind": "ray"}}))
+    failure, *others = Cluster(experiment, str(tmp_path / "store")).run()
+    assert "Nothing answers" in failure.found
+    assert {each.check: each.verdict for each in others} == dict.fromkeys(
+        ("nodes", "exchange", "resources"), "skipped"
+    )
+
+
+def test_a_ray_that_did_not_start_is_told_with_how_busy_the_machine_is() -> None:
+    error = not_started(Exception("The node timed out."))
+    assert "did not start on this machine: The node timed out. Its load is" in error.found
+    assert "RAY_ADDRESS" in error.remedy
 
 
 def test_a_stopped_doctor_is_told_as_such() -> None:

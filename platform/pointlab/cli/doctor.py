@@ -1,6 +1,9 @@
 """`pointlab doctor`: what would fail, found before it does, as a table or as JSON."""
 
-from collections.abc import Callable
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +26,7 @@ from pointlab.doctor import (
 )
 from pointlab.errors import ConfigError
 from pointlab.experiment import StorageConfig, load
+from pointlab.interruption import EXIT_CODE
 from pointlab.submission.order import require_shared
 from pointlab.terminal import say, screen
 
@@ -49,18 +53,24 @@ def doctor(
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte of the datasets.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Find out what would fail, and what to do about it; exits with 1 where something would."""
+    """Find out what would fail, and what to do about it; exits with 1 where something would.
+
+    SIGTERM and Ctrl-C end what was started meanwhile, such as its job on a cluster.
+    """
     if config is None:
         _require_config_for(overrides, deep=deep)
-    if address is None:
-        findings = _here(config, with_options(overrides, root), root, deep=deep)
-    else:
-        if config is None:
-            require_shared(root or StorageConfig().root)
-        settings = tuple(with_options(overrides, root)) if config else ()
-        place = config and config.absolute()  # checks run in threads, and a folder is the whole process's
-        request = Request(address, working_dir.absolute(), place, settings, None if config else root, deep)
-        findings = examine(checks_from_outside(request))
+    with _leaving_on_sigterm():
+        if address is None:
+            findings = _here(config, with_options(overrides, root), root, deep=deep)
+        else:
+            if config is None:
+                require_shared(root or StorageConfig().root)
+            settings = tuple(with_options(overrides, root)) if config else ()
+            place = config and config.absolute()  # checks run in threads, and a folder is the whole process's
+            request = Request(
+                address, working_dir.absolute(), place, settings, None if config else root, deep
+            )
+            findings = examine(checks_from_outside(request))
     diagnosis = diagnosis_of(findings, versions())
     if as_json:
         typer.echo(diagnosis.model_dump_json())
@@ -70,6 +80,16 @@ def doctor(
         say(_summary(diagnosis))
     if not diagnosis.passed:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """A block that SIGTERM ends as Ctrl-C does, so that nothing stays behind."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_CODE))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _require_config_for(overrides: list[str] | None, *, deep: bool) -> None:

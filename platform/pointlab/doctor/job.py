@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import json
+import logging
 import secrets
 import shlex
 import threading
@@ -18,7 +19,7 @@ from pointlab.doctor.cluster import Cluster
 from pointlab.doctor.datasets import Datasets
 from pointlab.doctor.environment import differences, versions
 from pointlab.doctor.examination import longest
-from pointlab.doctor.finding import Diagnosis, Finding, failed, passed, skipped, warned
+from pointlab.doctor.finding import Diagnosis, Finding, failed, of_error, passed, skipped, warned
 from pointlab.doctor.submission import Request
 from pointlab.doctor.teachers import Teachers
 from pointlab.engine.jobs.job import Job, Order
@@ -28,6 +29,7 @@ from pointlab.submission import place_in, variables_for
 if TYPE_CHECKING:
     from pointlab.engine.jobs.server import JobServer
 
+logger = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0
 BEGINNING = '{"passed":'
 """Of a diagnosis in JSON. Standard error may have said something on the same line, and other lines after."""
@@ -57,7 +59,12 @@ class OnCluster:
         from pointlab.engine.jobs.package import measured
         from pointlab.engine.jobs.server import JobServer
 
-        server = JobServer(self.request.server)
+        try:
+            server = JobServer(self.request.server)
+        except PointlabError as error:
+            yield of_error(error)
+            yield skipped("Storage, datasets, nodes and their room: no doctor could be sent there.", "there")
+            return
         yield asked_for_token(server.address)
         package = measured(self.request.folder)
         try:
@@ -66,8 +73,9 @@ class OnCluster:
             yield skipped("The package is too large to send a doctor with.")
             return
         name, log = f"doctor-{secrets.token_hex(4)}", list[str]()
-        server.submit(self._order(name, package.files), name)
         with stopped_after(server, name, self.seconds - STOPPING_SECONDS):
+            server.submit(self._order(name, package.files), name)
+            logger.info("The doctor works there, as the job %s of %s", name, server.address)
             job = follow(server, name, log.append)
         yield from told("".join(log), job)
 
@@ -101,8 +109,8 @@ def asked_for_token(address: str) -> Finding:
 
 @contextlib.contextmanager
 def stopped_after(server: "JobServer", name: str, seconds: float) -> Iterator[None]:
-    """A block that follows a job, which is stopped where the time is up, where the block fails, and where
-    this process ends before it (Ctrl-C)."""
+    """A block that sends and follows a job, which is stopped where the time is up, where the block fails, and where
+    this process ends before it (Ctrl-C, SIGTERM)."""
 
     def stop() -> None:
         with contextlib.suppress(PointlabError):

@@ -9,24 +9,43 @@ import ray
 import ray.data
 
 from pointlab.engine.environment import of_workers
+from pointlab.errors import ResourceError
 
 
 def connect() -> None:
     """Connect this process to Ray, once; a cluster that was started here ends with the process.
 
     SIGTERM keeps the meaning that it had, if somebody had given it one: Ray would end the process at once.
+    Raises ResourceError where Ray's processes do not come up in the half minute that it gives them.
     """
     if ray.is_initialized():
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address="auto" if is_joined() else "local",
-        runtime_env={"env_vars": of_workers()},
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    try:
+        ray.init(
+            address="auto" if is_joined() else "local",
+            runtime_env={"env_vars": of_workers()},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:
+        if (
+            type(error) is not Exception
+        ):  # Ray says with a bare one that its processes did not come up in time
+            raise
+        ray.shutdown()
+        raise not_started(error) from None
     if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def not_started(error: Exception) -> ResourceError:
+    """What Ray said of processes that did not come up, with how busy this machine is."""
+    load, said = os.getloadavg()[0], str(error).rstrip(".")
+    return ResourceError(
+        f"Ray did not start on this machine: {said}. Its load is {load:.0f} on {os.cpu_count()} CPUs.",
+        remedy="try again when the machine is less busy, or start a Ray by hand and set RAY_ADDRESS",
+    )
 
 
 def is_joined() -> bool:
