@@ -15,7 +15,8 @@ Overrides = Annotated[
     typer.Option("--set", metavar="a.b=VALUE", help="Override one setting; may be repeated."),
 ]
 Root = Annotated[
-    str | None, typer.Option(help="Storage root: a folder or s3://bucket/prefix (default: the config's).")
+    str | None,
+    typer.Option(help="Storage root: a folder or s3://bucket/prefix (default: the config's, else results)."),
 ]
 
 

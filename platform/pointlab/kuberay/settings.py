@@ -12,6 +12,7 @@ RAY_VERSION = "2.60.0"
 REPOSITORY = "pointlab"
 """The image's name in the committed set, which its kustomizations replace."""
 TAGGED = re.compile(r"(?P<name>[^\s@]+?):(?P<tag>\w[\w.-]{0,127})")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 MUTABLE = ("latest", "nightly", "main", "master", "dev")
 """Tags that name another image tomorrow."""
 
@@ -31,7 +32,7 @@ class ManifestSettings(StrictModel):
     """Where the pods come from and what they reach; nothing in here is secret."""
 
     image: str = f"{REPOSITORY}:{__version__}"
-    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+    digest: str | None = None
     """Beside the tag, pins the image to these bytes."""
     namespace: str | None = Field(default=None, pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
     endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$")
@@ -52,6 +53,16 @@ class ManifestSettings(StrictModel):
                 f" {REPOSITORY}:{__version__}; give a digest with --digest"
             )
         return image
+
+    @field_validator("digest")
+    @classmethod
+    def _is_a_digest(cls, digest: str | None) -> str | None:
+        if digest is not None and not DIGEST.fullmatch(digest):
+            raise ValueError(
+                f"the digest is {digest!r}: expected sha256: and 64 hexadecimal digits, as"
+                " `docker images --digests` prints it"
+            )
+        return digest
 
     @property
     def reference(self) -> str:
