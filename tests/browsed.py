@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conftest import TRAINING
+from conftest import TRAINING, tiny_pretrain
 from pointlab.experiment import StudyExperiment
 from pointlab.launch import run
 from pointlab.report import build_dataset_page, build_report
@@ -85,6 +85,9 @@ MAKERS: dict[str, Callable[[Storage], Any]] = {
     "search": lambda storage: tiny_search(storage.address),
     "analysis": tiny_analyse,
     "matching": tiny_match,
+    "masked": lambda storage: tiny_pretrain(
+        storage, paradigm={"kind": "masked", "decoder": {"num_heads": 2}}, training={"epochs": 1}
+    ),
 }
 PAGES = ("dataset", *MAKERS)
 

@@ -14,20 +14,27 @@ pytestmark = [pytest.mark.browser, pytest.mark.ray]
 SHOWN = "(scene) => scene.data.map((trace) => trace.visible)"
 
 
-@pytest.mark.parametrize("name", ["dataset", "search"])
-def test_a_class_button_switches_every_scene(name: str, fresh: Callable[[str], Opened]) -> None:
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("dataset", "clouds"), ("search", "clouds"), ("masked", "clouds"), ("masked", "rebuilt")],
+)
+def test_a_button_switches_every_scene_of_its_section_and_no_other(
+    name: str, place: str, fresh: Callable[[str], Opened]
+) -> None:
     page = fresh(name).page
-    scenes = page.locator(".scenes .plotly-graph-div").all()
-    first = [scene.evaluate(SHOWN) for scene in scenes]
+    scenes, others = scenes_in(page, f"#{place}"), scenes_in(page, f"section:not(#{place})")
+    first, elsewhere = ([scene.evaluate(SHOWN) for scene in group] for group in (scenes, others))
     pictures = [scene.screenshot() for scene in scenes]
-    buttons = page.locator("[data-class='2']")
+    buttons = page.locator(f"#{place} [data-class='2']")
     buttons.first.click()
-    third = [[place == 2 for place in range(len(each))] for each in first]
-    assert first == [[place == 0 for place in range(len(each))] for each in first]
+    third = [[number == 2 for number in range(len(each))] for each in first]
+    assert scenes
+    assert first == [[number == 0 for number in range(len(each))] for each in first]
     assert drawn(page, lambda: [scene.evaluate(SHOWN) for scene in scenes] == third)
     assert all(button.get_attribute("aria-pressed") == "true" for button in buttons.all())
-    assert page.locator("[data-class='0'][aria-pressed='true']").count() == 0
+    assert page.locator(f"#{place} [data-class='0'][aria-pressed='true']").count() == 0
     assert drawn(page, lambda: all(s.screenshot() != old for s, old in zip(scenes, pictures, strict=True)))
+    assert [scene.evaluate(SHOWN) for scene in others] == elsewhere
 
 
 def test_a_cloud_can_be_turned_and_the_others_turn_with_it(fresh: Callable[[str], Opened]) -> None:
@@ -44,6 +51,11 @@ def test_a_cloud_can_be_turned_and_the_others_turn_with_it(fresh: Callable[[str]
     page.mouse.up()
     assert drawn(page, lambda: eye_of(scenes[0]) != before[0])
     assert drawn(page, lambda: len({tuple(eye_of(scene).values()) for scene in scenes}) == 1)
+
+
+def scenes_in(page: "Page", place: str) -> list["Locator"]:
+    """The scenes with clouds to pick within sections that this selects."""
+    return page.locator(f"{place} .scene .plotly-graph-div").all()
 
 
 def drawn(page: "Page", is_so: Callable[[], bool], seconds: float = 20) -> bool:

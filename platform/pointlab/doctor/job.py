@@ -109,8 +109,8 @@ def asked_for_token(address: str) -> Finding:
 
 @contextlib.contextmanager
 def stopped_after(server: "JobServer", name: str, seconds: float) -> Iterator[None]:
-    """A block that sends and follows a job, which is stopped where the time is up, where the block fails, and where
-    this process ends before it (Ctrl-C, SIGTERM)."""
+    """A block that sends and follows a job, which is stopped where the time is up, where the block fails, and
+    where this process ends before it (Ctrl-C, SIGTERM)."""
 
     def stop() -> None:
         with contextlib.suppress(PointlabError):
