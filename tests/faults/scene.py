@@ -57,6 +57,8 @@ class Scene:
     environment: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     """What is put before the command, such as `unshare --mount`."""
+    patience: float = PATIENCE
+    """Seconds for a whole run."""
 
     def __post_init__(self) -> None:
         self.config = self.folder / "experiment.yaml"
@@ -80,7 +82,7 @@ class Scene:
     def run(self) -> int:
         """The run to its end; its exit code."""
         with self.start() as process:
-            return process.wait(PATIENCE)
+            return process.wait(self.patience)
 
     def said(self) -> str:
         """All that its processes have said, in one line."""
@@ -122,9 +124,11 @@ def ending_of(storage: Storage, name: str) -> Ending:
     return Ending(digest.hexdigest(), books.read_log(), books.read_samples())
 
 
-def wait_until(is_true: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_until(
+    is_true: Callable[[], bool], process: subprocess.Popen[bytes] | None = None, patience: float = PATIENCE
+) -> None:
     """Wait for a condition, or for the end of `process`; an assertion fails where neither comes."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not is_true():
         if process is not None and process.poll() is not None:
             return
