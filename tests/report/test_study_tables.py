@@ -130,3 +130,12 @@ def test_the_page_links_figures_to_cells_and_escapes_errors(study: Record, tmp_p
     assert "the loss &lt;is&gt; not finite" in page
     assert "<is>" not in page
     assert "order the starts with a Kendall tau of 1.00" in page
+
+
+def test_the_pooled_table_says_which_backbones_all_of_them_are() -> None:
+    record = study_record(measured())
+    notes = record.notes | {"all backbones": "over patches; of one seed is other"}
+    plain = pooled_tables(record)
+    told = pooled_tables(record.model_copy(update={"notes": notes}))
+    for table, before in zip(told, plain, strict=True):
+        assert table.captions == ("All backbones: over patches; of one seed is other.", *before.captions)

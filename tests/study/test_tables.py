@@ -105,14 +105,17 @@ def test_a_cell_without_its_baseline_is_not_compared() -> None:
 
 
 def test_the_answer_says_what_is_surely_better_or_worse_and_what_cannot_be_said() -> None:
-    sure = study_finding(study_record(measured()))
-    assert "Under probe, better: good +10.4 [+9.9, +10.9]; worse: bad -9.6 [-10.1, -9.1]." in sure
+    sure = study_record(measured())
+    better = "Under probe, better: good +10.4 [+9.9, +10.9]; worse: bad -9.6 [-10.1, -9.1]."
+    assert better in study_finding(sure)
     unsure = study_finding(study_record(measured(seeds=1)))
     assert "Under full, good comes first with +10.0 (no interval)" in unsure
     behind = [cell for cell in measured(seeds=1) if cell.levels.start != "good"]
     assert "Under probe, none is ahead; bad comes closest with -10.0" in study_finding(study_record(behind))
-    lonely = [replace(cell, levels=replace(cell.levels, backbone="lonely")) for cell in measured(seeds=1)]
-    assert "with scratch on patches, the backbone" in study_finding(study_record(measured() + lonely))
+    together = sure.notes | {"all backbones": "over patches; of one seed is lonely"}
+    assert "All backbones: over patches; of one seed is lonely." in study_finding(
+        sure.model_copy(update={"notes": together})
+    )
     assert study_finding(study_record([])).endswith("no start can be compared yet.")
 
 
@@ -172,3 +175,39 @@ def test_tables_say_which_class_words_zero_shot_figures_rest_on() -> None:
     )
     assert [caption.partition(" Prompts")[0] for caption in far] == ["probe of good: Class words: none."]
     assert section.pooled[0].captions == near + far
+
+
+def with_another_backbone(cells: list[Measured], seeds: int) -> list[Measured]:
+    """Beside these cells the same ones of another backbone with so many seeds, whose starts gain 0.1 more."""
+    others = [
+        replace(
+            cell,
+            levels=replace(cell.levels, backbone="other"),
+            value=cell.value + (0.2 if cell.levels.start == "scratch" else 0.3),
+            pretraining=cell.pretraining and f"other-{cell.pretraining}",
+        )
+        for cell in cells
+        if cell.levels.seed < seeds
+    ]
+    return [*cells, *others]
+
+
+@pytest.mark.parametrize(("seeds", "gain"), [(1, 0.1 + 0.004), (3, 0.1 + 0.004 + 0.05)])
+def test_a_backbone_of_one_seed_is_told_by_itself_and_leaves_the_others_their_interval(
+    seeds: int, gain: float
+) -> None:
+    rows = {
+        (row["start"], row["backbone"]): row
+        for row in pooled(with_another_backbone(measured(), seeds), "scratch")
+        if row["protocol"] == "full"
+    }
+    together = rows["good", "all"]
+    assert together["difference"] == pytest.approx(gain)
+    assert float(together["low"]) > 0
+    assert (rows["good", "other"]["low"] == "") == (seeds == 1)
+
+
+def test_backbones_of_one_seed_each_are_pooled_all_the_same() -> None:
+    rows = list(pooled(with_another_backbone(measured(seeds=1), seeds=1), "scratch"))
+    together = next(row for row in rows if (row["start"], row["backbone"]) == ("good", "all"))
+    assert (together["difference"], together["low"]) == (pytest.approx(0.1 + 0.05), "")

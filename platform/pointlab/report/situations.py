@@ -11,7 +11,7 @@ from statistics import fmean
 from pointlab.experiment.matrix import ALL
 from pointlab.report.chosen_ends import ends_by_protocol, ends_by_start
 from pointlab.report.measures import by_measure, measure_words, measures_of
-from pointlab.report.study_finding import by_protocol, study_finding, verdict, verdict_of, widest
+from pointlab.report.study_finding import by_protocol, study_finding, together, verdict, verdict_of, widest
 from pointlab.report.wording import measure_name
 from pointlab.storage import Record
 from pointlab.study.comparison import Row
@@ -38,7 +38,8 @@ def _found(record: Record) -> str:
     told = ", ".join(f"{start} in {count} of {len(contests)}" for start, count in wins.most_common())
     none = sum(all(verdict_of(row) != "better" for row in rows) for *_, rows in contests)
     rest = f" In {none} of them nothing is." if none else ""
-    return f"Surely better than {baseline} over all routes and labels, by situation ({cells}): {told}.{rest}"
+    sure = f"Surely better than {baseline} over all routes and labels, by situation ({cells}): {told}.{rest}"
+    return f"{sure} {together(record)}".rstrip()
 
 
 def situations(record: Record, cells: Mapping[str, Record]) -> Iterator[tuple[str, str]]:

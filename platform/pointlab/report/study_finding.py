@@ -7,7 +7,7 @@ from pointlab.experiment.matrix import ALL
 from pointlab.report.measures import by_measure, measure_words, of_measure
 from pointlab.report.wording import measure_name, percent
 from pointlab.storage import Record
-from pointlab.study.comparison import Row
+from pointlab.study.comparison import TOGETHER, Row
 
 
 def study_finding(record: Record) -> str:
@@ -20,28 +20,25 @@ def study_finding(record: Record) -> str:
     if not compared:
         return _uncompared(record)
     code = f" Mind the code: {record.notes['code']}." if "code" in record.notes else ""
+    rest = f" {together(record)}".rstrip() + code
     if len(compared) == 1:
         ((measure, rows),) = compared.items()
-        what = measure_name(measure)
-        return f"Compared with {baseline}{_on(rows)}, in points of {what} ({cells}): {_told(rows)}{code}"
-    told = (
-        f"In points of {measure_words(measure)}{_on(rows)}: {_told(rows)}"
-        for measure, rows in compared.items()
-    )
-    return f"Compared with {baseline} ({cells}): {' '.join(told)}{code}"
+        return (
+            f"Compared with {baseline}, in points of {measure_name(measure)} ({cells}): {_told(rows)}{rest}"
+        )
+    told = (f"In points of {measure_words(measure)}: {_told(rows)}" for measure, rows in compared.items())
+    return f"Compared with {baseline} ({cells}): {' '.join(told)}{rest}"
+
+
+def together(record: Record) -> str:
+    """Which backbones are all of them, in a sentence; "" where there is nothing to mind."""
+    return f"All backbones: {record.notes[TOGETHER]}." if TOGETHER in record.notes else ""
 
 
 def _told(rows: Sequence[Row]) -> str:
     """A sentence for each protocol."""
     found = widest(rows)
     return " ".join(_verdict(protocol, of_it) for protocol, of_it in by_protocol(found).items())
-
-
-def _on(rows: Sequence[Row]) -> str:
-    """On which backbone, where one alone has an interval."""
-    backbone = widest(rows)[0]["backbone"]
-    is_one_of_many = backbone != ALL and any(row["backbone"] != backbone for row in rows)
-    return f" on {backbone}, the backbone with seeds enough" if is_one_of_many else ""
 
 
 def by_protocol(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -81,17 +78,8 @@ def _reached(record: Record) -> list[str]:
 
 
 def widest(rows: Sequence[Row]) -> list[Row]:
-    """The pooled rows over all backbones; of the first one with an interval where only it has any."""
-    backbones = dict.fromkeys(str(row["backbone"]) for row in rows)
-    found = [
-        [row for row in rows if row["backbone"] == backbone] for backbone in sorted(backbones, key=_rank)
-    ]
-    sure = (group for group in found if any(row["low"] != "" for row in group))
-    return next(sure, found[0] if found else [])
-
-
-def _rank(backbone: str) -> bool:
-    return backbone != ALL
+    """The pooled rows over all backbones; of the only one where there is one."""
+    return [row for row in rows if row["backbone"] == ALL] or list(rows)
 
 
 def _verdict(protocol: str, rows: list[Row]) -> str:

@@ -10,7 +10,7 @@ from pointlab.experiment.matrix import ALL
 from pointlab.report.cells import told_labels
 from pointlab.report.chosen_ends import ends_by_start
 from pointlab.report.measures import by_measure, measures_of, of_measure
-from pointlab.report.study_finding import points, verdict_of
+from pointlab.report.study_finding import points, together, verdict_of
 from pointlab.report.wording import GAP, percent
 from pointlab.storage import Record
 from pointlab.study.comparison import Row
@@ -46,17 +46,19 @@ class StudyTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[CellText | None, ...]], ...]
     captions: tuple[str, ...]
-    """What zero-shot figures in it rest on, and which mixtures in it mix nothing."""
+    """What rows of all backbones are over, what zero-shot figures rest on, which mixtures mix nothing."""
 
 
 def pooled_tables(record: Record) -> tuple[StudyTable, ...]:
     """Differences to the baseline over all routes, labels and seeds, in a table for each measure."""
     title = f"Differences to {record.notes['baseline']} over all routes, labels and seeds"
     words = record.curves.get("words", [])
-    return tuple(
+    minded = [together(record)] if together(record) else []
+    tables = (
         _table(title + of_measure(measure, record), {_key(row): _text(row) for row in rows}, words)
         for measure, rows in by_measure(record, "pooled").items()
     )
+    return tuple(replace(table, captions=(*minded, *table.captions)) for table in tables)
 
 
 def route_tables(

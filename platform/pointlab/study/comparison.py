@@ -16,6 +16,8 @@ from pointlab.study.clusters import Draw, Stratum, strata_of
 from pointlab.study.statistics import paired, pooled_difference, summarise
 
 Row = dict[str, float | str]
+TOGETHER = "all backbones"
+"""The note that says which these are, where some of them have one seed."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def pooled(measured: Iterable[Measured], baseline: str) -> Iterator[Row]:
     """A row for each measure, start and protocol: the mean difference over routes, labels and seeds.
 
     Of each backbone, and, where there are several, of all together; every route counts alike, and within it
-    every pretrained backbone.
+    every pretrained backbone. Of all are those with several seeds, if there are any: a backbone that was
+    trained once says nothing of how training varies, and would leave the others without an interval.
     """
     groups: dict[str, list[Pair]] = {}
     for pair in _pairs(list(measured), baseline):
@@ -91,6 +94,7 @@ def pooled(measured: Iterable[Measured], baseline: str) -> Iterator[Row]:
 def _pooled(pairs: Sequence[Pair]) -> Iterator[Row]:
     """The rows of one measure."""
     backbones = list(dict.fromkeys(pair.levels.backbone for pair in pairs))
+    together = repeated(pair.levels for pair in pairs)
     for start, protocol, backbone in itertools.product(
         dict.fromkeys(pair.levels.start for pair in pairs),
         dict.fromkeys(pair.levels.protocol for pair in pairs),
@@ -100,7 +104,7 @@ def _pooled(pairs: Sequence[Pair]) -> Iterator[Row]:
             pair
             for pair in pairs
             if (pair.levels.start, pair.levels.protocol) == (start, protocol)
-            and backbone in (ALL, pair.levels.backbone)
+            and pair.levels.backbone in (together if backbone == ALL else [backbone])
         ]
         strata = strata_of(_draw(pair) for pair in chosen)
         if strata:
@@ -112,6 +116,14 @@ def _pooled(pairs: Sequence[Pair]) -> Iterator[Row]:
                 "pairs": float(len(chosen)),
                 "clusters": float(sum(len(stratum.clusters) for stratum in strata)),
             }
+
+
+def repeated(cells: Iterable[Levels]) -> list[str]:
+    """The backbones with several seeds; all where none has."""
+    seeds: dict[str, set[int]] = {}
+    for levels in cells:
+        seeds.setdefault(levels.backbone, set()).add(levels.seed)
+    return [backbone for backbone, found in seeds.items() if len(found) > 1] or list(seeds)
 
 
 def _pairs(cells: Sequence[Measured], baseline: str) -> Iterator[Pair]:

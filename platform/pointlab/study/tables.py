@@ -9,7 +9,16 @@ from pointlab.experiment.study import StudyExperiment
 from pointlab.provenance import code_version
 from pointlab.storage import Record
 from pointlab.study.bootstrap import BOOTSTRAP_NOTE
-from pointlab.study.comparison import Measured, Row, comparison, group_of, place_of, pooled
+from pointlab.study.comparison import (
+    TOGETHER,
+    Measured,
+    Row,
+    comparison,
+    group_of,
+    place_of,
+    pooled,
+    repeated,
+)
 from pointlab.study.costs import PRETRAINED, ancestors, costs, costs_of_cell
 from pointlab.study.planning import Plan
 from pointlab.study.ranking import agreement, ranking
@@ -78,10 +87,22 @@ def _notes(
         " and backbone",
         "bootstrap": BOOTSTRAP_NOTE,
         "flops": COUNTED,
+        **_backbones_note(finished),
         **_budget_note(study),
         **_legacy_note(finished),
         **_code_note(records[run] for run in plan.steps if run in records),
     }
+
+
+def _backbones_note(cells: Sequence[Cell]) -> dict[str, str]:
+    """Which backbones are all of them, where some were trained with one seed."""
+    backbones = dict.fromkeys(cell.levels.backbone for cell in cells)
+    several = repeated(cell.levels for cell in cells)
+    alone = [name for name in backbones if name not in several]
+    if not alone:
+        return {}
+    told = f"over those with several seeds, {', '.join(several)}; of one seed, which tells no interval,"
+    return {TOGETHER: f"{told} {'is' if len(alone) == 1 else 'are'} {', '.join(alone)}"}
 
 
 def _budget_note(study: StudyExperiment) -> dict[str, str]:
