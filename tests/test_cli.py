@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import typer
 import yaml
 
 from conftest import PRETRAIN, SHAPES, TRANSFER, tiny_pretrain
@@ -266,6 +267,18 @@ def test_the_help_of_every_command_has_an_example(command: str, pointlab: Comman
     ended = pointlab(command, "--help")
     assert ended.code == 0
     assert f"Example: pointlab {command}" in ended.output
+
+
+@pytest.mark.parametrize(
+    "path", ["show", "records", "report", "import", "export", "data list", "track mlflow", "track wandb"]
+)
+def test_a_command_without_a_config_says_which_root_is_the_usual(path: str) -> None:
+    command: Any = typer.main.get_command(cli.app)
+    for name in path.split():
+        command = command.commands[name]
+    (root,) = (each for each in command.params if each.name == "root")
+    assert root.opts == ["--root"]
+    assert "(default: results)" in root.help
 
 
 @pytest.mark.parametrize("job", sorted(JOBS.glob("*.py")), ids=lambda path: path.stem)

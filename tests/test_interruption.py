@@ -2,11 +2,12 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from pointlab.interruption import stop_on_sigterm
+from pointlab.interruption import EXIT_CODE, exit_on_sigterm, stop_on_sigterm
 
 
 @pytest.fixture
@@ -39,3 +40,21 @@ def test_after_a_block_that_heard_nothing_the_one_around_it_still_listens(heard:
     assert heard == []
     os.kill(os.getpid(), signal.SIGTERM)
     assert heard == [signal.SIGTERM]
+
+
+def test_the_first_sigterm_leaves_a_block_that_tidies_up_and_a_second_does_what_it_would_have(
+    heard: list[int],
+) -> None:
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)  # it does not come to this
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as left, exit_on_sigterm():
+        work()
+    assert left.value.code == EXIT_CODE
+    assert heard == [signal.SIGTERM]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert len(heard) == 2

@@ -1,8 +1,12 @@
-"""SIGTERM, with which schedulers and spot instances ask a process to end: a request to save and leave."""
+"""SIGTERM, with which schedulers and spot instances ask a process to end: a request to save and leave.
+
+What has nothing to save takes back what it has begun elsewhere, as after Ctrl-C.
+"""
 
 import contextlib
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -55,3 +59,25 @@ def stop_on_sigterm(stop: threading.Event | None = None) -> Iterator[threading.E
         yield stop
     finally:
         signal.signal(signal.SIGTERM, request.outermost if request.is_heard else request.previous)
+
+
+@contextlib.contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """A block that SIGTERM leaves as Ctrl-C would: the process tidies up, and ends with EXIT_CODE.
+
+    A second SIGTERM does what it would have done without the block; outside the main thread both do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def leave(*_: object) -> None:
+        signal.signal(signal.SIGTERM, previous)
+        sys.exit(EXIT_CODE)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,9 +1,9 @@
 """`pointlab doctor`: a table for people, a line of JSON for programs, and an exit code for both."""
 
 import json
-import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +12,14 @@ import pytest
 
 from conftest import PRETRAIN
 from doctor.test_doctor_store import dead_endpoint
-from pointlab.doctor import Diagnosis, Finding
-from pointlab.doctor.cluster import Cluster
+from pointlab.doctor import Diagnosis, Finding, examine
 from pointlab.doctor.environment import versions
 from pointlab.doctor.job import OnCluster, asked_for_token, stopped_after, told
 from pointlab.doctor.submission import Package, Request
 from pointlab.engine.jobs.job import Job
 from pointlab.engine.jobs.server import JobServer
-from pointlab.engine.session import not_started
 from pointlab.errors import ClusterError
-from pointlab.experiment import load
+from pointlab.interruption import EXIT_CODE
 from ray_nodes import wait_until
 from submission.small_server import SmallServer
 from test_cli import Command, desk, pointlab, write_config
@@ -71,9 +69,11 @@ def test_a_mistake_in_the_config_is_a_finding(pointlab: Command, tmp_path: Path)
     config = write_config(tmp_path, PRETRAIN)
     ended = pointlab("doctor", config, "--set", "sed=1", "--json")
     assert ended.code == 1
-    (finding,) = json.loads(ended.output)["findings"]
+    finding, *others = json.loads(ended.output)["findings"]
     assert finding["check"] == "config"
     assert "did you mean 'seed'?" in finding["found"]
+    assert {each["verdict"] for each in others} == {"skipped"}
+    assert {"storage", "datasets"} <= {each["check"] for each in others}
 
 
 def test_without_a_config_the_machine_alone_is_looked_at(pointlab: Command, tmp_path: Path) -> None:
@@ -117,9 +117,23 @@ def test_an_address_where_nothing_is_fails_within_seconds(pointlab: Command, pro
     verdicts = {each.check: each for each in Diagnosis.model_validate_json(ended.output).findings}
     assert verdicts["cluster"].verdict == "failure"
     assert address in verdicts["cluster"].found
-    assert verdicts["there"].verdict == "skipped"
     assert verdicts["package"].verdict == "pass"
     assert "pretrain.yaml" in verdicts["job"].found
+    unseen = [check for check, each in verdicts.items() if "needs cluster" in each.found]
+    assert {"storage", "datasets", "nodes", "resources"} <= {
+        check.removeprefix("there: ") for check in unseen
+    }
+    assert all(verdicts[check].verdict == "skipped" for check in unseen)
+
+
+def test_a_cluster_that_cannot_be_joined_leaves_rows_for_what_needs_it(
+    pointlab: Command, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", dead_endpoint().removeprefix("http://"))
+    ended = pointlab("doctor", "--root", desk / "store")
+    assert ended.code == 1
+    assert "Not looked at: it needs cluster" in ended.output
+    assert ended.last_line == "2 pass, 1 failure, 2 not looked at"
 
 
 def request(folder: Path, *overrides: str) -> Request:
@@ -136,6 +150,7 @@ def test_a_package_beyond_rays_limit_is_told_before_it_is_sent(pointlab: Command
     )
     assert package.verdict == "failure"
     assert "scans.bin" in package.found
+    assert "at most 100.0 MiB" in package.found
     assert ".rayignore" in package.remedy
 
 
@@ -159,13 +174,15 @@ def test_the_clusters_half_is_a_job_without_credentials(
     monkeypatch.setenv("RAY_AUTH_TOKEN", "hidden")
     with SmallServer().running() as server:
         asked = replace(request(project, "storage.root=s3://bucket/prefix"), server=server.address)
-        token, job = OnCluster(asked).run()
+        token, job, *unseen = examine([OnCluster(asked)])
     (sent,) = server.requests
     command = "doctor pretrain.yaml --set storage.root=s3://bucket/prefix --json"
     assert sent["entrypoint"] == f"python -m pointlab.cli {command}"
     assert "hidden" not in json.dumps(sent)
     assert (token.check, token.verdict) == ("token", "warning")
     assert "ended without findings" in job.found
+    assert unseen
+    assert {each.verdict for each in unseen} == {"skipped"}
 
 
 def test_the_findings_of_the_clusters_doctor_are_told_with_ours() -> None:
@@ -182,9 +199,8 @@ def test_the_findings_of_the_clusters_doctor_are_told_with_ours() -> None:
 
 def test_a_doctor_that_dies_on_the_cluster_is_told_with_its_last_words() -> None:
     job = Job("doctor-1", "FAILED", "No module named pointlab", 1)
-    (finding,) = told("Traceback\n", job)
-    assert finding.verdict == "failure"
-    assert "No module named pointlab" in finding.found
+    with pytest.raises(ClusterError, match="No module named pointlab"):
+        list(told("Traceback\n", job))
 
 
 def test_findings_are_read_whatever_else_stands_in_the_log_and_in_them() -> None:
@@ -198,9 +214,10 @@ def test_findings_are_read_whatever_else_stands_in_the_log_and_in_them() -> None
 
 def test_a_doctor_whose_answer_is_not_understood_still_tells_its_version() -> None:
     answer = '{"passed":true,"versions":{"pointlab":"9.9"},"findings":[{"verdict":"perhaps"}]}'
-    versions_differ, finding = told(answer, Job("doctor-1", "SUCCEEDED"))
-    assert "pointlab 9.9 instead of" in versions_differ.found
-    assert finding.verdict == "failure"
+    findings = told(answer, Job("doctor-1", "SUCCEEDED"))
+    assert "pointlab 9.9 instead of" in next(findings).found
+    with pytest.raises(ClusterError, match="without findings"):
+        next(findings)
 
 
 @pytest.mark.parametrize(
@@ -255,39 +272,31 @@ def test_a_doctors_job_is_stopped_where_the_command_is_interrupted(followed: Sma
     assert state(followed) == "STOPPED"
 
 
-def test_a_doctor_that_is_asked_to_end_ends_its_job_first(project: Path) -> None:
+def test_sigterm_stops_the_doctors_job_as_ctrl_c_does() -> None:
     with SmallServer(connections=["hangs"]).running() as server:
-        where = ["--address", server.address, "--root", "s3://bucket/prefix", "--working-dir", str(project)]
-        command = [sys.executable, "-m", "pointlab.cli", "doctor", *where]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            wait_until(lambda: bool(server.jobs), 120, lambda: str(process.poll()))
-            (name,) = server.jobs
-            process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=60)
-        assert process.returncode == 128 + signal.SIGTERM, said
-        assert server.jobs[name]["status"] == "STOPPED"
-        assert f"{name} of {server.address}" in said
-
-
-def test_what_needs_a_cluster_that_was_not_joined_is_told_as_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", dead_endpoint().removeprefix("http://"))
-    experiment = load(write_config(tmp_path, PRETRAIN | {"launch": {"kind": "ray"}}))
-    failure, *others = Cluster(experiment, str(tmp_path / "store")).run()
-    assert "Nothing answers" in failure.found
-    assert {each.check: each.verdict for each in others} == dict.fromkeys(
-        ("nodes", "exchange", "resources"), "skipped"
-    )
-
-
-def test_a_ray_that_did_not_start_is_told_with_how_busy_the_machine_is() -> None:
-    error = not_started(Exception("The node timed out."))
-    assert "did not start on this machine: The node timed out. Its load is" in error.found
-    assert "RAY_ADDRESS" in error.remedy
+        program = [
+            "-m",
+            "pointlab.cli",
+            "doctor",
+            "--address",
+            server.address,
+            "--root",
+            "s3://bucket/prefix",
+        ]
+        with tempfile.TemporaryDirectory() as empty:
+            doctor = subprocess.Popen(
+                [sys.executable, *program, "--working-dir", empty], stderr=subprocess.PIPE, text=True
+            )
+            wait_until(lambda: server.num_connections > 0, 100, lambda: str(doctor.poll()))
+            doctor.terminate()
+            _, said = doctor.communicate(timeout=60)
+        (job,) = server.jobs.values()
+    assert job["status"] == "STOPPED", said
+    assert doctor.returncode == EXIT_CODE
+    assert f"Waiting for the doctor's job {job['submission_id']} on" in " ".join(said.split())
+    assert "Traceback" not in said
 
 
 def test_a_stopped_doctor_is_told_as_such() -> None:
-    (finding,) = told("joining\n", Job("doctor-1", "STOPPED"))
-    assert finding.verdict == "failure"
-    assert "was stopped" in finding.found
+    with pytest.raises(ClusterError, match="was stopped"):
+        list(told("joining\n", Job("doctor-1", "STOPPED")))

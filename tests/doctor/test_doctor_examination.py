@@ -24,6 +24,13 @@ class Told:
         return self.act()
 
 
+@dataclass(frozen=True)
+class Opening(Told):
+    """A check that others follow upon."""
+
+    leads_to: tuple[str, ...] = ("rooms", "cellar")
+
+
 def refuse() -> Iterator[Finding]:
     yield passed("the door is open")
     raise StorageError("The store is shut.", "an open store", "come back later")
@@ -79,6 +86,32 @@ def test_a_defect_of_one_check_does_not_stop_the_others(
     assert f"{type(defect).__name__}: {defect}" in first.found
     assert "Traceback" in caplog.text
     assert second.verdict == "pass"
+
+
+def test_what_a_check_would_have_led_to_is_told_as_not_looked_at_however_it_failed() -> None:
+    never = threading.Event()
+
+    def hang() -> Iterator[Finding]:
+        yield passed("began")
+        never.wait()
+
+    def broken() -> Iterable[Finding]:
+        raise ValueError("odd.")
+
+    for act in (refuse, hang, broken):
+        findings = examine([Opening(act, "door", seconds=0.5)])
+        assert [(each.check, each.verdict) for each in findings[-3:]] == [
+            ("door", "failure"),
+            ("rooms", "skipped"),
+            ("cellar", "skipped"),
+        ]
+        assert findings[-1].found == "Not looked at: it needs door, which failed."
+        assert ".." not in findings[-3].found
+    never.set()
+    assert examine([Opening(lambda: [passed("open"), passed("dry", "cellar")], "door")]) == [
+        passed("open", "door"),
+        passed("dry", "cellar"),
+    ]
 
 
 def test_a_finding_may_name_what_it_is_about() -> None:

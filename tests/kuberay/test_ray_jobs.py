@@ -174,7 +174,7 @@ def test_the_store_of_the_options_is_that_of_every_pod() -> None:
     [
         ("image", "pointlab", "version tag"),
         ("image", "pointlab:latest", "version tag"),
-        ("digest", "sha256:12", "64 hexadecimal digits"),
+        ("digest", "sha256:12", "64 hex digits, as `docker images --digests` prints them"),
         ("endpoint", "https://key:secret@store.example.org", "endpoint"),
         ("namespace", "Lab", "namespace"),
         ("node-memory", "1", "memory"),

@@ -104,7 +104,7 @@ def test_a_package_at_the_limit_is_sent_and_one_byte_more_is_not(tmp_path: Path)
         if size + empty <= LIMIT:
             package.require_sendable()
         else:
-            with pytest.raises(ResourceError, match=r"scans\.bin.*at most 104\.9 MB"):
+            with pytest.raises(ResourceError, match=r"scans\.bin.*at most 100\.0 MiB"):
                 package.require_sendable()
 
 
@@ -113,11 +113,13 @@ def test_folders_are_told_largest_first(folder: Path) -> None:
 
 
 def test_what_ray_would_refuse_is_refused_with_what_is_largest(folder: Path) -> None:
-    _write(folder / "platform" / "big.bin", 3_000_000)
+    _write(folder / "platform" / "big.bin", 3 * 2**20)
     package = measured(folder)
     package.require_sendable()
-    small = Package(package.folder, package.files, limit=2_000_000)
-    with pytest.raises(ResourceError, match=r"3\.0 MB.*platform 3\.0 MB.*platform/big\.bin.*at most 2\.0 MB"):
+    small = Package(package.folder, package.files, limit=2 * 2**20)
+    with pytest.raises(
+        ResourceError, match=r"3\.0 MiB.*platform 3\.0 MiB.*platform/big\.bin.*at most 2\.0 MiB"
+    ):
         small.require_sendable()
 
 

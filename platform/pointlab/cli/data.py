@@ -7,7 +7,7 @@ import typer
 
 from pointlab.cli.data_tables import MEGABYTE, show_card, table_of_catalogue, table_of_fits, table_of_sets
 from pointlab.cli.fragments import config_to_paste
-from pointlab.cli.options import Overrides, Root, new_group, slug, write_page
+from pointlab.cli.options import Overrides, Root, UsualRoot, new_group, slug, write_page
 from pointlab.cli.sets import find_card, find_set, storage_of
 from pointlab.data.archives import unpack
 from pointlab.data.catalogue import UNKNOWN, Card
@@ -27,7 +27,7 @@ PreparedSet = Annotated[
 Folder = Annotated[Path, typer.Argument(help="A folder of data, as its archive unpacks.")]
 
 
-def list_sets(root: Root = None) -> None:
+def list_sets(root: UsualRoot = None) -> None:
     """List the prepared sets of a storage root, and the published ones that can be prepared."""
     storage = storage_of(root)
     if storage.exists("datasets"):

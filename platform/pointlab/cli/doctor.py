@@ -1,9 +1,6 @@
 """`pointlab doctor`: what would fail, found before it does, as a table or as JSON."""
 
-import contextlib
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,12 +18,15 @@ from pointlab.doctor import (
     checks_here,
     diagnosis_of,
     examine,
+    names_of,
     of_error,
+    unseen,
     versions,
 )
+from pointlab.doctor.datasets import Datasets
 from pointlab.errors import ConfigError
 from pointlab.experiment import StorageConfig, load
-from pointlab.interruption import EXIT_CODE
+from pointlab.interruption import exit_on_sigterm
 from pointlab.submission.order import require_shared
 from pointlab.terminal import say, screen
 
@@ -41,6 +41,8 @@ WorkingDirectory = Annotated[Path, typer.Option(help="Folder that a submission w
 COLUMNS = 120
 """Width of the table in a log file; sentences are wrapped."""
 COLOURS = {"pass": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
+COUNTED = {"skipped": "not looked at"}
+"""What the last line calls a verdict by, where not by its name."""
 
 
 def doctor(
@@ -53,13 +55,10 @@ def doctor(
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte of the datasets.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Find out what would fail, and what to do about it; exits with 1 where something would.
-
-    SIGTERM and Ctrl-C end what was started meanwhile, such as its job on a cluster.
-    """
+    """Find out what would fail, and what to do about it; exits with 1 where something would."""
     if config is None:
         _require_config_for(overrides, deep=deep)
-    with _leaving_on_sigterm():
+    with exit_on_sigterm():
         if address is None:
             findings = _here(config, with_options(overrides, root), root, deep=deep)
         else:
@@ -67,9 +66,8 @@ def doctor(
                 require_shared(root or StorageConfig().root)
             settings = tuple(with_options(overrides, root)) if config else ()
             place = config and config.absolute()  # checks run in threads, and a folder is the whole process's
-            request = Request(
-                address, working_dir.absolute(), place, settings, None if config else root, deep
-            )
+            shipped = working_dir.absolute()
+            request = Request(address, shipped, place, settings, None if config else root, deep)
             findings = examine(checks_from_outside(request))
     diagnosis = diagnosis_of(findings, versions())
     if as_json:
@@ -80,16 +78,6 @@ def doctor(
         say(_summary(diagnosis))
     if not diagnosis.passed:
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _leaving_on_sigterm() -> Iterator[None]:
-    """A block that SIGTERM ends as Ctrl-C does, so that nothing stays behind."""
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_CODE))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _require_config_for(overrides: list[str] | None, *, deep: bool) -> None:
@@ -108,7 +96,8 @@ def _here(config: Path | None, settings: list[str], root: str | None, *, deep: b
     try:
         experiment = load(config, settings)
     except ConfigError as error:
-        return [of_error(error, "config")]
+        others = [*names_of(checks_here(None, "")), Datasets.name]
+        return [of_error(error, "config"), *unseen(others, "config")]
     return examine(checks_here(experiment, experiment.storage.root, deep=deep))
 
 
@@ -125,8 +114,8 @@ def table_of_findings(diagnosis: Diagnosis) -> Table:
 
 def _summary(diagnosis: Diagnosis) -> str:
     verdicts = [finding.verdict for finding in diagnosis.findings]
-    counts = (f"{verdicts.count(verdict)} {verdict}" for verdict in COLOURS if verdict in verdicts)
-    return ", ".join(counts)
+    counts = {verdict: verdicts.count(verdict) for verdict in COLOURS if verdict in verdicts}
+    return ", ".join(f"{count} {COUNTED.get(verdict, verdict)}" for verdict, count in counts.items())
 
 
 COMMANDS: dict[Callable[..., None], str] = {

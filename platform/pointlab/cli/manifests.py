@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pointlab.cli.experiments import config_folder
-from pointlab.cli.options import Overrides, Root, with_options
+from pointlab.cli.options import Overrides, with_options
 from pointlab.config import validate
 from pointlab.errors import ConfigError, PointlabError
 from pointlab.experiment import Experiment, load
@@ -28,7 +28,10 @@ def manifest(
         typer.Argument(help="YAML file of one experiment; without it the committed set is written."),
     ] = None,
     overrides: Overrides = None,
-    root: Root = None,
+    root: Annotated[
+        str | None,
+        typer.Option(help="Storage root: s3://bucket/prefix, which all pods reach (default: the config's)."),
+    ] = None,
     *,
     image: Annotated[
         str | None, typer.Option(help="Image with a version tag (default: pointlab's own).")

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pointlab.cli.options import Root, existing, slug
+from pointlab.cli.options import UsualRoot, existing, slug
 from pointlab.config import apply_overrides, validate
 from pointlab.experiment import ImportExperiment
 from pointlab.experiment.exported import export_run
@@ -36,7 +36,7 @@ def import_file(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="A setting, as of a config.")
     ] = None,
-    root: Root = None,
+    root: UsualRoot = None,
 ) -> None:
     """Make a run of a released checkpoint, and account for every key of it; nothing in it is executed."""
     settings: dict[str, Any] = {
@@ -66,7 +66,7 @@ def export(
     *,
     layout: Layout = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of this name.")] = False,
-    root: Root = None,
+    root: UsualRoot = None,
 ) -> None:
     """Write a run's networks in the layout that others' code reads, and a card beside them."""
     require_new(to, overwrite=overwrite)

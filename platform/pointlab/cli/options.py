@@ -15,9 +15,15 @@ Overrides = Annotated[
     typer.Option("--set", metavar="a.b=VALUE", help="Override one setting; may be repeated."),
 ]
 Root = Annotated[
-    str | None,
-    typer.Option(help="Storage root: a folder or s3://bucket/prefix (default: the config's, else results)."),
+    str | None, typer.Option(help="Storage root: a folder or s3://bucket/prefix (default: the config's).")
 ]
+UsualRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--root", help=f"Storage root: a folder or s3://bucket/prefix (default: {StorageConfig().root})."
+    ),
+]
+"""Of a command without a config."""
 
 
 def new_group(purpose: str) -> typer.Typer:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from pointlab.cli.options import Root, existing
+from pointlab.cli.options import UsualRoot, existing
 from pointlab.storage.record_view import FOLDER_OF_VIEW, complete_view
 from pointlab.terminal import say
 
 
-def records(root: Root = None) -> None:
+def records(root: UsualRoot = None) -> None:
     """Say where the Parquet table of all records is and how to read it, after adding runs that it lacks.
 
     A run adds itself when it is over; one that was finished before there was a table, or was killed just

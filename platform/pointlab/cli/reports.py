@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pointlab.cli.options import Root, existing, write_page
+from pointlab.cli.options import UsualRoot, existing, write_page
 from pointlab.report import build_report
 from pointlab.report.paper import write_paper
 from pointlab.terminal import say
@@ -14,7 +14,7 @@ from pointlab.terminal import say
 
 def report(
     runs: Annotated[list[str], typer.Argument(help="Names of finished runs.")],
-    root: Root = None,
+    root: UsualRoot = None,
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
     paper: Annotated[
         Path | None,

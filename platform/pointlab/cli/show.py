@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from pointlab.cli.options import Root, existing
+from pointlab.cli.options import UsualRoot, existing
 from pointlab.cli.run_selection import Selection, require_metrics
 from pointlab.cli.run_tables import table_of_figures, table_of_runs, table_of_what_differs
 from pointlab.cli.study_tables import tables_of_study
@@ -34,7 +34,7 @@ def show(
     names: Annotated[
         list[str] | None, typer.Argument(help="Runs, or what their names hold; all without any.")
     ] = None,
-    root: Root = None,
+    root: UsualRoot = None,
     *,
     kind: Annotated[str | None, typer.Option(help="Runs of this kind alone.")] = None,
     where: Where = None,

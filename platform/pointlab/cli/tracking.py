@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pointlab.cli.options import Root, existing, new_group
+from pointlab.cli.options import UsualRoot, existing, new_group
 from pointlab.cli.show import begun_runs, named
 from pointlab.errors import PointlabError
 from pointlab.storage import Storage, read_record
@@ -21,7 +21,7 @@ Runs = Annotated[
 
 def mlflow(
     runs: Runs = None,
-    root: Root = None,
+    root: UsualRoot = None,
     *,
     tracking_uri: Annotated[
         str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Address of the MLflow server.")
@@ -43,7 +43,7 @@ def mlflow(
 
 def wandb(
     runs: Runs = None,
-    root: Root = None,
+    root: UsualRoot = None,
     *,
     to: Annotated[Path, typer.Option(help="Folder, in which `wandb` is made.")] = Path(),
     project: Annotated[str, typer.Option(help="W&B's project that gets the runs.")] = "pointlab",

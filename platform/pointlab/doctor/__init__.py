@@ -13,8 +13,8 @@ from pointlab.doctor.cluster import Cluster
 from pointlab.doctor.datasets import Datasets
 from pointlab.doctor.disk import DiskFor
 from pointlab.doctor.environment import Environment, versions
-from pointlab.doctor.examination import Check, examine
-from pointlab.doctor.finding import Diagnosis, Finding, diagnosis_of, of_error
+from pointlab.doctor.examination import Check, examine, names_of
+from pointlab.doctor.finding import Diagnosis, Finding, diagnosis_of, of_error, unseen
 from pointlab.doctor.job import OnCluster
 from pointlab.doctor.store import RoundTrip
 from pointlab.doctor.submission import Package, Request
@@ -52,6 +52,8 @@ __all__ = [
     "checks_here",
     "diagnosis_of",
     "examine",
+    "names_of",
     "of_error",
+    "unseen",
     "versions",
 ]

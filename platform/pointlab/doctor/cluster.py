@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from pointlab.doctor.examination import Check, OfExperiment, examine, longest
 from pointlab.doctor.exchange import Exchange
-from pointlab.doctor.finding import Finding, of_error, passed, skipped, warned
+from pointlab.doctor.finding import Finding, passed, warned
 from pointlab.doctor.nodes import Nodes
 from pointlab.doctor.resources import Resources
-from pointlab.errors import PointlabError
 from pointlab.experiment import LaunchConfig
 
 USED = ("meeting", "search", "survey", "waiting")
@@ -31,6 +30,11 @@ class Cluster(OfExperiment):
         """For joining, and the longest check of what is joined."""
         return JOINING_SECONDS + longest(self._checks())
 
+    @property
+    def leads_to(self) -> tuple[str, ...]:
+        """What is asked of a cluster that was joined."""
+        return tuple(check.name for check in self._checks())
+
     def run(self) -> Iterator[Finding]:
         """Findings of its own, and those of the checks that need Ray."""
         for module in USED:
@@ -38,14 +42,7 @@ class Cluster(OfExperiment):
         from pointlab.engine.joining import join
         from pointlab.engine.session import is_joined
 
-        try:
-            yield passed(f"joined {join()}")
-        except PointlabError as error:
-            yield of_error(error)
-            yield from (
-                skipped("It needs the cluster, which was not joined.", each.name) for each in self._checks()
-            )
-            return
+        yield passed(f"joined {join()}")
         if self.experiment is not None and self.experiment.launch.kind == "local" and is_joined():
             yield warned(
                 "launch.kind is local: the cluster would not be used, but one process of one node.",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from pointlab.doctor.finding import Finding, failed, of_error
+from pointlab.doctor.finding import Finding, failed, of_error, unseen
 from pointlab.errors import PointlabError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,15 @@ class Check(Protocol):
         """What is found. A PointlabError that it raises counts as a failure."""
 
 
+@runtime_checkable
+class Gate(Check, Protocol):
+    """A check that carries out others, once what they need is there."""
+
+    @property
+    def leads_to(self) -> tuple[str, ...]:
+        """Their names: where it fails before them, they are told as skipped."""
+
+
 @dataclass(frozen=True)
 class OfExperiment:
     """What a check knows that looks at an experiment (None: any) and at the address of its store."""
@@ -40,6 +49,11 @@ class OfExperiment:
 def longest(checks: Iterable[Check]) -> float:
     """Seconds after which all of these have ended, which whoever waits for them must allow."""
     return max(check.seconds for check in checks)
+
+
+def names_of(checks: Iterable[Check]) -> list[str]:
+    """What these look at, themselves and through others."""
+    return [name for check in checks for name in (check.name, *_behind(check))]
 
 
 def examine(checks: Sequence[Check]) -> list[Finding]:
@@ -63,6 +77,7 @@ class _AtWork:
         if self._thread.is_alive():
             late = f"It did not end within {self._check.seconds:g} s."
             found.append(failed(late, "look at what the findings beside it name, then try again"))
+            found += self._unseen()
         return [each if each.check else each.model_copy(update={"check": self._check.name}) for each in found]
 
     def _carry_out(self) -> None:
@@ -70,8 +85,15 @@ class _AtWork:
             for finding in self._check.run():
                 self._found.append(finding)
         except PointlabError as error:
-            self._found.append(of_error(error))
+            self._found += [of_error(error), *self._unseen()]
         except Exception as error:
             logger.exception("The check %s broke", self._check.name)
-            what = f"The check itself broke: {type(error).__name__}: {error}."
-            self._found.append(failed(what, "report it with the lines of the log above"))
+            what = f"The check itself broke: {type(error).__name__}: {str(error).rstrip('.')}."
+            self._found += [failed(what, "report it with the lines of the log above"), *self._unseen()]
+
+    def _unseen(self) -> list[Finding]:
+        return unseen(_behind(self._check), self._check.name)
+
+
+def _behind(check: Check) -> tuple[str, ...]:
+    return check.leads_to if isinstance(check, Gate) else ()

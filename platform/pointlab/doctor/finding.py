@@ -1,6 +1,6 @@
 """What a check finds: that all is well, or a cause and its remedy in a sentence or two."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -62,6 +62,11 @@ def failed(found: str, remedy: str, check: str = "") -> Finding:
 def skipped(why: str, check: str = "") -> Finding:
     """What could not be looked at."""
     return Finding(check=check, verdict="skipped", found=why)
+
+
+def unseen(checks: Iterable[str], cause: str) -> list[Finding]:
+    """What was not looked at, as the check `cause` failed before it."""
+    return [skipped(f"Not looked at: it needs {cause}, which failed.", check) for check in checks]
 
 
 def of_error(error: PointlabError, check: str = "") -> Finding:

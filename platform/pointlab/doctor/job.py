@@ -17,13 +17,17 @@ from pydantic import ValidationError
 
 from pointlab.doctor.cluster import Cluster
 from pointlab.doctor.datasets import Datasets
-from pointlab.doctor.environment import differences, versions
+from pointlab.doctor.environment import Environment, differences, versions
 from pointlab.doctor.examination import longest
-from pointlab.doctor.finding import Diagnosis, Finding, failed, of_error, passed, skipped, warned
-from pointlab.doctor.submission import Request
+from pointlab.doctor.exchange import Exchange
+from pointlab.doctor.finding import Diagnosis, Finding, passed, skipped, unseen, warned
+from pointlab.doctor.nodes import Nodes
+from pointlab.doctor.resources import Resources
+from pointlab.doctor.store import RoundTrip
+from pointlab.doctor.submission import Package, Request
 from pointlab.doctor.teachers import Teachers
 from pointlab.engine.jobs.job import Job, Order
-from pointlab.errors import PointlabError, ResourceError
+from pointlab.errors import ClusterError, PointlabError, ResourceError
 from pointlab.submission import place_in, variables_for
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ BEGINNING = '{"passed":'
 """Of a diagnosis in JSON. Standard error may have said something on the same line, and other lines after."""
 SENDING_SECONDS = 600.0
 """For a job to be sent and to start; the first one on a node may install its environment."""
+THERE = "there: "
+"""Before the name of what was looked at on the cluster."""
 STOPPING_SECONDS = 90.0
 """For a job that is asked to end: it has a minute to do so."""
 
@@ -53,29 +59,31 @@ class OnCluster:
         there = longest([Datasets(None, "", request.deep), Cluster(None, "")]) + Teachers.seconds
         return SENDING_SECONDS + there + STOPPING_SECONDS
 
+    @property
+    def leads_to(self) -> tuple[str, ...]:
+        """What the doctor there looks at."""
+        general = (Environment, RoundTrip, Cluster, Nodes, Exchange)
+        more = () if self.request.config is None else (Datasets, Resources)
+        return tuple(f"{THERE}{check.name}" for check in (*general, *more))
+
     def run(self) -> Iterator[Finding]:
         """Whether the job server takes us, and what its doctor found."""
         from pointlab.engine.jobs.following import follow
         from pointlab.engine.jobs.package import measured
         from pointlab.engine.jobs.server import JobServer
 
-        try:
-            server = JobServer(self.request.server)
-        except PointlabError as error:
-            yield of_error(error)
-            yield skipped("Storage, datasets, nodes and their room: no doctor could be sent there.", "there")
-            return
+        server = JobServer(self.request.server)
         yield asked_for_token(server.address)
         package = measured(self.request.folder)
         try:
             package.require_sendable()
         except ResourceError:
-            yield skipped("The package is too large to send a doctor with.")
+            yield from unseen([self.name, *self.leads_to], Package.name)
             return
         name, log = f"doctor-{secrets.token_hex(4)}", list[str]()
         with stopped_after(server, name, self.seconds - STOPPING_SECONDS):
             server.submit(self._order(name, package.files), name)
-            logger.info("The doctor works there, as the job %s of %s", name, server.address)
+            logger.info("Waiting for the doctor's job %s on %s", name, server.address)
             job = follow(server, name, log.append)
         yield from told("".join(log), job)
 
@@ -133,7 +141,8 @@ def stopped_after(server: "JobServer", name: str, seconds: float) -> Iterator[No
 def told(log: str, job: Job) -> Iterator[Finding]:
     """The findings in the log of the cluster's doctor, and how its versions differ from ours.
 
-    They differ first: another pointlab may say what this one does not understand.
+    They differ first: another pointlab may say what this one does not understand. Raises ClusterError where
+    there are no findings.
     """
     answer = _answer_in(log)
     if other := differences(versions(), answer.get("versions", {})):
@@ -146,18 +155,17 @@ def told(log: str, job: Job) -> Iterator[Finding]:
         there = Diagnosis.model_validate(answer)
     except ValidationError:
         if job.state == "STOPPED":
-            yield failed(
-                f"The doctor's job {job.id} was stopped before its end.", "see whether its nodes are busy"
-            )
-            return
+            raise ClusterError(
+                f"The doctor's job {job.id} was stopped before its end.",
+                remedy="see whether its nodes are busy",
+            ) from None
         words = (job.last_words or log).strip().rpartition("\n")[2]
-        yield failed(
+        raise ClusterError(
             f"The doctor's job {job.id} ended without findings ({job.state}): {words[:300]}",
-            f"see its log with `ray job logs {job.id}`; the image needs pointlab and its dependencies",
-        )
-        return
+            remedy=f"see its log with `ray job logs {job.id}`; the image needs pointlab and its dependencies",
+        ) from None
     for finding in there.findings:
-        yield finding.model_copy(update={"check": f"there: {finding.check}"})
+        yield finding.model_copy(update={"check": f"{THERE}{finding.check}"})
 
 
 def _answer_in(log: str) -> dict[str, Any]:

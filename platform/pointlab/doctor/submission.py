@@ -7,6 +7,9 @@ from pathlib import Path
 from pointlab.doctor.finding import Finding, passed
 from pointlab.submission import Options, order_for
 
+JOB = "job"
+"""The row of what would be run."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -28,6 +31,11 @@ class Package:
     name: str = "package"
     seconds: float = 120.0
 
+    @property
+    def leads_to(self) -> tuple[str, ...]:
+        """The job, of which a package that cannot be sent needs none."""
+        return () if self.request.config is None else (JOB,)
+
     def run(self) -> Iterator[Finding]:
         """The size of the package by folder, and the command of the job."""
         from pointlab.engine.jobs.package import measured
@@ -38,4 +46,4 @@ class Package:
         yield passed(str(package))
         if request.config is not None:
             order = order_for(request.config, request.folder, Options(request.overrides), package.files)
-            yield passed(f"`{order.command}`", "job")
+            yield passed(f"`{order.command}`", JOB)

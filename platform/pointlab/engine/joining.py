@@ -6,7 +6,7 @@ import socket
 import ray
 from ray.exceptions import AuthenticationError
 
-from pointlab.engine.session import connect, is_joined
+from pointlab.engine.session import connect, first_line, is_joined
 from pointlab.errors import PointlabError
 
 ANSWER_SECONDS = 3.0
@@ -20,7 +20,7 @@ def join() -> str:
     """Connect to the cluster in RAY_ADDRESS, or to one started here; what was joined, in words.
 
     Raises JoiningError where nothing answers at the address, the token is missing or wrong, or the versions
-    of Ray or Python differ.
+    of Ray or Python differ; StartingError where one of our own does not start.
     """
     address = os.environ.get("RAY_ADDRESS") or "the Ray of this machine"
     if is_joined() and not ray.is_initialized():
@@ -35,7 +35,7 @@ def join() -> str:
         raise _about_the_token(f"{address} does not let this process in") from None
     except RuntimeError as error:
         raise JoiningError(
-            f"{address} could not be joined: {_first_line(error)}.",
+            f"{address} could not be joined: {first_line(error)}.",
             remedy="use the Python and Ray of the cluster here, or submit the experiment to it",
         ) from None
     return f"the cluster at {address}" if is_joined() else "a Ray started on this machine"
@@ -61,7 +61,3 @@ def _about_the_token(what: str) -> JoiningError:
         expected="the cluster's token in RAY_AUTH_TOKEN, or in the file that RAY_AUTH_TOKEN_PATH names",
         remedy="get it with `ray get-auth-token` on the head; RAY_AUTH_MODE=disabled is for clusters without",
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -56,12 +56,9 @@ class ManifestSettings(StrictModel):
 
     @field_validator("digest")
     @classmethod
-    def _is_a_digest(cls, digest: str | None) -> str | None:
-        if digest is not None and not DIGEST.fullmatch(digest):
-            raise ValueError(
-                f"the digest is {digest!r}: expected sha256: and 64 hexadecimal digits, as"
-                " `docker images --digests` prints it"
-            )
+    def _is_whole(cls, digest: str | None) -> str | None:
+        if digest is not None and DIGEST.fullmatch(digest) is None:
+            raise ValueError("expected sha256: and 64 hex digits, as `docker images --digests` prints them")
         return digest
 
     @property

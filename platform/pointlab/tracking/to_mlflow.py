@@ -17,6 +17,7 @@ from pointlab.tracking.replay import Replay
 T = TypeVar("T")
 TAG = "pointlab."
 RECORD = "record.json"
+ANSWER_SECONDS = 10.0
 METRICS_AT_A_TIME, OTHERS_AT_A_TIME = 1000, 100
 """What a request may hold."""
 LONGEST_PARAMETER = 6000
@@ -37,6 +38,7 @@ def to_mlflow(replays: Iterable[Replay], address: str, experiment: str) -> Itera
     Raises PointlabError where MLflow is not installed, or the server is away or refuses.
     """
     mlflow = _mlflow()
+    _require_answer(address)
     with _explained(mlflow, address):
         client = mlflow.MlflowClient(tracking_uri=address)
         found = client.get_experiment_by_name(experiment)
@@ -94,6 +96,33 @@ def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 def _milliseconds(when: datetime.datetime) -> int:
     return int(when.timestamp() * 1000)
+
+
+def _require_answer(address: str) -> None:
+    """Return if something answers at the address of a server, whatever it says: MLflow's client would try for
+    long, and say nothing meanwhile. What is no address of a server, such as a folder, is the client's affair.
+    """
+    if not address.startswith(("http://", "https://")):
+        return
+    import requests  # which MLflow's client talks with: it heeds the same proxies
+
+    try:
+        requests.get(f"{address.rstrip('/')}/health", timeout=ANSWER_SECONDS, allow_redirects=False).close()
+    except requests.exceptions.SSLError:
+        return  # something answers; which certificates are good, MLflow's own variables say
+    except requests.RequestException as error:
+        raise PointlabError(
+            f"No MLflow server answers at {address}: {_reason(error)}.",
+            expected="the address of a server that runs, such as http://localhost:5000",
+            remedy="check the address, that `mlflow server` runs there, and that its port can be reached",
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, without the layers of libraries around it."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return getattr(error, "strerror", None) or str(error).rstrip(".")
 
 
 @contextmanager

@@ -55,14 +55,14 @@ class Package:
             return
         largest = sorted(self.files.items(), key=lambda item: -item[1])
         raise ResourceError(
-            f"{self.folder} would ship {in_megabytes(self.num_bytes)}: most is in"
+            f"{self.folder} would ship {in_mebibytes(self.num_bytes)}: most is in"
             f" {_listed(self.by_folder())}; the largest files are {_listed(dict(largest))}.",
-            expected=f"at most {in_megabytes(self.limit)}, which is what the head takes",
+            expected=f"at most {in_mebibytes(self.limit)}, which is what the head takes",
             remedy="put data into the storage, and name in .rayignore what the job does not need",
         )
 
     def __str__(self) -> str:
-        return f"{in_megabytes(self.num_bytes)} in {len(self.files)} files: {_listed(self.by_folder())}"
+        return f"{in_mebibytes(self.num_bytes)} in {len(self.files)} files: {_listed(self.by_folder())}"
 
 
 def measured(folder: Path, excludes: tuple[str, ...] = EXCLUDES) -> Package:
@@ -90,13 +90,13 @@ def measured(folder: Path, excludes: tuple[str, ...] = EXCLUDES) -> Package:
     return Package(root, files)
 
 
-def in_megabytes(num_bytes: int) -> str:
-    """A size for people: of small ones kilobytes."""
-    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:.1f} kB"
+def in_mebibytes(num_bytes: int) -> str:
+    """A size for people, in the unit of Ray's limit: of small ones KiB."""
+    return f"{num_bytes / 2**20:.1f} MiB" if num_bytes >= 2**20 / 10 else f"{num_bytes / 2**10:.1f} KiB"
 
 
 def _listed(sizes: Mapping[str, int]) -> str:
     """The first few of these with their sizes, and how many more there are."""
-    named = [f"{name} {in_megabytes(size)}" for name, size in list(sizes.items())[:NUM_NAMED]]
+    named = [f"{name} {in_mebibytes(size)}" for name, size in list(sizes.items())[:NUM_NAMED]]
     more = len(sizes) - len(named)
     return ", ".join([*named, *([f"{more} more"] if more else [])])
