@@ -142,8 +142,8 @@ def write_evaluation(storage: Storage, seed: int = 0, **changes: Any) -> Record:
         "code_version": "0.1.0+feedbeef00",
         "datasets": {
             "data": dataset(storage, "scans"),
-            "classifier-data": dataset(storage, "scans"),
-            "classifier-pretrained": dataset(storage, "shapes"),
+            "classifier": dataset(storage, "scans"),
+            "classifier/pretrained": dataset(storage, "shapes"),
         },
         "metrics": metrics,
         "notes": {

@@ -17,6 +17,7 @@ from pointlab.terminal import say
 Endpoint = Annotated[
     str | None, typer.Option(help="Address of an S3 store other than AWS, such as http://object-store:7070.")
 ]
+Image = Annotated[str | None, typer.Option(help="Image with a version tag (default: pointlab's own).")]
 DataClaim = Annotated[
     str | None, typer.Option(help="PersistentVolumeClaim with source files, mounted read-only at /data.")
 ]
@@ -33,9 +34,7 @@ def manifest(
         typer.Option(help="Storage root: s3://bucket/prefix, which all pods reach (default: the config's)."),
     ] = None,
     *,
-    image: Annotated[
-        str | None, typer.Option(help="Image with a version tag (default: pointlab's own).")
-    ] = None,
+    image: Image = None,
     digest: Annotated[str | None, typer.Option(help="sha256:... that pins the image beside its tag.")] = None,
     namespace: Annotated[str | None, typer.Option(help="Namespace (default: kubectl says).")] = None,
     endpoint: Endpoint = None,

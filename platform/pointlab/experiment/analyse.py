@@ -17,6 +17,7 @@ from pointlab.experiment.legacy_settings import PREFIX
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.point_counts import require_points
 from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.resolve import with_datasets_of
 from pointlab.experiment.transfer import TransferExperiment
 
 Trained = PretrainExperiment | ImportExperiment | TransferExperiment
@@ -133,13 +134,7 @@ class AnalyseExperiment(StrictModel):
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
         """What is shown, and all that the subjects were trained on."""
-        trained = {
-            f"{name}-{role}": config
-            for name, subject in self.subjects.items()
-            if not isinstance(subject, RandomBackbone)
-            for role, config in subject.datasets.items()
-        }
-        return {"data": self.shown, **trained}
+        return with_datasets_of(self.parents, {"data": self.shown})
 
     @property
     def parents(self) -> dict[str, Trained]:

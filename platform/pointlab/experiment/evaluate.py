@@ -19,6 +19,7 @@ from pointlab.experiment.legacy_settings import PREFIX
 from pointlab.experiment.placement import LaunchConfig, StorageConfig
 from pointlab.experiment.point_counts import require_points
 from pointlab.experiment.pretrain import PretrainExperiment
+from pointlab.experiment.resolve import with_datasets_of
 from pointlab.experiment.suitability import require_suitable
 from pointlab.experiment.transfer import TransferExperiment
 
@@ -94,8 +95,7 @@ class EvaluateExperiment(StrictModel):
     @property
     def datasets(self) -> dict[str, DatasetConfig]:
         """What is measured on, and all that the classifier was trained on."""
-        trained = {f"classifier-{role}": config for role, config in self.classifier.datasets.items()}
-        return {"data": self.measured, **trained}
+        return with_datasets_of({"classifier": self.classifier}, {"data": self.measured})
 
     @property
     def measured(self) -> DatasetConfig:

@@ -18,7 +18,7 @@ from safetensors.numpy import save as save_safetensors
 from pointlab.errors import DamagedError
 from pointlab.experiment.classifier import Answers
 from pointlab.experiment.prepared_data import Data
-from pointlab.experiment.shown import publish_files, read_files
+from pointlab.experiment.shown import middle_of, publish_files, read_files, small_points
 from pointlab.storage import Storage, read_manifest
 
 KIND = "mistakes"
@@ -109,7 +109,7 @@ def publish_mistakes(storage: Storage, run: str, answers: Answers, data: Data, s
         ),
     )
     points = [cached.arrays(row, ("points",))["points"][:MAX_POINTS] for row in surest.tolist()]
-    clouds = {f"{place:02d}": _small(cloud) for place, cloud in enumerate(points)}
+    clouds = {f"{place:02d}": small_points(cloud - middle_of(cloud)) for place, cloud in enumerate(points)}
     files = {TOLD: told.model_dump_json(indent=1).encode(), CLOUDS: save_safetensors(clouds)}
     publish_files(storage, run, KIND, files)
 
@@ -133,9 +133,3 @@ def read_mistakes(storage: Storage, run: str) -> ShownMistakes | None:
             remedy="run its config with --rerun",
         ) from None
     return ShownMistakes(told, tuple(clouds[name].astype(np.float32) for name in sorted(clouds)))
-
-
-def _small(points: Float32[np.ndarray, "points 3"]) -> np.ndarray:
-    """Half as many bytes, whose three digits are kept for the shape, wherever it stands."""
-    centred: np.ndarray = (points - (points.min(0) + points.max(0)) / 2).astype(np.float16)
-    return np.ascontiguousarray(centred)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float16, Float32
+from jaxtyping import Bool, Float32
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from pointlab import distributed
 from pointlab.experiment.prepared_data import Data
-from pointlab.experiment.shown import publish_files, read_files, spread
+from pointlab.experiment.shown import middle_of, publish_files, read_files, small_points, spread
 from pointlab.experiment.stored_models import seeded
 from pointlab.paradigms import Paradigm
 from pointlab.paradigms.base import RebuiltPoints
@@ -76,15 +76,10 @@ def read_rebuilt(storage: Storage, run: str) -> tuple[RebuiltCloud, ...]:
 def _kept(points: torch.Tensor, found: RebuiltPoints, place: int) -> dict[str, np.ndarray]:
     cloud = points.cpu().numpy()
     rebuilt = found.rebuilt[place].float().cpu()
-    middle = (cloud.min(0) + cloud.max(0)) / 2
+    middle = middle_of(cloud)
     some = rebuilt[spread(len(rebuilt), MAX_POINTS)].numpy()
     return {
-        "points": _small(cloud[:MAX_POINTS] - middle),
+        "points": small_points(cloud[:MAX_POINTS] - middle),
         "is_given": found.is_given[place, : len(cloud)].cpu().numpy()[:MAX_POINTS].copy(),
-        "rebuilt": _small(some - middle),
+        "rebuilt": small_points(some - middle),
     }
-
-
-def _small(points: Float32[np.ndarray, "points 3"]) -> Float16[np.ndarray, "points 3"]:
-    """Half as many bytes: three digits of coordinates around the middle of the cloud's box."""
-    return np.ascontiguousarray(points.astype(np.float16))

@@ -49,12 +49,10 @@ def _needed(experiment: PretrainExperiment | TeacherExperiment) -> Mapping[Modal
 
 def roles_by_run(experiment: Any, datasets: Mapping[str, str], within: str = "") -> dict[str, list[str]]:
     """The runs that `experiment` starts from, parents before their children, each with the fields that name
-    it, such as `pretrained/image_teacher`; parents whose sets `datasets` do not name are left out."""
+    it, such as `pretrained/image_teacher`."""
     found: dict[str, list[str]] = {}
     for role, parent in parents_of(experiment).items():
         own = share_of_parent(role, datasets)
-        if own.keys() != parent.datasets.keys():
-            continue  # the classifier of an evaluation, which looks for its sets itself
         run = make_lineage_definite(parent, own)[-1].run
         for name, roles in {**roles_by_run(parent, own, f"{within}{role}/"), run: [within + role]}.items():
             found.setdefault(name, []).extend(roles)
