@@ -1,5 +1,6 @@
-"""A Ray that does not start is an error with a remedy, in whatever way Ray says so."""
+"""A Ray that does not start or cannot be joined is an error with a remedy, in whatever way Ray says so."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import ray
 
 from pointlab.doctor import examine
 from pointlab.doctor.cluster import Cluster
-from pointlab.engine.joining import join
-from pointlab.engine.session import StartingError, connect
+from pointlab.engine.joining import JoiningError, StartingError
+from pointlab.engine.session import connect
 from test_cli import Command, desk, in_store, pointlab
 
 __all__ = ["desk", "pointlab"]  # the fixtures
@@ -54,8 +55,6 @@ def test_a_ray_that_does_not_start_is_told_with_what_to_do(
     assert not caught.value.found.endswith("..")
     assert "\n" not in caught.value.found
     assert "RAY_ADDRESS" in caught.value.remedy
-    with pytest.raises(StartingError):
-        join()
 
 
 def test_the_doctor_tells_it_as_a_failure_and_what_it_could_not_look_at(
@@ -78,8 +77,33 @@ def test_a_run_on_ray_ends_with_it_and_no_traceback(
     assert "Traceback" not in ended.complaint
 
 
-def test_what_a_cluster_of_somebody_else_says_is_not_taken_for_a_start(failing: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (Exception(SLOW), "submit the experiment"),
+        (RuntimeError("Version mismatch: the cluster has 2.0"), "Python and Ray of the cluster"),
+        (ConnectionError("Could not find any running Ray instance."), "ray start --head"),
+    ],
+)
+def test_what_a_cluster_of_somebody_else_says_is_not_taken_for_a_start(
+    failing: pytest.MonkeyPatch, error: Exception, remedy: str
+) -> None:
     failing.setenv("RAY_ADDRESS", "auto")
-    with pytest.raises(Exception, match="timed out") as caught:
+    failing.setattr(ray, "init", _raise(error))
+    with pytest.raises(JoiningError) as caught:
         connect()
-    assert not isinstance(caught.value, StartingError)
+    assert str(error).rstrip(".") in caught.value.found
+    assert remedy in caught.value.remedy
+
+
+def test_a_run_does_not_wait_for_a_cluster_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, pointlab: Command, desk: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    ended = pointlab(*in_store(desk, "pretrain", "launch.kind=ray", "launch.cpus_per_worker=0.1"))
+    assert ended.code == 2
+    assert ended.paragraph.startswith(f"Nothing answers at RAY_ADDRESS {address}")
+    assert "Traceback" not in ended.complaint

@@ -39,10 +39,10 @@ class Cluster(OfExperiment):
         """Findings of its own, and those of the checks that need Ray."""
         for module in USED:
             importlib.import_module(f"pointlab.engine.{module}")
-        from pointlab.engine.joining import join
-        from pointlab.engine.session import is_joined
+        from pointlab.engine.session import connect, is_joined, whereabouts
 
-        yield passed(f"joined {join()}")
+        connect()
+        yield passed(f"joined {whereabouts()}")
         if self.experiment is not None and self.experiment.launch.kind == "local" and is_joined():
             yield warned(
                 "launch.kind is local: the cluster would not be used, but one process of one node.",

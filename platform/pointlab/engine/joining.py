@@ -1,12 +1,13 @@
-"""Joining a cluster for a look at it: what Ray would wait for, or die of, is found out first."""
+"""What keeps a process from Ray, told with a remedy; what Ray would wait minutes for is found out first."""
 
+import contextlib
 import os
 import socket
+import time
+from collections.abc import Iterator
 
-import ray
 from ray.exceptions import AuthenticationError
 
-from pointlab.engine.session import connect, first_line, is_joined
 from pointlab.errors import PointlabError
 
 ANSWER_SECONDS = 3.0
@@ -16,35 +17,60 @@ class JoiningError(PointlabError):
     """A cluster that this process cannot join."""
 
 
-def join() -> str:
-    """Connect to the cluster in RAY_ADDRESS, or to one started here; what was joined, in words.
+class StartingError(PointlabError):
+    """A Ray that did not start on this machine."""
 
-    Raises JoiningError where nothing answers at the address, the token is missing or wrong, or the versions
-    of Ray or Python differ; StartingError where one of our own does not start.
+
+@contextlib.contextmanager
+def joining(address: str) -> Iterator[None]:
+    """Within it this process joins the cluster at `address`.
+
+    Raises JoiningError where nothing answers there, the token is missing or wrong, or Ray cannot join it for
+    another reason, such as other versions of Ray or Python.
     """
-    address = os.environ.get("RAY_ADDRESS") or "the Ray of this machine"
-    if is_joined() and not ray.is_initialized():
-        _require_answer(address)
+    _require_answer(address)
     try:
-        connect()
+        yield
     except AuthenticationError as error:
-        is_missing = "no authentication token" in str(error)
-        what = f"There is no token for {address}" if is_missing else f"{address} refuses the token"
-        raise _about_the_token(what) from None
-    except ConnectionError:
-        raise _about_the_token(f"{address} does not let this process in") from None
-    except RuntimeError as error:
+        raise _about_the_token(error, address) from None
+    except ConnectionError as error:
+        if not _has_port(address):
+            raise JoiningError(
+                f"RAY_ADDRESS is {address}, and Ray says: {_first_line(error)}.",
+                remedy="start a Ray with `ray start --head`, or unset RAY_ADDRESS",
+            ) from None
+        raise _refused(f"{address} does not let this process in") from None
+    except Exception as error:  # Ray has no class for most of what keeps a process out
         raise JoiningError(
-            f"{address} could not be joined: {first_line(error)}.",
+            f"{address} could not be joined: {_first_line(error)}.",
             remedy="use the Python and Ray of the cluster here, or submit the experiment to it",
-        ) from None
-    return f"the cluster at {address}" if is_joined() else "a Ray started on this machine"
+        ) from error
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Within it a Ray starts on this machine.
+
+    Raises StartingError where it does not, JoiningError where it may not, as no token was given to it.
+    """
+    begun = time.monotonic()
+    try:
+        yield
+    except AuthenticationError as error:
+        raise _about_the_token(error, "the Ray of this machine") from None
+    except Exception as error:  # Ray has no class for most of what keeps it from starting
+        seconds = time.monotonic() - begun
+        raise StartingError(
+            f"Ray did not start on this machine within {seconds:.0f} s{_load()}: {_first_line(error)}.",
+            remedy="try again when the machine is calmer, or start a Ray with `ray start --head` and set"
+            " RAY_ADDRESS to its address",
+        ) from error
 
 
 def _require_answer(address: str) -> None:
+    if not _has_port(address):
+        return
     host, _, port = address.rpartition(":")
-    if not port.isdecimal():
-        return  # such as auto, which Ray looks up
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
     except OSError as error:
@@ -55,9 +81,32 @@ def _require_answer(address: str) -> None:
         ) from None
 
 
-def _about_the_token(what: str) -> JoiningError:
+def _has_port(address: str) -> bool:
+    """Not so `auto`, which Ray looks up."""
+    return address.rpartition(":")[2].isdecimal()
+
+
+def _about_the_token(error: AuthenticationError, address: str) -> JoiningError:
+    is_missing = "no authentication token" in str(error)
+    return _refused(f"There is no token for {address}" if is_missing else f"{address} refuses the token")
+
+
+def _refused(what: str) -> JoiningError:
     return JoiningError(
         f"{what}.",
         expected="the cluster's token in RAY_AUTH_TOKEN, or in the file that RAY_AUTH_TOKEN_PATH names",
         remedy="get it with `ray get-auth-token` on the head; RAY_AUTH_MODE=disabled is for clusters without",
     )
+
+
+def _first_line(error: Exception) -> str:
+    """What Ray says first, without a full stop; logs of its processes may follow."""
+    return str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+
+
+def _load() -> str:
+    """How busy the machine is, where it tells."""
+    try:
+        return f" (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
+    except (AttributeError, OSError):
+        return ""

@@ -4,41 +4,32 @@ import logging
 import os
 import signal
 import threading
-import time
 
 import ray
 import ray.data
-from ray.exceptions import AuthenticationError
 
 from pointlab.engine.environment import of_workers
-from pointlab.errors import PointlabError
-
-
-class StartingError(PointlabError):
-    """A Ray that did not start on this machine."""
+from pointlab.engine.joining import joining, starting
 
 
 def connect() -> None:
-    """Connect this process to Ray, once; a cluster that was started here ends with the process.
+    """Connect this process to Ray, once: to the cluster in RAY_ADDRESS, or to one that is started here and
+    ends with the process.
 
     SIGTERM keeps the meaning that it had, if somebody had given it one: Ray would end the process at once.
-    StartingError where a Ray of our own does not start.
+    Raises JoiningError where that cluster cannot be joined; StartingError where none of our own starts.
     """
     if ray.is_initialized():
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    begun = time.monotonic()
-    try:
+    address = os.environ.get("RAY_ADDRESS")
+    with joining(address) if address else starting():
         ray.init(
-            address="auto" if is_joined() else "local",
+            address="auto" if address else "local",
             runtime_env={"env_vars": of_workers()},
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except Exception as error:  # Ray has no class for most of what keeps it from starting
-        if is_joined() or isinstance(error, AuthenticationError):
-            raise
-        raise _not_started(error, time.monotonic() - begun) from error
     if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)
 
@@ -48,26 +39,9 @@ def is_joined() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
-def first_line(error: Exception) -> str:
-    """What Ray says first, without a full stop; logs of its processes may follow."""
-    return str(error).strip().partition("\n")[0].rstrip(". ")
-
-
-def _not_started(error: Exception, seconds: float) -> StartingError:
-    said = first_line(error) or type(error).__name__
-    return StartingError(
-        f"Ray did not start on this machine within {seconds:.0f} s{_load()}: {said}.",
-        remedy="try again when the machine is calmer, or start a Ray with `ray start --head` and set"
-        " RAY_ADDRESS to its address",
-    )
-
-
-def _load() -> str:
-    """How busy the machine is, where it tells."""
-    try:
-        return f" (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
-    except (AttributeError, OSError):
-        return ""
+def whereabouts() -> str:
+    """The Ray that this process is connected to, in words."""
+    return f"the cluster at {os.environ['RAY_ADDRESS']}" if is_joined() else "a Ray started on this machine"
 
 
 def quiet_ray_data() -> ray.data.DataContext:
