@@ -116,16 +116,17 @@ def test_a_lost_node_that_is_replaced(on_both: Scene, whole: Cluster, tmp_path: 
 def test_a_lost_node_that_comes_back_later_to_an_elastic_run(
     on_both: Scene, whole: Cluster, tmp_path: Path
 ) -> None:
-    scene = whole.scene("elastic", tmp_path, {"num_workers": [1, 2], "grow_after": 1})
+    launch = {"num_workers": [1, 2], "grow_after": 1}
+    scene = whole.scene(
+        "elastic", tmp_path, launch, epochs=240
+    )  # one worker is not to end before there are two
     with scene.start() as process:
         scene.interrupted(process, whole.nodes.lose, step=40)
         heard(scene, "(1 workers x 1 micro-batches)", process)
         whole.nodes.join(OTHER_CPUS)
         heard(scene, "there is room for more than 1 workers", process)
         assert process.wait(PATIENCE) == 0, scene.said()
-    samples = scene.ending().samples
-    assert samples == on_both.books.read_samples()
-    assert_every_sample_once_per_epoch(samples)
+    assert_samples_go_on(scene, on_both)
     add_row("node loss, elastic", "two nodes, S3", "went on with one worker, then with two; same samples")
 
 
@@ -136,14 +137,15 @@ def test_a_node_that_is_asked_to_leave(on_both: Scene, whole: Cluster, tmp_path:
         heard(scene, "a node is about to leave; going on from step", process)
         heard(scene, "(1 workers x 1 micro-batches)", process)
         assert process.wait(PATIENCE) == 0, scene.said()
-    samples = scene.ending().samples
-    assert samples[: len(on_both.books.read_samples())] == on_both.books.read_samples()
-    assert_every_sample_once_per_epoch(samples)
+    assert_samples_go_on(scene, on_both)
     add_row("node SIGTERM", "two nodes, S3", "saved, left that node in time and went on; same samples")
 
 
-def assert_every_sample_once_per_epoch(steps: list[list[int]]) -> None:
-    stream = [identity for step in steps for identity in step]
+def assert_samples_go_on(longer: Scene, shorter: Scene) -> None:
+    """The longer run begins with the samples of the shorter; each of its epochs has every sample once."""
+    samples, begun = longer.ending().samples, shorter.books.read_samples()
+    assert samples[: len(begun)] == begun
+    stream = [identity for step in samples for identity in step]
     size = len(set(stream))
     for first in range(0, len(stream), size):
         assert len(set(stream[first : first + size])) == size

@@ -52,7 +52,8 @@ def read_files(storage: Storage, run: str) -> dict[str, bytes]:
 
 def middle_of(points: Float32[np.ndarray, "points 3"]) -> Float32[np.ndarray, " 3"]:
     """The middle of a cloud's box."""
-    return (points.min(0) + points.max(0)) / 2
+    middle: Float32[np.ndarray, " 3"] = (points.min(0) + points.max(0)) / 2
+    return middle
 
 
 def small_points(points: Float32[np.ndarray, "points 3"]) -> Float16[np.ndarray, "points 3"]:
