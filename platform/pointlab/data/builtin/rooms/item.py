@@ -42,14 +42,14 @@ class Item:
     @cached_property
     def low(self) -> Float64[np.ndarray, "3"]:
         """Lowest corner of the bounding box."""
-        corner: Float64[np.ndarray, "3"] = self.points.min(0)
-        return corner
+        return np.array(
+            [axis.min() for axis in self.points.T]
+        )  # of all three at once it takes ten times as long
 
     @cached_property
     def high(self) -> Float64[np.ndarray, "3"]:
         """Highest corner of the bounding box."""
-        corner: Float64[np.ndarray, "3"] = self.points.max(0)
-        return corner
+        return np.array([axis.max() for axis in self.points.T])
 
     def turned(self, angle: float) -> "Item":
         """The item after a turn about the vertical axis (radians); one with a support by quarters only."""
