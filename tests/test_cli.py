@@ -429,6 +429,11 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Arguments], str, str]] = {
         r"training\.epcohs: unknown key",
         "did you mean 'epochs'",
     ),
+    "singular of a key beside it": (
+        lambda folder: in_store(folder, "pretrain", "training.epoch=3"),
+        r"training\.epoch: unknown key",
+        "did you mean 'epochs'",
+    ),
     "misspelt kind": (
         lambda folder: in_store(folder, "pretrain", "kind=pretran"),
         "- kind: .*'pretran'",

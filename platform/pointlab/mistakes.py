@@ -102,13 +102,19 @@ def _hint(path: list[str], model: Any) -> str:
         )
         having = f"the kind {kinds[0]} has it" if len(kinds) == 1 else f"the kinds {', '.join(kinds)} have it"
         return f" of this {'.'.join([*parents, 'kind'])}; {having if kinds else 'another kind has it'}"
-    names = difflib.get_close_matches(wrong, {each[-1] for each in at_hand}, n=1, cutoff=0.5)
-    found = [each for each in at_hand if names and each[-1] == names[0]]
+    beside = [each for each in at_hand if list(each[:-1]) == parents]
+    found = _closest(wrong, beside, cutoff=0.75) or _closest(wrong, at_hand, cutoff=0.5)
     if not found:
         return ""
     nearest = min(found, key=lambda each: (-_common(each, path), len(each)))
     told = nearest[-1] if list(nearest[:-1]) == parents else ".".join(nearest)
     return f"; did you mean {told!r}?"
+
+
+def _closest(wrong: str, known: Sequence[KeyPath], *, cutoff: float) -> list[KeyPath]:
+    """Those whose last key is the most like `wrong`, if any is so alike."""
+    names = difflib.get_close_matches(wrong, {each[-1] for each in known}, n=1, cutoff=cutoff)
+    return [each for each in known if each[-1] in names]
 
 
 def _has(model: type[BaseModel], key: str) -> bool:

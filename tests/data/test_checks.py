@@ -9,7 +9,15 @@ import pytest
 
 from pointlab.data.builtin import Shapes
 from pointlab.data.catalogue import UNKNOWN, Scale
-from pointlab.data.checks import Examination, Finding, conclude, examine, require_no_warnings
+from pointlab.data.checks import (
+    Examination,
+    Finding,
+    Severity,
+    conclude,
+    examine,
+    require_no_warnings,
+    tell_findings,
+)
 from pointlab.data.checks.conclusion import gather
 from pointlab.data.formats.axes import to_y_up
 from pointlab.data.sample import Cloud
@@ -335,3 +343,29 @@ def test_strict_lists_every_warning_and_no_note():
 
 def test_an_empty_set_has_no_findings():
     assert conclude([], index_of(), dict) == ()
+
+
+def test_the_log_has_every_warning_and_of_the_notes_of_a_check_the_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said: tuple[tuple[str, Severity, str], ...] = (
+        ("copies", "note", "first of three"),
+        ("copies", "warning", "a warning"),
+        ("copies", "note", "second of three"),
+        ("scale", "note", "the only one"),
+        ("copies", "note", "third of three"),
+        ("copies", "warning", "another warning"),
+    )
+    found = [
+        Finding(check=check, severity=severity, count=1, of=2, message=text) for check, severity, text in said
+    ]
+    caplog.set_level("INFO")
+    tell_findings("shapes", found)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [level for level, _ in told] == ["WARNING", "WARNING", "INFO", "INFO"]
+    assert all(
+        part in line
+        for (_, line), part in zip(told, ("a warning", "another", "first", "the only one"), strict=True)
+    )
+    assert "2 more, in its findings.csv" in told[2][1]
+    assert "more" not in told[3][1]

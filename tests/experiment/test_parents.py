@@ -103,8 +103,16 @@ def test_an_analysis_finds_the_runs_of_its_subjects_and_of_what_these_learned_fr
         "probed": runs["probe"],
         "probed-pretrained": runs["two"],
     }
-    assert {"student-latents", "probed-pretrained/latents"} < resolved.datasets.keys()
-    assert role_name("analyse", "probed-pretrained/latents") == "probed's stage I's data"
+    in_words = {
+        "data": "measured on",
+        "student": "student's training data",
+        "student/latents": "student's stage I's data",
+        "probed": "probed's training data",
+        "probed-pretrained": "probed's pretraining data",
+        "probed-pretrained/latents": "probed's stage I's data",
+    }
+    assert in_words.keys() <= resolved.datasets.keys()
+    assert {role: role_name("analyse", role) for role in in_words} == in_words
     assert stored.folders("runs") == before
 
 

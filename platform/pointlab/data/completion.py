@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from pointlab.data.checks import POINTS_COMPARED, Examination, Finding, check_release, conclude
+from pointlab.data.checks import POINTS_COMPARED, Examination, Finding, check_release, conclude, tell_findings
 from pointlab.data.dataset import DatasetConfig, source_digests
 from pointlab.data.manifest import DatasetManifest, EstimatedNormals, StoredCard
 from pointlab.data.planning import Plan
@@ -46,10 +46,7 @@ def finish(storage: Storage, config: DatasetConfig, plan: Plan, results: Sequenc
     _require_unchanged(config, plan)
     logger.info("%s: checking all %d clouds together", plan.name, sum(map(len, split_ids.values())))
     findings = (*check_release(plan.index, config.root_path), *_findings(storage, plan, results, dropped))
-    for finding in findings:
-        logger.log(
-            logging.WARNING if finding.severity == "warning" else logging.INFO, "%s: %s", plan.name, finding
-        )
+    tell_findings(plan.name, findings)
     folder = f"datasets/{plan.name}"
     storage.sweep(folder)  # every shard is there: what is unfinished belongs to an attempt that was killed
     files = {result.file: result.entry for result in results}

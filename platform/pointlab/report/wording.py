@@ -87,14 +87,25 @@ def role_name(kind: str, role: str) -> str:
     its classifier or subjects.
     """
     if kind in ("evaluate", "analyse"):
-        used, _, place = role.rpartition("-")
-        part = place.rpartition("/")[2]
-        return f"{used}'s {TRAINED_ROLES.get(part, part)}" if used else "measured on"
+        return "measured on" if role == "data" else _role_of_subject(role)
     if kind == "study":
         route, _, part = role.partition("/")
         return f"{role_name('transfer', part)} of {route}"
     part = role.rpartition("/")[2]
     return OWN_SETS.get(kind, "target") if part == "data" else PARENT_ROLES.get(part, part)
+
+
+def _role_of_subject(role: str) -> str:
+    """What a set was to what was measured: `one/latents` is stage I's data, `one` what it was trained on.
+
+    What it started from is called `one-pretrained`; records of earlier versions have `one-data`, too.
+    """
+    first, _, rest = role.partition("/")
+    used, _, own = first.rpartition("-")
+    if not used or own not in TRAINED_ROLES:
+        used, own = first, "data"
+    part = rest.rpartition("/")[2] or own
+    return f"{used}'s {TRAINED_ROLES.get(part, part)}"
 
 
 def split_name(record: Record, metric: str) -> str:

@@ -9,7 +9,7 @@ clouds and `examination` keeps that; `repetition`, `labels`, `scale` and `uprigh
 from pointlab.data.checks.alignment import MAX_POINTS as POINTS_COMPARED
 from pointlab.data.checks.conclusion import conclude
 from pointlab.data.checks.examination import Examination, examine
-from pointlab.data.checks.findings import Finding, Severity, require_no_warnings
+from pointlab.data.checks.findings import Finding, Severity, require_no_warnings, tell_findings
 from pointlab.data.checks.leakage import ReadPoints
 from pointlab.data.checks.release import check_release
 
@@ -23,4 +23,5 @@ __all__ = [
     "conclude",
     "examine",
     "require_no_warnings",
+    "tell_findings",
 ]

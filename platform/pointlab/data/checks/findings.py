@@ -1,5 +1,6 @@
 """What a check says: how bad it is, of how many clouds, which ones, and what to do."""
 
+import logging
 from collections.abc import Collection, Sequence
 from typing import Literal
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pointlab.errors import DataError
 
+logger = logging.getLogger(__name__)
 Severity = Literal["warning", "note"]
 NUM_SAMPLE_IDS = 10
 """Enough to look at by hand; the count says how many there are."""
@@ -51,3 +53,16 @@ def require_no_warnings(findings: Sequence[Finding], name: str, accepted: Collec
         remedy="repair what is listed, accept a check by name (--set 'launch.accept=[near duplicates]'), or"
         " go on without strict: the set is there, and its findings.csv names the clouds",
     )
+
+
+def tell_findings(name: str, findings: Sequence[Finding]) -> None:
+    """Log every warning, and of the notes of a check the first: `findings.csv` and the manifest have all."""
+    notes: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.severity == "warning":
+            logger.warning("%s: %s", name, finding)
+        else:
+            notes.setdefault(finding.check, []).append(finding)
+    for first, *others in notes.values():
+        more = f" (notes like this: {len(others)} more, in its findings.csv)" if others else ""
+        logger.info("%s: %s%s", name, first, more)
