@@ -39,6 +39,14 @@ def test_chosen_settings_are_not_broken(record: Record) -> None:
     assert f"chosen settings: {SETTINGS}\n" in printed(found)
 
 
+def test_the_name_of_a_run_is_not_broken_above_a_narrow_table(record: Record) -> None:
+    name = f"{'a-long-name-' * 8}0123456789-s0-attempt2"
+    found = record.model_copy(update={"run": name, "metrics": {"test/accuracy": 0.7}})
+    text = printed(found)
+    assert text.splitlines()[0] == f"{name} (full)"
+    assert "0.7" in text
+
+
 def test_dozens_of_figures_at_single_severities_are_counted_and_not_listed(record: Record) -> None:
     several = {f"corrupted-test/jitter/{severity}/accuracy": 0.5 for severity in range(1, 6)}
     metrics = {**several, "corrupted-test/jitter/accuracy": 0.5, "test/accuracy": 0.7}

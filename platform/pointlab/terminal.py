@@ -130,11 +130,14 @@ _POSITIONS = {"step", "epoch", "samples"}
 
 
 def show_table(table: Table, console: Console = screen) -> None:
-    """Print the table in full, and what stands below it unbroken: a name or a number that was cut cannot be
-    copied."""
+    """Print the table in full, what stands above and below it unbroken: a name or a number that was cut
+    cannot be copied."""
+    above, table.title = table.title, None
     below, table.caption = table.caption, None
     whole = Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum
-    Console(width=max(whole, console.width), stderr=console.stderr).print(table)
+    if above:
+        console.print(above, style="italic", soft_wrap=True, highlight=False)
+    Console(width=max(whole, console.width), file=console.file).print(table)
     if below:
         console.print(below, style="dim italic", soft_wrap=True, highlight=False)
 
@@ -146,7 +149,7 @@ def table_of_metrics(record: Record) -> Table:
     shown = {name: value for name, value in record.metrics.items() if not _is_of_a_severity(name)}
     if left_out := len(record.metrics) - len(shown):
         below.append(f"{left_out} accuracies at single severities are in the record and on the page")
-    table = Table("metric", "value", title=title, title_justify="left", caption=escape("\n".join(below)))
+    table = Table("metric", "value", title=title, caption=escape("\n".join(below)))
     for name, value in sorted(shown.items()):
         table.add_row(escape(name), f"{value:.4g}")
     return table

@@ -20,7 +20,7 @@ MEGABYTE = 1_000_000
 def table_of_sets(storage: Storage) -> Table:
     """Every whole prepared set of a storage root; one that cannot be read is named with what to do."""
     columns = ("set", "classes", "rows", "points", "licence", "findings", "MB")
-    table = Table(*columns, title=escape(f"Prepared sets in {storage.address}"), title_justify="left")
+    table = Table(*columns, title=escape(f"Prepared sets in {storage.address}"))
     for name in whole_artifacts(storage, "datasets"):
         try:
             table.add_row(escape(name), *map(escape, _columns(storage, name)))
@@ -57,7 +57,7 @@ def _findings(details: DatasetManifest) -> str:
 def table_of_catalogue() -> Table:
     """Every published set that a kind of source reads."""
     columns = ("card", "kinds", "official rows", "licence, and where to get it")
-    table = Table(*columns, title="Published sets", title_justify="left", show_lines=True)
+    table = Table(*columns, title="Published sets", show_lines=True)
     for card in CATALOGUE.values():
         if card.kinds:
             rows = in_splits(card.rows, "\n")

@@ -39,9 +39,7 @@ def _accuracies(record: Record) -> Iterator[tuple[str, float]]:
 
 def table_of_figures(records: Sequence[Record], metrics: Sequence[str] = ()) -> Table:
     """A column for each run: every metric, or those asked for, and what the run took."""
-    table = Table(
-        "metric", *(escape(record.run) for record in records), title="figures", title_justify="left"
-    )
+    table = Table("metric", *(escape(record.run) for record in records), title="figures")
     for name in metrics or sorted({name for record in records for name in record.metrics}):
         table.add_row(escape(name), *(_figure(record, name) for record in records))
     table.add_section()
@@ -54,9 +52,7 @@ def table_of_figures(records: Sequence[Record], metrics: Sequence[str] = ()) -> 
 def table_of_what_differs(records: Sequence[Record]) -> Table:
     """A column for each run: the settings, and what else defines them, that are not the same in all."""
     found = [_definition(record) for record in records]
-    table = Table(
-        "setting", *(escape(record.run) for record in records), title="what differs", title_justify="left"
-    )
+    table = Table("setting", *(escape(record.run) for record in records), title="what differs")
     for key in dict.fromkeys(key for each in found for key in each):
         told = [_told(each[key]) if key in each else ABSENT for each in found]
         if len(set(told)) > 1:

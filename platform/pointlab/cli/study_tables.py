@@ -21,7 +21,7 @@ def tables_of_study(record: Record) -> Iterator[Table]:
     if rows := record.curves.get("agreement"):
         yield _table_of_agreement(rows)
     if errors := _errors(record.curves["cells"]):
-        table = Table("cells that failed", "error", title="failures", title_justify="left")
+        table = Table("cells that failed", "error", title="failures")
         for error, runs in errors.items():
             table.add_row(escape("\n".join(runs)), escape(error), style="red")
         yield table
