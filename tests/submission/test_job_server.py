@@ -57,6 +57,28 @@ def test_what_a_server_objects_is_told(server: SmallServer, status: int, told: s
         JobServer(server.address)
 
 
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({"RAY_AUTH_TOKEN": "0" * 32, "RAY_AUTH_TOKEN_PATH": "/gone"}, "from RAY_AUTH_TOKEN."),
+        ({"RAY_AUTH_TOKEN_PATH": "/gone"}, "from /gone, which RAY_AUTH_TOKEN_PATH names."),
+        ({}, "from ~/.ray/auth_token."),
+    ],
+)
+def test_a_token_that_is_refused_is_told_by_its_place(
+    server: SmallServer, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], place: str
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    server.status = 403
+    with pytest.raises(ClusterError) as caught:
+        JobServer(server.address)
+    assert caught.value.found.endswith(place)
+    assert "0" * 32 not in str(caught.value)
+
+
 @pytest.mark.parametrize("address", ["ray://head:10001", "auto://", "ftp://head"])
 def test_an_address_that_no_job_server_has_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="head's dashboard"):

@@ -71,6 +71,6 @@ def finished(storage: Storage, names: Sequence[str]) -> list[Replay]:
 app = new_group("Finished runs for MLflow and for Weights & Biases.")
 for command, example in (
     (mlflow, "`pointlab track mlflow demo --tracking-uri http://localhost:5000`"),
-    (wandb, "`pointlab track wandb demo && wandb sync`"),
+    (wandb, "`pointlab track wandb demo`"),
 ):
     app.command(epilog=f"Example: {example}")(command)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ray.exceptions import AuthenticationError
 
+from pointlab.engine.token import EXPECTED, place_of_token
 from pointlab.errors import PointlabError
 
 ANSWER_SECONDS = 3.0
@@ -88,13 +89,14 @@ def _has_port(address: str) -> bool:
 
 def _about_the_token(error: AuthenticationError, address: str) -> JoiningError:
     is_missing = "no authentication token" in str(error)
-    return _refused(f"There is no token for {address}" if is_missing else f"{address} refuses the token")
+    refused = f"{address} refuses the token from {place_of_token()}"
+    return _refused(f"There is no token for {address}" if is_missing else refused)
 
 
 def _refused(what: str) -> JoiningError:
     return JoiningError(
         f"{what}.",
-        expected="the cluster's token in RAY_AUTH_TOKEN, or in the file that RAY_AUTH_TOKEN_PATH names",
+        expected=EXPECTED,
         remedy="get it with `ray get-auth-token` on the head; RAY_AUTH_MODE=disabled is for clusters without",
     )
 

@@ -38,7 +38,7 @@ from pointlab.experiment.lineage import in_one_process, parents_of, placed_by
 from pointlab.experiment.matching import match
 from pointlab.experiment.measured import measure
 from pointlab.experiment.pretraining import pretrain
-from pointlab.experiment.records import build_record
+from pointlab.experiment.records import finish
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.retrieving import retrieve
 from pointlab.experiment.study_runs import make_study_definite
@@ -52,14 +52,12 @@ from pointlab.launch.reruns import require_repeatable
 from pointlab.launch.splits import require_splits
 from pointlab.launch.teachers import require_teachers
 from pointlab.provenance import code_version
-from pointlab.storage import Record, Storage, open_storage, read_record, write_record
+from pointlab.storage import Record, Storage, open_storage, read_record
 from pointlab.storage.lease import Fence, hold
-from pointlab.storage.record_view import add_to_view
 from pointlab.study import alone, conduct, forget_interim
-from pointlab.training import LocalContext, Run, TrainContext, Watcher, ignore_progress
+from pointlab.training import LocalContext, TrainContext, Watcher, ignore_progress
 from pointlab.training.step_cost import StepCost
 from pointlab.training.telemetry import Telemetry, ignore_telemetry
-from pointlab.training.tensorboard import publish_tensorboard
 
 logger = logging.getLogger(__name__)
 RunExperiment = (
@@ -154,11 +152,7 @@ def _make(
         started = time.monotonic()
         with _withdrawn_if_refused(storage, path):
             findings = _execute(resolved, storage, watcher, lease.fence, stop=stop, telemetry=telemetry)
-        record = build_record(resolved, findings, time.monotonic() - started)
-        publish_tensorboard(Run(storage, resolved.run))
-        lease.require()
-        write_record(storage, record)
-        add_to_view(storage, record)
+        record = finish(resolved, findings, time.monotonic() - started, storage, lease)
         if isinstance(resolved.experiment, StudyExperiment):
             forget_interim(storage, resolved.run)  # the record has taken its place
     return Outcome(storage, path, record, was_finished=False)

@@ -19,6 +19,7 @@ from ray.job_submission import JobDetails, JobSubmissionClient
 from pointlab.engine.jobs.excludes import EXCLUDES
 from pointlab.engine.jobs.job import Job, Order
 from pointlab.engine.jobs.tail import tail
+from pointlab.engine.token import EXPECTED, place_of_token
 from pointlab.errors import ClusterError, ConfigError, NoAnswerError
 
 CONNECT_SECONDS = 10.0
@@ -154,19 +155,14 @@ def _about_the_token(address: str, said: str) -> ClusterError:
     """What is wrong with the token, by the words of Ray's error."""
     remedy = "get it with `ray get-auth-token` on the head, or from the Secret of the cluster"
     if "Authentication failed" in said:
-        found = f"{address} refuses the token."
+        found = f"{address} refuses the token from {place_of_token()}."
     elif "Authentication required" in said:
         found = f"{address} wants a token and got none: RAY_AUTH_MODE is {os.environ.get('RAY_AUTH_MODE')!r}."
         remedy += ", and set RAY_AUTH_MODE=token"
     else:
         found = f"There is no token for {address} here."
         remedy += "; for a cluster that asks for none, set RAY_AUTH_MODE=disabled"
-    return ClusterError(
-        found,
-        expected="the cluster's token in RAY_AUTH_TOKEN, in the file that RAY_AUTH_TOKEN_PATH names, or in"
-        " ~/.ray/auth_token",
-        remedy=remedy,
-    )
+    return ClusterError(found, expected=EXPECTED, remedy=remedy)
 
 
 def _of_another_service(address: str, reason: str) -> ClusterError:

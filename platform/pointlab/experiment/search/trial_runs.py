@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 
 from pointlab.errors import LeaseError
-from pointlab.experiment.records import build_record
+from pointlab.experiment.records import finish
 from pointlab.experiment.resolve import Findings, Resolved, make_definite
 from pointlab.experiment.transfer import TransferExperiment
-from pointlab.storage import Record, Storage, read_record, write_record
+from pointlab.storage import Record, Storage, read_record
 from pointlab.storage.lease import Fence, hold
-from pointlab.storage.record_view import add_to_view
 
 CarryOut = Callable[[Resolved[TransferExperiment], Fence], Findings]
 """Carries out one of the runs, as long as its lease is held."""
@@ -77,8 +76,5 @@ def _make(
         if record is None:
             started = time.monotonic()
             findings = carry_out(resolved, lease.fence)
-            record = build_record(resolved, findings, time.monotonic() - started)
-            lease.require()
-            write_record(storage, record)
-            add_to_view(storage, record)
+            record = finish(resolved, findings, time.monotonic() - started, storage, lease)
     return record
