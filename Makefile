@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c cluster/constraints.txt
 # Tests that are left out are slow, or need root or a browser: other targets run them
 EVERY_TIME := not slow and not cluster and not browser
+# Files with tests on Ray: to collect all others takes half a minute
+ON_RAY := $(shell grep -rl 'mark\.ray' tests --include='test_*.py')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-browser test-faults test-cluster test-image check clean
@@ -20,7 +22,7 @@ demo: $(VENV)/.installed  ## Install, and run the whole chain on built-in data
 	$(BIN)/pointlab demo
 
 test: $(VENV)/.installed  ## Run the tests, those that need Ray beside the others
-	@log=$$(mktemp); $(BIN)/python -m pytest -m "$(EVERY_TIME) and ray" >$$log 2>&1 & beside=$$!; failed=0; \
+	@log=$$(mktemp); $(BIN)/python -m pytest -m "$(EVERY_TIME) and ray" $(ON_RAY) >$$log 2>&1 & beside=$$!; failed=0; \
 		trap "kill $$beside" INT TERM; \
 		$(BIN)/python -m pytest -m "$(EVERY_TIME) and not ray" || failed=1; \
 		wait $$beside || failed=1; cat $$log; rm -f $$log; exit $$failed

@@ -162,9 +162,9 @@ def test_entry_scripts_fit_on_a_page() -> None:
     assert [in_repository(path) for path in SCRIPTS if len(path.read_text().splitlines()) > 40] == []
 
 
-@pytest.mark.parametrize("path", MODULES + SCRIPTS, ids=in_repository)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+def test_every_module_says_what_it_is() -> None:
+    silent = [path for path in MODULES + SCRIPTS if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert [in_repository(path) for path in silent] == []
 
 
 @pytest.mark.parametrize(

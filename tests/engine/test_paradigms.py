@@ -67,8 +67,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """What an experiment has beside the kind of its paradigm."""
 
-EVERY_TIME = ("supervised", "recon", "ppkt")
-"""Clouds alone, with two teachers, and pixels: they take the paths that the others share."""
+EVERY_TIME = ("supervised", "ppkt")
+"""Clouds alone, and pixels with a teacher: they take the paths that the others share."""
 
 
 def rarely(kind: str) -> Any:

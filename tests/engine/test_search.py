@@ -198,6 +198,7 @@ def test_a_trial_that_goes_on_tells_its_epochs_again_and_its_end_is_none(storage
     assert "is nan after epoch 1" in trials[2].error
 
 
+@pytest.mark.slow  # nine trials; tests/experiment/test_population.py has its rules without Ray
 def test_the_schedule_that_a_population_finds_can_be_trained_again_by_itself(storage: Storage) -> None:
     """Its run is an ordinary transfer with changes, and comes out the same in one go, in another store."""
     shutil.copytree(storage.root, f"{storage.root}-other")
