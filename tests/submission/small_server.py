@@ -70,7 +70,7 @@ class SmallServer:
     async def submit(self, request: web.Request) -> web.Response:
         asked = await request.json()
         self.requests.append(asked)
-        self.add(asked["submission_id"])
+        self.add(asked["submission_id"], entrypoint=asked["entrypoint"])
         return self._answer({"job_id": asked["submission_id"], "submission_id": asked["submission_id"]})
 
     async def stop(self, request: web.Request) -> web.Response:

@@ -100,7 +100,19 @@ def test_a_running_job_is_followed(server: SmallServer, capsys: pytest.CaptureFi
     submit(CONFIG, server.address, root=ROOT)
     output, said = capsys.readouterr()
     assert output == LOG
-    assert f"{job_of(server)} is running" in said  # and was asked for once
+    assert f"{job_of(server)} is running.\n" in said  # and was asked for once
+    assert said.count("Ships") == 1
+
+
+def test_a_job_that_runs_with_another_launch_is_told_with_what_to_do(
+    server: SmallServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(CONFIG, server.address, ["launch.max_failures=5"], ROOT, wait=False)
+    submit(CONFIG, server.address, ["launch.max_failures=1"], ROOT, wait=False)
+    said = capsys.readouterr()[1]
+    told = next(line for line in said.splitlines() if "not as given now" in line)
+    assert "launch.max_failures=5" in told
+    assert f"ray job stop --address {server.address} {job_of(server)}, then the same command" in said
 
 
 def test_credentials_are_not_in_what_is_sent(server: SmallServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,22 +54,32 @@ def submit(
     order = order_for(config, working_dir, options, package.files)
     package.require_sendable()
     server = JobServer(address)
-    code = "" if ships_package(package.files) else "; pointlab is the cluster's own"
-    say(f"Ships {package}{code}", complaints)
     lack = lacking(order, server.nodes()) if order.cpus or order.gpus else ""
-    sent = send(server, order)
-    _tell(sent, order.command, lack)
+    code = "" if ships_package(package.files) else "; pointlab is the cluster's own"
+    sent = send(server, order, partial(say, f"Ships {package}{code}", complaints))
+    _tell(sent, order.command, lack, server.address)
     if wait:
         _follow(server, sent)
     else:
         say(how_to_go_on(server.address, sent.job_id), complaints)
 
 
-def _tell(sent: Sent, command: str, lack: str) -> None:
-    """What became of the order, and of a new job what the cluster lacks for it."""
-    say(f"{sent.job_id}: {command}" if sent.is_new else f"{sent.job_id} is running.", complaints)
-    if sent.is_new and lack:
-        say(lack, complaints)
+def _tell(sent: Sent, command: str, lack: str, address: str) -> None:
+    """What became of the order, and of a new job what the cluster lacks for it.
+
+    A job goes by what it does, so one that runs may do it with another launch, whose log would be a riddle.
+    """
+    if sent.is_new:
+        say("\n".join(filter(None, [f"{sent.job_id}: {command}", lack])), complaints)
+    elif sent.command == command:
+        say(f"{sent.job_id} is running.", complaints)
+    else:
+        stop = shlex.join(["--address", address, sent.job_id])
+        say(
+            f"{sent.job_id} is running, and not as given now, but as: {sent.command}\n"
+            f"To run it as given: RAY_AUTH_MODE=token ray job stop {stop}, then the same command again",
+            complaints,
+        )
 
 
 def _follow(server: "JobServer", sent: Sent) -> None:

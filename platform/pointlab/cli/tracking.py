@@ -53,7 +53,11 @@ def wandb(
     for folder, is_new in to_wandb(finished(existing(root), runs or []), to, project):
         say(f"{folder}: {'written' if is_new else 'is there already'}")
         new += [folder] * is_new
-    say("To send them: wandb sync " + " ".join(map(str, new)) if new else "Nothing new is to be sent.")
+    say(
+        "To send them: wandb sync " + " ".join(map(str, new))
+        if new
+        else "Nothing new was written; `wandb sync` sends what it has not sent yet."
+    )
 
 
 def finished(storage: Storage, names: Sequence[str]) -> list[Replay]:

@@ -37,6 +37,7 @@ class Job:
     state: str
     message: str = ""
     exit_code: int | None = None
+    command: str = ""
 
     @property
     def is_over(self) -> bool:

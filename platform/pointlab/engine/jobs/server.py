@@ -175,6 +175,7 @@ def _as_job(details: JobDetails) -> Job:
         state=details.status.value,
         message=details.message or "",
         exit_code=details.driver_exit_code,
+        command=details.entrypoint or "",
     )
 
 
