@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pointlab.backbones import maxima
 from pointlab.backbones.maxima import maximal_product, maximum, maximum_and_member
 from pointlab.backbones.patches import PatchEmbedder
 from pointlab.backbones.products import linear
@@ -74,6 +75,21 @@ def test_maximal_products_and_their_gradients_are_those_of_the_product_and_its_m
     assert torch.equal(maximal_product(*inputs), F.linear(*inputs).amax(1))
     assert torch.autograd.gradcheck(maximal_product, inputs)
     assert torch.autograd.gradcheck(maximum, inputs[:1])
+
+
+def test_without_gradients_nobody_looks_for_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, patches = embedder(is_training=False), torch.randn(2, 3, 5, 3)
+    expected = network(patches).detach()
+
+    def looked_for(values: Tensor) -> tuple[Tensor, Tensor]:
+        raise AssertionError(f"members of {tuple(values.shape)} were looked for")
+
+    monkeypatch.setattr(maxima, "maximum_and_member", looked_for)
+    with torch.no_grad():
+        assert torch.equal(network(patches), expected)
+    assert torch.equal(network.requires_grad_(False)(patches), expected)
+    with pytest.raises(AssertionError, match="were looked for"):
+        network(patches.requires_grad_())
 
 
 def test_of_equal_members_the_first_gets_the_gradient() -> None:

@@ -19,6 +19,8 @@ Members = Float[Tensor, "patches members channels"]
 
 def maximum(values: Members) -> Float[Tensor, "patches channels"]:
     """The maximum over members; the gradient goes to the first member that has it."""
+    if not _will_be_differentiated(values):  # nobody asks which member it was
+        return values.amax(1)
     found: Tensor = _Maximum.apply(values)  # type: ignore[no-untyped-call]
     return found
 
@@ -29,7 +31,8 @@ def maximal_product(
     bias: Float[Tensor, " outputs"],
 ) -> Float[Tensor, "patches outputs"]:
     """The maximum over members of `linear(rows, weight, bias)`."""
-    if rows.device.type != "cpu" or torch.is_autocast_enabled("cpu"):  # there, dense products are cheap
+    is_dense = rows.device.type != "cpu" or torch.is_autocast_enabled("cpu")  # there, such products are cheap
+    if is_dense or not _will_be_differentiated(rows, weight, bias):
         return maximum(linear(rows, weight, bias))
     found: Tensor = _MaximalProduct.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
     return found
@@ -46,6 +49,10 @@ def maximum_and_member(
     last_place = values.shape[1] - 1
     countdown = torch.arange(last_place, -1, -1, dtype=torch.uint8).unsqueeze(1)
     return largest, last_place - ((values == largest.unsqueeze(1)) * countdown).amax(1).long()
+
+
+def _will_be_differentiated(*operands: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(operand.requires_grad for operand in operands)
 
 
 class _Maximum(torch.autograd.Function):
