@@ -47,6 +47,10 @@ CONTRASTS = """() => {
 }"""
 TALLEST = 8_000
 """Pixels of a picture: without a graphics card the browser begins anew at 8,192."""
+MISFITS = """() => [...document.querySelectorAll(".plotly-graph-div")]
+  .filter((plot) => plot.checkVisibility({ contentVisibilityAuto: true }) && plot.querySelector(".main-svg"))
+  .map((plot) => [plot.id, plot.querySelector(".main-svg").getBoundingClientRect().width - plot.clientWidth])
+  .filter(([, surplus]) => Math.abs(surplus) > 1)"""
 LEGIBLE = 4.5
 """Contrast of text, WCAG 2.2, success criterion 1.4.3."""
 
@@ -75,6 +79,10 @@ def test_nothing_is_wider_than_the_screen(opened: Opened) -> None:
     assert opened.page.evaluate(OVERFLOW) == []
     across = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert opened.page.evaluate(across) == 0
+
+
+def test_every_plot_is_as_wide_as_its_card(opened: Opened) -> None:
+    assert opened.page.evaluate(MISFITS) == []
 
 
 def test_text_can_be_read_in_light_and_dark(opened: Opened) -> None:

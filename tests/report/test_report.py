@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -22,6 +23,7 @@ from pointlab.report.collect import MAX_TRIAL_LOGS, best_trials, collect
 from pointlab.report.figures import MAX_POINTS, axis_type
 from pointlab.report.gallery import build_gallery
 from pointlab.report.results import NORMAL_QUANTILE, Group, group_by_seed, interval, summary, wilson_interval
+from pointlab.report.runs import run_rows
 from pointlab.report.thumbnails import thumbnail
 from pointlab.report.trials import trial_tables
 from pointlab.report.views import LabelledCloud, view_together
@@ -441,8 +443,22 @@ def test_rows_of_a_release_are_not_taken_for_the_clouds_of_one_condition(own_sto
 
 def test_the_sets_of_an_evaluation_are_told_from_those_of_its_classifier(own_store: Storage) -> None:
     text = words(build_report(own_store, [write_evaluation(own_store).run]))
+    roles = ", ".join(re.findall('<span class="quiet">(.*?)</span>', text)).split(", ")
     for role in ("measured on", "classifier&#39;s training data", "classifier&#39;s pretraining data"):
-        assert f'<span class="quiet">{role}</span>' in text
+        assert roles.count(role) == 1
+
+
+def test_a_set_is_told_once_with_what_it_was_to_the_run(own_store: Storage) -> None:
+    sets = {f"data of {number}": "shapes-0123456789ab" for number in range(5)} | {
+        "data": "scans-0123456789ab"
+    }
+    record = write_evaluation(own_store, datasets=sets)
+    (row,) = [row for row in run_rows(collect(own_store, [record.run])) if row.record.run == record.run]
+    assert [name for _, name in row.datasets] == ["shapes-0123456789ab", "scans-0123456789ab"]
+    told, alone = (roles for roles, _ in row.datasets)
+    assert told.count(", ") == 3
+    assert told.endswith(", and 2 more")
+    assert alone == "measured on"
 
 
 def test_the_schedule_of_a_population_is_on_its_page(own_store: Storage) -> None:

@@ -132,10 +132,23 @@ def test_the_page_links_figures_to_cells_and_escapes_errors(study: Record, tmp_p
     assert "order the starts with a Kendall tau of 1.00" in page
 
 
+def of_all_backbones(record: Record, **changes: float) -> Record:
+    """With rows over all backbones, like those of the one there is but for the changes."""
+    rows = record.curves["pooled"]
+    curves = {**record.curves, "pooled": [{**row, "backbone": "all", **changes} for row in rows] + rows}
+    notes = record.notes | {"all backbones": "over patches; of one seed is other"}
+    return record.model_copy(update={"curves": curves, "notes": notes})
+
+
 def test_the_pooled_table_says_which_backbones_all_of_them_are() -> None:
     record = study_record(measured())
-    notes = record.notes | {"all backbones": "over patches; of one seed is other"}
     plain = pooled_tables(record)
-    told = pooled_tables(record.model_copy(update={"notes": notes}))
+    told = pooled_tables(of_all_backbones(record, pairs=99.0))
     for table, before in zip(told, plain, strict=True):
         assert table.captions == ("All backbones: over patches; of one seed is other.", *before.captions)
+        assert {backbone for _, backbone, _ in table.rows} > {backbone for _, backbone, _ in before.rows}
+
+
+def test_what_is_of_one_backbone_is_not_told_again_as_of_all() -> None:
+    record = study_record(measured())
+    assert pooled_tables(of_all_backbones(record)) == pooled_tables(record)

@@ -1,5 +1,6 @@
 """What a study compares, measure by measure: accuracy, robustness and overlap are never mixed in a figure."""
 
+from pointlab.experiment.matrix import ALL
 from pointlab.storage import Record
 from pointlab.study.comparison import Row
 
@@ -24,6 +25,16 @@ def by_measure(record: Record, curve: str) -> dict[str, list[Row]]:
     for row in record.curves.get(curve, []):
         found.setdefault(str(row.get("measure", record.notes["measure"])), []).append(row)
     return found
+
+
+def pooled_by_measure(record: Record) -> dict[str, list[Row]]:
+    """The pooled differences by measure; those over all backbones only where they are not those of one."""
+    return {measure: _without_repeats(rows) for measure, rows in by_measure(record, "pooled").items()}
+
+
+def _without_repeats(rows: list[Row]) -> list[Row]:
+    of_one = [{**row, "backbone": ALL} for row in rows if row["backbone"] != ALL]
+    return [row for row in rows if row not in of_one]
 
 
 def measures_of(record: Record) -> list[str]:

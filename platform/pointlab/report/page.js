@@ -13,9 +13,11 @@ const growFor = (plot) => {
 };
 const fit = new ResizeObserver((entries) => {
   for (const { target } of entries) {
-    const wanted = growFor(target), grows = wanted.height !== target.layout.height;
+    const width = target.clientWidth, wanted = growFor(target);
+    const grows = wanted.height !== target.layout.height;
+    if (!width || (!grows && width === target._fullLayout.width)) continue;
     if (grows) target.parentElement.style.height = `${wanted.height}px`;
-    Promise.resolve(grows && Plotly.relayout(target, wanted)).then(() => Plotly.Plots.resize(target));
+    Plotly.relayout(target, { ...wanted, width }); // both at once: plotly keeps the width it has beside a new height
   }
 });
 for (const plot of document.querySelectorAll(".plotly-graph-div")) fit.observe(plot);

@@ -1,5 +1,6 @@
 """What was run: one row for every record on the page, with all that is needed to repeat it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -7,6 +8,9 @@ import yaml
 from pointlab.report.collect import Material
 from pointlab.report.wording import duration, role_name
 from pointlab.storage import Record
+
+MOST_ROLES = 3
+"""Of one dataset, that are told by name."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class RunRow:
     record: Record
     anchor: str
     datasets: tuple[tuple[str, str], ...]
-    """Role and name of each dataset."""
+    """What each dataset was to the run, and its name."""
     facts: tuple[tuple[str, str], ...]
     """What the run noted, and the machine and software that it ran on."""
     samples: str
@@ -41,10 +45,26 @@ def _row(record: Record, anchors: dict[str, str]) -> RunRow:
     return RunRow(
         record=record,
         anchor=anchors[record.run],
-        datasets=tuple((role_name(record.kind, role), name) for role, name in record.datasets.items()),
+        datasets=tuple((_told(roles), name) for name, roles in _roles(record).items()),
         facts=(*record.notes.items(), *record.environment.items()),
         samples=f"{record.samples_seen:,}",
         device_time=duration(record.device_seconds),
         wall_time=duration(record.wall_seconds),
         config=yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
     )
+
+
+def _roles(record: Record) -> dict[str, list[str]]:
+    """The datasets of a run, each with its roles: a study has the same one in many."""
+    roles: dict[str, list[str]] = {}
+    for role, name in record.datasets.items():
+        roles.setdefault(name, []).append(role_name(record.kind, role))
+    return roles
+
+
+def _told(roles: Sequence[str]) -> str:
+    """By name, where they are few or one is left."""
+    more = len(roles) - MOST_ROLES
+    if more <= 1:
+        return ", ".join(roles)
+    return f"{', '.join(roles[:MOST_ROLES])}, and {more} more"

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 from pointlab.report.collect import Material
 from pointlab.report.figures import Picture
-from pointlab.report.measures import by_measure, measure_words, measures_of, of_measure
+from pointlab.report.measures import (
+    by_measure,
+    measure_words,
+    measures_of,
+    of_measure,
+    pooled_by_measure,
+)
 from pointlab.report.study_costs import COLUMNS, cost_pictures, cost_rows
 from pointlab.report.study_finding import verdict_of
 from pointlab.report.study_plots import difference_picture, few_shot_pictures
@@ -84,7 +90,7 @@ def _section(name: str, record: Record, cells: Mapping[str, Record]) -> StudySec
 
 
 def _differences(name: str, record: Record) -> Iterator[Picture]:
-    for number, (measure, rows) in enumerate(by_measure(record, "pooled").items()):
+    for number, (measure, rows) in enumerate(pooled_by_measure(record).items()):
         yield from difference_picture(f"{name}-{number}", rows, of_measure(measure, record))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pointlab.experiment.matrix import ALL
 from pointlab.report.cells import told_labels
 from pointlab.report.chosen_ends import ends_by_start
-from pointlab.report.measures import by_measure, measures_of, of_measure
+from pointlab.report.measures import by_measure, measures_of, of_measure, pooled_by_measure
 from pointlab.report.study_finding import points, together, verdict_of
 from pointlab.report.wording import GAP, percent
 from pointlab.storage import Record
@@ -53,12 +53,12 @@ def pooled_tables(record: Record) -> tuple[StudyTable, ...]:
     """Differences to the baseline over all routes, labels and seeds, in a table for each measure."""
     title = f"Differences to {record.notes['baseline']} over all routes, labels and seeds"
     words = record.curves.get("words", [])
-    minded = [together(record)] if together(record) else []
-    tables = (
-        _table(title + of_measure(measure, record), {_key(row): _text(row) for row in rows}, words)
-        for measure, rows in by_measure(record, "pooled").items()
-    )
-    return tuple(replace(table, captions=(*minded, *table.captions)) for table in tables)
+    tables = []
+    for measure, rows in pooled_by_measure(record).items():
+        table = _table(title + of_measure(measure, record), {_key(row): _text(row) for row in rows}, words)
+        minded = together(record) if any(row["backbone"] == ALL for row in rows) else ""
+        tables.append(replace(table, captions=(minded, *table.captions)) if minded else table)
+    return tuple(tables)
 
 
 def route_tables(

@@ -7,7 +7,7 @@ each backbone is bold, with those that print alike.
 from collections.abc import Callable, Iterator, Sequence
 
 from pointlab.report.cells import told_labels
-from pointlab.report.measures import by_measure, measures_of
+from pointlab.report.measures import by_measure, measures_of, pooled_by_measure
 from pointlab.report.paper.cost_tables import cost_tables
 from pointlab.report.paper.latex import Cell, Line, Number
 from pointlab.report.paper.rank_tables import rank_tables
@@ -27,7 +27,7 @@ def study_tables(name: str, record: Record) -> Iterator[PaperTable]:
 
 
 def _differences(name: str, record: Record) -> Iterator[PaperTable]:
-    for measure, rows in by_measure(record, "pooled").items():
+    for measure, rows in pooled_by_measure(record).items():
         caption = (
             f"Mean difference to {record.notes['baseline']} in points of {measure_name(measure)} ({measure})"
             " over routes, labels and seeds, with its 95 % interval."
