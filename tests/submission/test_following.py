@@ -4,9 +4,11 @@ import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from pointlab.engine.jobs import following
 from pointlab.engine.jobs.following import Patience, follow
 from pointlab.engine.jobs.server import JobServer
 from pointlab.engine.jobs.tail import kept_alive
@@ -123,13 +125,18 @@ def test_the_last_words_are_those_of_the_log(server: SmallServer) -> None:
     assert job.last_words == "Error: A swapped axis."
 
 
-def test_patience_with_a_cluster_begins_anew_whenever_it_is_heard(server: SmallServer) -> None:
+def test_patience_with_a_cluster_begins_anew_whenever_it_is_heard(
+    server: SmallServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.connections = ["trickles"]
     shown: list[str] = []
-    haste = replace(HASTE, silence=2, absence=0.1)  # less than the log takes that is broken off
-    follow(JobServer(server.address), "job", shown.append, haste)
+    # A minute goes by with each piece of the log, and no time else.
+    clock = SimpleNamespace(monotonic=lambda: 60.0 * len(shown), sleep=lambda _: None)
+    monkeypatch.setattr(following, "time", clock)
+    follow(JobServer(server.address), "job", shown.append, replace(HASTE, silence=60, absence=90))
     assert "".join(shown) == LOG
     assert server.absences == 0
+    assert len(shown) > 3
 
 
 def test_a_cluster_that_stays_away_is_given_up_and_it_is_said_how_to_go_on() -> None:
