@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from turns import medians_of_turns
 
-from pointlab.backbones.maxima import maximal_product, maximum
+from pointlab.backbones.maxima import maximum, maximum_and_member
 from pointlab.backbones.products import linear
 from pointlab.training.numerics import prepare_process
 
@@ -57,23 +57,14 @@ def show(size: str, shape: tuple[int, int, int], turns: int) -> None:
     print(f"{name:<32}forward {ratios[0]:.2f}, with backward {ratios[1]:.2f}")
 
 
-def show_maxima(size: str, turns: int) -> None:
-    """The embedder's two maxima in evaluation: gradients on, as if they were wanted, and off."""
-    rows, inputs, outputs = SIZES[size][2]
-    patches = torch.randn(rows // MEMBERS[size], MEMBERS[size], inputs)
-    weight, bias = torch.randn(outputs, inputs, requires_grad=True), torch.randn(outputs)
-    halves = patches[..., : inputs // 2].contiguous().requires_grad_()
-
-    def both() -> None:
-        maximum(halves)
-        maximal_product(patches, weight, bias)
-
-    def without_gradients() -> None:
-        with torch.no_grad():
-            both()
-
-    taken = medians_of_turns({"members": both, "ours": without_gradients}, turns)
-    print(f"{size}: maxima with members / without{'':<6}{taken['members'] / taken['ours']:.2f}")
+def show_maximum(size: str, turns: int) -> None:
+    """The maximum that makes the tokens: with the member that has it, as gradients need it, and without."""
+    rows, _, outputs = SIZES[size][2]
+    values = torch.randn(rows // MEMBERS[size], MEMBERS[size], outputs)
+    forms = {"with": lambda: maximum_and_member(values), "without": lambda: maximum(values)}
+    taken = medians_of_turns(forms, turns)
+    name = f"{size}: maximum over a patch"
+    print(f"{name:<32}with its member / without {taken['with'] / taken['without']:.2f}")
 
 
 def main() -> None:
@@ -89,7 +80,7 @@ def main() -> None:
     for size, shapes in SIZES.items():
         for shape in shapes:
             show(size, shape, options.turns)
-        show_maxima(size, options.turns)
+        show_maximum(size, options.turns)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ LOG = "Runtime env is set up.\npretraining  1/10\npretraining  2/10  loss 0.5 ·
 class SmallServer:
     """Jobs by their ids, one log for all, and what happens to the connections that ask for it, in turn.
 
-    Of these, `breaks` ends after half of the log without a word of farewell, `trickles` does so slowly and
-    leaves a server that is away for one question, `hangs` falls silent there, `deserts` does when the job
-    has ended, and `pauses` for a second. The others send the whole log and end the job.
+    Of these, `breaks` ends after half of the log without a word of farewell, `leaves` does so and is away for
+    one question, `hangs` falls silent there, `deserts` does when the job has ended, and `pauses` for a second.
+    The others send the whole log and end the job.
     """
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class SmallServer:
         half = len(LOG) // 2
         for piece in pieces(LOG if how == "whole" else LOG[:half]):
             await socket.send_str(piece)
-            await asyncio.sleep(0.03 if how == "trickles" else 0)
+            await asyncio.sleep(0)
         if how == "deserts":
             self.jobs[request.match_info["job"]] |= self.ending
         if how in ("hangs", "deserts"):
@@ -113,9 +113,9 @@ class SmallServer:
         if how == "pauses":
             await asyncio.sleep(1)
             await socket.send_str(LOG[half:])
-        if how == "trickles":
+        if how == "leaves":
             self.absences = 1
-        if how in ("breaks", "trickles"):
+        if how in ("breaks", "leaves"):
             assert request.transport is not None
             request.transport.abort()
         else:

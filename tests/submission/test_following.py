@@ -128,7 +128,7 @@ def test_the_last_words_are_those_of_the_log(server: SmallServer) -> None:
 def test_patience_with_a_cluster_begins_anew_whenever_it_is_heard(
     server: SmallServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.connections = ["trickles"]
+    server.connections = ["leaves"]
     shown: list[str] = []
     # A minute goes by with each piece of the log, and no time else.
     clock = SimpleNamespace(monotonic=lambda: 60.0 * len(shown), sleep=lambda _: None)
