@@ -17,9 +17,9 @@ LOG = "Runtime env is set up.\npretraining  1/10\npretraining  2/10  loss 0.5 ·
 class SmallServer:
     """Jobs by their ids, one log for all, and what happens to the connections that ask for it, in turn.
 
-    Of these, `breaks` ends after half of the log without a word of farewell, `leaves` does so and is away for
-    one question, `hangs` falls silent there, `deserts` does when the job has ended, and `pauses` for a second.
-    The others send the whole log and end the job.
+    Of these, `breaks` ends after half of the log without a word of farewell, `leaves` does so and is away
+    for one question, `hangs` falls silent there, `deserts` does when the job has ended, and `pauses` for a
+    second. The others send the whole log and end the job.
     """
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
