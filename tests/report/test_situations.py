@@ -91,9 +91,31 @@ def test_measures_and_numbers_of_labels_are_situations_of_their_own() -> None:
         "accuracy under corruptions, full": "none is ahead; masked comes closest with -5.0 [-6.0, -4.0];"
         " worse: masked -5.0 [-6.0, -4.0], over all routes and labels.",
         "test accuracy, full, 10 labels a class": "surely better: masked at 1 of 2 places.",
-        "test accuracy, full, all labels": "nothing is surely better; masked comes closest with -2.0 in the"
-        " mean of 1 place.",
+        "test accuracy, full, all labels": "nothing is surely better; masked comes closest with -2.0 at the"
+        " one place.",
     }
+
+
+def test_starts_that_are_better_at_equally_many_places_are_told_together() -> None:
+    differences = [("act", 0.04, 0.02), ("masked", 0.05, 0.03), ("recon", 0.01, 0.01)]
+    groups = [
+        group_row(start, labels, each, 0.03, route)
+        for start, *both in differences
+        for each, route in zip(both, ("here", "there"), strict=True)
+        for labels in ("10", "all")
+    ]
+    one_place = group_row("ppkt", "all", 0.05, 0.01, "rooms")
+    told = dict(situations(study_record(comparison=[*groups, one_place], pooled=[]), {}))
+    assert told["accuracy, full, 10 labels a class"] == "surely better: act, masked at 1 of 2 places."
+    both = "surely better: act, masked at 1 of 2 places; ppkt at the one place."
+    assert told["accuracy, full, all labels"] == both
+
+
+def test_a_lead_that_is_not_sure_is_a_mean_over_places() -> None:
+    groups = [group_row("act", "10", 0.01, 0.03, route) for route in ("here", "there")]
+    told = dict(situations(study_record(comparison=[*groups, group_row("act", "all", 0.01, 0.03)]), {}))
+    where = "act leads with +1.0 in the mean of 2 places."
+    assert told["accuracy, full, 10 labels a class"] == f"nothing is surely better; {where}"
 
 
 def test_a_study_says_where_mixtures_chose_an_end_and_of_how_many_runs() -> None:

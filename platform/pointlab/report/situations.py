@@ -4,7 +4,7 @@ Over all labels the pooled differences answer. For one number of labels the grou
 place: a place is a route and a backbone; a start is surely better there where its interval lies above 0.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
@@ -80,21 +80,24 @@ def _of_places(rows: Sequence[Row]) -> str:
     starts = {start: [row for row in rows if row["start"] == start] for start in _starts(rows)}
     sure = {start: [row for row in found if verdict_of(row) == "better"] for start, found in starts.items()}
     if any(sure.values()):
-        clear = (
-            f"{start} at {len(sure[start])} of {_places(starts[start])}" for start in starts if sure[start]
-        )
-        return f"surely better: {', '.join(clear)}."
+        alike: dict[str, list[str]] = defaultdict(list)
+        for start, won in sure.items():
+            if won:
+                alike[_at_places(f"at {len(won)} of", len(starts[start]))].append(start)
+        clear = (f"{', '.join(names)} {where}" for where, names in alike.items())
+        return f"surely better: {'; '.join(clear)}."
     means = {start: fmean(float(row["difference"]) for row in found) for start, found in starts.items()}
     best = max(means, key=lambda start: means[start])
     lead = "leads" if means[best] > 0 else "comes closest"
     has_intervals = any(row["low"] != "" for row in rows)
     plain = "nothing is surely better" if has_intervals else "no interval can be had"
-    return f"{plain}; {best} {lead} with {100 * means[best]:+.1f} in the mean of {_places(starts[best])}."
+    where = _at_places("in the mean of", len(starts[best]))
+    return f"{plain}; {best} {lead} with {100 * means[best]:+.1f} {where}."
 
 
 def _starts(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(str(row["start"]) for row in rows))
 
 
-def _places(rows: Sequence[Row]) -> str:
-    return f"{len(rows)} {'place' if len(rows) == 1 else 'places'}"
+def _at_places(share: str, num_places: int) -> str:
+    return "at the one place" if num_places == 1 else f"{share} {num_places} places"
