@@ -88,6 +88,21 @@ def test_an_option_changes_the_loss_and_not_what_is_logged_beside_it(kind: str) 
     assert other.metrics["cosine"] == plain.metrics["cosine"] == cosine
 
 
+def test_beside_the_cosine_stands_that_of_one_vector_for_all_patches() -> None:
+    paradigm = act().eval()
+    patches = paradigm.backbone.group(two_views())
+    latents = paradigm.latents(patches)
+    torch.manual_seed(3)
+    hidden = draw_mask(patches.centres, paradigm.config.mask).hidden
+    rows = [latents[cloud, patch] for cloud in range(4) for patch in hidden[cloud]]
+    mean = sum(rows) / len(rows)
+    cosines = [(mean @ row / (mean.norm() * row.norm())).item() for row in rows]
+    torch.manual_seed(3)
+    metrics = paradigm(two_views()).metrics
+    assert metrics["cosine_of_mean"].item() == pytest.approx(sum(cosines) / len(cosines), rel=1e-5)
+    assert metrics["cosine_of_mean"] > metrics["cosine"]  # nothing was trained
+
+
 @pytest.mark.parametrize("teacher", ["steady", "released"])
 def test_training_moves_all_of_the_student_and_nothing_of_the_teacher(teacher: str) -> None:
     paradigm = act(teacher=teacher).train()

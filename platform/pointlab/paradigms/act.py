@@ -118,7 +118,11 @@ class Act(Paradigm):
         return self
 
     def forward(self, batch: PointBatch) -> StepOutput:
-        """How far what is predicted of hidden patches is from their latents in the whole cloud."""
+        """How far what is predicted of hidden patches is from their latents in the whole cloud.
+
+        Told beside: the cosine of both, and `cosine_of_mean`, that of the batch's mean latent with each. What
+        is no better has learned nothing that tells patches apart.
+        """
         patches = self.backbone.group(batch)
         mask = draw_mask(patches.centres, self.config.mask)
         visible, hidden = patches.at(mask.visible), patches.at(mask.hidden)
@@ -127,8 +131,10 @@ class Act(Paradigm):
         choice: Literal["likeliest", "hard"] = "hard" if self.config.teacher == "released" else "likeliest"
         target = gather_points(wide(self.latents(patches, choice)), mask.hidden)
         loss = distance_to(target, predicted, self.config.loss)
-        cosine = F.cosine_similarity(predicted.detach(), target, dim=2).mean()
-        return StepOutput(loss, {"cosine": cosine})
+        told = {"cosine": predicted.detach(), "cosine_of_mean": target.mean((0, 1), keepdim=True)}
+        return StepOutput(
+            loss, {name: F.cosine_similarity(each, target, dim=2).mean() for name, each in told.items()}
+        )
 
 
 def distance_to(
